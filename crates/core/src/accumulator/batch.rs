@@ -1,0 +1,191 @@
+//! A closed batch: its bytes never change again, whatever happens to it on the way.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ottla_protocol::record::{BatchHeader, CompressionType};
+
+use crate::error::Failure;
+use crate::host::{Chunk, Host};
+use crate::time::Instant;
+
+/// The records of a batch as chunks of bytes, shared between the sender, which may have to send
+/// them again, and the driver, which may still be writing them. The memory goes back when both
+/// have let go (law L6).
+pub struct Payload<C>(Arc<(Vec<C>, usize)>);
+
+impl<C> Clone for Payload<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Chunk> Payload<C> {
+    /// A payload of these chunks, `size_bytes` in all.
+    #[must_use]
+    pub fn new(chunks: Vec<C>, size_bytes: usize) -> Self {
+        Self(Arc::new((chunks, size_bytes)))
+    }
+
+    /// Bytes in all chunks.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.0.1
+    }
+
+    /// The bytes, in order.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.0.iter().map(Chunk::bytes)
+    }
+}
+
+/// Who sent a batch, and its place in the partition's sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The producer id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// The sequence number of the first record.
+    pub base_sequence: i32,
+}
+
+impl Stamp {
+    /// What a producer without idempotence sends.
+    pub const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
+}
+
+/// A closed batch and what happened to it so far.
+pub struct Batch<H: Host> {
+    payload: Payload<H::Chunk>,
+    compression: CompressionType,
+    record_count: u32,
+    base_timestamp_ms: i64,
+    max_timestamp_ms: i64,
+    opened_at: Instant,
+    completion: H::Completion,
+    stamp: Option<Stamp>,
+    header: [u8; BatchHeader::SIZE],
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// Its place among all batches in the order of first sending.
+    pub(crate) order: u64,
+    /// Some attempt ended without a verdict: the broker may have it.
+    pub(crate) ambiguous: bool,
+    /// What the last attempt ended with.
+    pub(crate) last_failure: Option<Arc<Failure>>,
+}
+
+impl<H: Host> Batch<H> {
+    pub(super) fn new(
+        payload: Payload<H::Chunk>,
+        record_count: u32,
+        (base_timestamp_ms, max_timestamp_ms): (i64, i64),
+        opened_at: Instant,
+        completion: H::Completion,
+    ) -> Self {
+        Self {
+            payload,
+            compression: CompressionType::None,
+            record_count,
+            base_timestamp_ms,
+            max_timestamp_ms,
+            opened_at,
+            completion,
+            stamp: None,
+            header: [0; BatchHeader::SIZE],
+            attempts: 0,
+            order: 0,
+            ambiguous: false,
+            last_failure: None,
+        }
+    }
+
+    /// The records' bytes.
+    #[must_use]
+    pub const fn payload(&self) -> &Payload<H::Chunk> {
+        &self.payload
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub const fn record_count(&self) -> u32 {
+        self.record_count
+    }
+
+    /// When its first record was appended: the start of every record's delivery timeout.
+    #[must_use]
+    pub const fn opened_at(&self) -> Instant {
+        self.opened_at
+    }
+
+    /// The handle of its outcome.
+    #[must_use]
+    pub const fn completion(&self) -> &H::Completion {
+        &self.completion
+    }
+
+    /// Its stamp, once it has one.
+    #[must_use]
+    pub const fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// Header and payload, as they stand on the wire.
+    #[must_use]
+    pub fn wire_size_bytes(&self) -> usize {
+        BatchHeader::SIZE + self.payload.size_bytes()
+    }
+
+    /// The header, valid once the batch is stamped.
+    #[must_use]
+    pub const fn header(&self) -> &[u8; BatchHeader::SIZE] {
+        &self.header
+    }
+
+    /// Replaces the records by their compressed form.
+    pub(crate) fn set_compressed(
+        &mut self,
+        compression: CompressionType,
+        payload: Payload<H::Chunk>,
+    ) {
+        self.compression = compression;
+        self.payload = payload;
+    }
+
+    /// Gives the batch its stamp and computes the header with the checksum. From the first send to
+    /// a definite answer nothing of this may change (law L4); the caller decides when a stamp may
+    /// be replaced.
+    pub(crate) fn set_stamp(&mut self, stamp: Stamp) {
+        self.stamp = Some(stamp);
+        let mut header = BatchHeader {
+            base_offset: 0,
+            batch_length: 0,
+            partition_leader_epoch: -1,
+            magic: 2,
+            crc: 0,
+            attributes: self.compression as i16,
+            last_offset_delta: self.record_count as i32 - 1,
+            base_timestamp: self.base_timestamp_ms,
+            max_timestamp: self.max_timestamp_ms,
+            producer_id: stamp.producer_id,
+            producer_epoch: stamp.producer_epoch,
+            base_sequence: stamp.base_sequence,
+            record_count: self.record_count as i32,
+        };
+        let chunks: Vec<&[u8]> = self.payload.chunks().collect();
+        // A batch's size is bounded by max.request.size, far below what the length field holds.
+        self.header = header.seal(chunks.iter().copied()).unwrap_or([0; BatchHeader::SIZE]);
+    }
+
+    /// Takes the stamp away. Only for a batch that is definitely in no log.
+    pub(crate) fn clear_stamp(&mut self) {
+        self.stamp = None;
+        self.ambiguous = false;
+    }
+
+    /// The sequence number after this batch's last record; it wraps to 0 after 2^31-1.
+    pub(crate) fn next_sequence(base_sequence: i32, record_count: u32) -> i32 {
+        ((i64::from(base_sequence) + i64::from(record_count)) & i64::from(i32::MAX)) as i32
+    }
+}

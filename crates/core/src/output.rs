@@ -1,0 +1,151 @@
+//! What the core asks of its driver.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use ottla_protocol::Uuid;
+use ottla_protocol::record::CompressionType;
+
+use crate::PartitionKey;
+use crate::accumulator::Payload;
+use crate::error::Failure;
+use crate::host::{Chunk, Host};
+
+/// Names a connection for as long as it lives; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Open a connection, then call `handle_connected` or `handle_disconnected`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// The name to use for it from now on.
+    pub connection: ConnectionId,
+    /// `host:port`.
+    pub server: String,
+}
+
+/// Write a frame to a connection, whole and in the order of these outputs.
+///
+/// Bytes of a frame that was begun must be followed by the rest of it or by the connection's end
+/// (law L7).
+pub struct Transmit<H: Host> {
+    /// Where to.
+    pub connection: ConnectionId,
+    /// What.
+    pub frame: Frame<H::Chunk>,
+    /// When set, call `handle_written` with it once the last byte is with the operating system.
+    pub written_token: Option<u64>,
+}
+
+/// One request: small pieces of header with batch payloads between them.
+pub struct Frame<C> {
+    pub(crate) header: Vec<u8>,
+    pub(crate) payloads: Vec<(usize, Payload<C>)>,
+}
+
+impl<C: Chunk> Frame<C> {
+    /// The frame's bytes in order, for a vectored write.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = 0;
+        let before = self.payloads.iter().flat_map(move |(until, payload)| {
+            let head = &self.header[from..*until];
+            from = *until;
+            core::iter::once(head).chain(payload.chunks())
+        });
+        let tail = self.payloads.last().map_or(0, |(until, _)| *until);
+        before.chain(core::iter::once(&self.header[tail..])).filter(|slice| !slice.is_empty())
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.header.len() + self.payloads.iter().map(|(_, p)| p.size_bytes()).sum::<usize>()
+    }
+}
+
+/// Compress a batch's records, then call `handle_compressed` with the same token. Jobs of one
+/// partition may finish in any order: the core keeps theirs.
+pub struct Compress<H: Host> {
+    /// Names the job.
+    pub token: CompressToken,
+    /// What to compress.
+    pub payload: Payload<H::Chunk>,
+    /// With which codec.
+    pub compression: CompressionType,
+    /// At which level; the codec's default when absent.
+    pub level: Option<i32>,
+}
+
+/// Names a compression job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompressToken {
+    pub(crate) partition: PartitionKey,
+    pub(crate) serial: u64,
+}
+
+/// Where acknowledged records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The offset of the batch's first record; unknown with `acks=0` and for some duplicates.
+    pub base_offset: Option<i64>,
+    /// The broker's time, on topics that use it instead of the record's own.
+    pub log_append_time_ms: Option<i64>,
+}
+
+/// What happened, for the application.
+pub enum Event<H: Host> {
+    /// These records of a batch have their outcome. Each record is named exactly once (law L1).
+    Settled {
+        /// The batch.
+        completion: H::Completion,
+        /// The records' numbers in it. A batch's records are named in rising order.
+        records: Range<u32>,
+        /// How many records the batch has.
+        record_count: u32,
+        /// Their outcome.
+        result: Result<Acknowledged, Arc<Failure>>,
+    },
+    /// A topic is known, or its partitions changed.
+    TopicReady(TopicView),
+    /// A topic cannot be used now.
+    TopicFailed {
+        /// Its name.
+        topic: Arc<str>,
+        /// Why.
+        failure: Arc<Failure>,
+    },
+    /// A server could not be reached or closed the connection. Told for the sake of whoever waits.
+    ServerUnreachable {
+        /// `host:port`.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// A server answered as a Kafka broker should.
+    ServerReachable {
+        /// `host:port`.
+        server: String,
+    },
+}
+
+/// A topic as producers need to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id; zero where the cluster has none.
+    pub id: Uuid,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionView>,
+}
+
+/// A partition as producers need to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    /// The core's name for it.
+    pub key: PartitionKey,
+    /// Node id of the leader.
+    pub leader: Option<i32>,
+}

@@ -1,0 +1,127 @@
+//! Records without a key: uniform and sticky by bytes (KIP-794).
+
+use crate::rng::Rng;
+
+/// What is known of a partition when a new one to stick to is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLoad {
+    /// Batches that wait in its queue.
+    pub queued_batches: u32,
+    /// Whether it has a leader to send to.
+    pub available: bool,
+}
+
+/// The partition that keyless records go to, and how many bytes it got since it was chosen.
+///
+/// A host keeps one for each topic, or one for each topic and producing thread, so that threads do
+/// not all meet at one partition's lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sticky {
+    partition: Option<i32>,
+    bytes: usize,
+}
+
+impl Sticky {
+    /// The partition for a record of `record_bytes`; `pick` chooses anew when it is time.
+    ///
+    /// The switch comes once `batch_size_bytes` have gone to one partition, so every partition gets
+    /// the same number of bytes over time, whatever the sizes of records and batches.
+    #[inline]
+    pub fn partition(
+        &mut self,
+        record_bytes: usize,
+        batch_size_bytes: usize,
+        partition_count: i32,
+        pick: impl FnOnce() -> i32,
+    ) -> i32 {
+        match self.partition {
+            Some(partition) if self.bytes < batch_size_bytes && partition < partition_count => {
+                self.bytes += record_bytes;
+                partition
+            }
+            _ => {
+                let partition = pick();
+                *self = Self { partition: Some(partition), bytes: record_bytes };
+                partition
+            }
+        }
+    }
+}
+
+/// Chooses a partition at random, those with shorter queues more often when `adaptive`.
+///
+/// A partition with `q` queued batches has the weight `longest queue + 1 - q`. Partitions without a
+/// leader are left out while there are others.
+pub fn pick(
+    loads: impl Iterator<Item = PartitionLoad> + Clone,
+    adaptive: bool,
+    rng: &mut Rng,
+) -> i32 {
+    let usable = |load: &PartitionLoad, any: bool| any || load.available;
+    let any = !loads.clone().any(|load| load.available);
+    let longest =
+        loads.clone().filter(|load| usable(load, any)).map(|load| load.queued_batches).max();
+    let longest = longest.unwrap_or(0);
+    let weight = |load: &PartitionLoad| match (usable(load, any), adaptive) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => u64::from(longest - load.queued_batches) + 1,
+    };
+    let total: u64 = loads.clone().map(|load| weight(&load)).sum();
+    let mut ticket = rng.below(total);
+    for (partition, load) in loads.enumerate() {
+        let weight = weight(&load);
+        if ticket < weight {
+            return partition as i32;
+        }
+        ticket -= weight;
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn load(queued_batches: u32, available: bool) -> PartitionLoad {
+        PartitionLoad { queued_batches, available }
+    }
+
+    #[test]
+    fn a_keyless_record_stays_with_its_partition_until_a_batch_of_bytes_has_gone_there() {
+        let mut sticky = Sticky::default();
+        assert_eq!(sticky.partition(60, 100, 3, || 2), 2);
+        assert_eq!(sticky.partition(60, 100, 3, || unreachable!()), 2);
+        assert_eq!(sticky.partition(60, 100, 3, || 1), 1);
+    }
+
+    #[test]
+    fn a_partition_that_is_gone_is_left_at_once() {
+        let mut sticky = Sticky::default();
+        assert_eq!(sticky.partition(1, 100, 4, || 3), 3);
+        assert_eq!(sticky.partition(1, 100, 2, || 0), 0);
+    }
+
+    #[test]
+    fn adaptive_choice_prefers_short_queues_in_proportion() {
+        let mut rng = Rng::new(1);
+        let loads = [load(3, true), load(0, true), load(0, false)];
+        let mut counts = vec![0_u32; 3];
+        for _ in 0..5000 {
+            counts[pick(loads.iter().copied(), true, &mut rng) as usize] += 1;
+        }
+        // Weights 1 and 4: a fifth against four fifths; nothing to the leaderless one.
+        assert!((800..1200).contains(&counts[0]), "{counts:?}");
+        assert_eq!(counts[2], 0);
+    }
+
+    #[test]
+    fn without_any_leader_all_partitions_are_in_the_draw() {
+        let mut rng = Rng::new(2);
+        let loads = [load(0, false), load(0, false)];
+        let picks: u32 = (0..100).map(|_| pick(loads.iter().copied(), true, &mut rng) as u32).sum();
+        assert!(picks > 20 && picks < 80);
+    }
+}

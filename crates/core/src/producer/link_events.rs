@@ -1,0 +1,302 @@
+//! What happens to connections.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use bytes::Bytes;
+use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::messages::init_producer_id::InitProducerIdRequest;
+use ottla_protocol::messages::metadata::MetadataRequest;
+use ottla_protocol::messages::produce::ProduceRequest;
+use ottla_protocol::{
+    ApiKey, DecodeError, ErrorCode, VersionRange, correlation_id, decode_response,
+};
+
+use super::Producer;
+use crate::accumulator::Queues;
+use crate::connection::{LinkState, Sent, SentRequest, Target};
+use crate::host::Host;
+use crate::output::{ConnectionId, Event};
+use crate::rng::backoff;
+use crate::sender::Identity;
+use crate::time::Instant;
+
+/// The newest ApiVersions request; its response has the same header in every version.
+const API_VERSIONS_NEWEST: i16 = 3;
+
+impl<H: Host> Producer<H> {
+    /// A connection is open.
+    pub fn handle_connected(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.state = LinkState::Negotiating;
+            self.ask_versions(id, API_VERSIONS_NEWEST, now);
+        }
+    }
+
+    /// A connection could not be opened, or is closed. `why` goes into the errors of those who
+    /// wait.
+    pub fn handle_disconnected<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        why: &str,
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.get(id) else { return };
+        let quiet = link.state == LinkState::Ready && link.unanswered.is_empty();
+        let hint = if link.state == LinkState::Negotiating && !link.heard {
+            "; a server that expects TLS or SASL, or that is not Kafka, does this"
+        } else {
+            ""
+        };
+        let why = format!("{why}{hint}");
+        // A server that closes an idle connection did nothing wrong.
+        self.connection_gone(id, &why, !quiet, queues, now);
+    }
+
+    /// Bytes arrived.
+    pub fn handle_bytes<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.last_used = now;
+        link.heard = true;
+        link.frames.push(bytes);
+        loop {
+            let Some(link) = self.links.get_mut(id) else { return };
+            let result = match link.frames.next() {
+                Ok(None) => return,
+                Ok(Some(frame)) => self.handle_frame(id, frame, queues, now),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = result {
+                self.disconnects.push_back(id);
+                self.connection_gone(id, &why, true, queues, now);
+                return;
+            }
+        }
+    }
+
+    /// A connection is gone, whoever ended it.
+    pub(super) fn connection_gone<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        why: &str,
+        failed: bool,
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        let backoffs = self.reconnect_backoff();
+        let Some(link) = self.links.remove(id, failed, backoffs, &mut self.rng, now) else {
+            return;
+        };
+        let label = self.label(link.target, &link.server);
+        let retry = self.retry_backoff();
+        for request in &link.unanswered {
+            match request.sent {
+                Sent::Metadata => self.refresh.lost(retry, &mut self.rng, now),
+                Sent::InitProducerId => self.identity_refused(now),
+                Sent::ApiVersions | Sent::Produce(_) => {}
+            }
+        }
+        self.transmits.retain(|transmit| transmit.connection != id);
+        let (sender, mut cx) = self.split(queues, now);
+        sender.handle_connection_lost(id, why, &label, &mut cx);
+        if failed {
+            // The broker may be down: its partitions may have other leaders by now.
+            if let Target::Node(node) = link.target {
+                self.refresh.need();
+                self.sender.set_trouble(node, Some(why));
+            }
+            self.unreachable(&link.server, why);
+        }
+    }
+
+    fn handle_frame<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        frame: Bytes,
+        queues: &mut Q,
+        now: Instant,
+    ) -> Result<(), String> {
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        let found = correlation_id(&frame).ok_or("an answer too short for a correlation id")?;
+        let Some(request) = link.unanswered.pop_front() else {
+            return Err(format!("an answer nobody asked for (correlation id {found})"));
+        };
+        if request.correlation_id != found {
+            link.unanswered.push_front(request);
+            let expected = request.correlation_id;
+            return Err(format!("answer {found} came where {expected} was due"));
+        }
+        let broken = |error: DecodeError| format!("an answer that cannot be read: {error}");
+        match request.sent {
+            Sent::ApiVersions => self.handle_versions(id, frame, request, now),
+            Sent::Metadata => self.handle_metadata(frame, request, queues, now).map_err(|error| {
+                let retry = self.retry_backoff();
+                self.refresh.lost(retry, &mut self.rng, now);
+                broken(error)
+            }),
+            Sent::InitProducerId => {
+                self.handle_identity(frame, request, queues, now).map_err(|error| {
+                    self.identity_refused(now);
+                    broken(error)
+                })
+            }
+            Sent::Produce(serial) => {
+                self.handle_produce(id, serial, frame, request, queues, now).map_err(|error| {
+                    // Whatever the answer was, it is gone: put the request back so that the end of
+                    // the connection settles its batches as unanswered.
+                    if let Some(link) = self.links.get_mut(id) {
+                        link.unanswered.push_front(request);
+                    }
+                    broken(error)
+                })
+            }
+        }
+    }
+
+    fn ask_versions(&mut self, id: ConnectionId, version: i16, now: Instant) {
+        let request = ApiVersionsRequest {
+            client_software_name: "ottla".to_string(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_string(),
+        };
+        let deadline = now + self.config.request_timeout.min(self.config.connection_setup_timeout);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let sent = (version, Sent::ApiVersions);
+        if let Ok(frame) = link.request(&request, sent, &self.config.client_id, (now, deadline)) {
+            self.control_frame(id, frame);
+        }
+    }
+
+    fn handle_versions(
+        &mut self,
+        id: ConnectionId,
+        frame: Bytes,
+        request: SentRequest,
+        now: Instant,
+    ) -> Result<(), String> {
+        // A broker that does not know our version says so in version 0, whatever was asked.
+        let refused = frame.get(4..6) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes());
+        if refused && request.version > 0 {
+            self.ask_versions(id, 0, now);
+            return Ok(());
+        }
+        let (_, answer) = decode_response::<ApiVersionsRequest>(frame, request.version)
+            .map_err(|error| format!("an answer that is not Kafka's: {error}"))?;
+        ErrorCode(answer.error_code).ok().map_err(|code| {
+            format!("the broker refused the handshake: {} [{}]", code.message(), code.name())
+        })?;
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        link.set_versions(offers(&answer));
+        Self::check_offer(link)?;
+        link.state = LinkState::Ready;
+        link.frames.set_max_bytes(self.config.max_response_size_bytes);
+        let (target, server) = (link.target, link.server.clone());
+        self.links.succeeded(target);
+        self.connections_made += 1;
+        self.events.push_back(Event::ServerReachable { server });
+        if let Target::Node(node) = target {
+            self.sender.set_trouble(node, None);
+            self.drop_idle_bootstrap();
+        }
+        Ok(())
+    }
+
+    /// Once a broker is reached under its own name, a bootstrap connection has done its work.
+    fn drop_idle_bootstrap(&mut self) {
+        let done = |link: &&crate::connection::Link| {
+            matches!(link.target, Target::Bootstrap(_))
+                && link.unanswered.is_empty()
+                && link.state == LinkState::Ready
+        };
+        let ids: alloc::vec::Vec<ConnectionId> =
+            self.links.iter().filter(done).map(|link| link.id).collect();
+        for id in ids {
+            if self.transmits.iter().all(|transmit| transmit.connection != id) {
+                self.disconnects.push_back(id);
+                self.links.remove(
+                    id,
+                    false,
+                    self.reconnect_backoff(),
+                    &mut self.rng,
+                    Instant::ZERO,
+                );
+            }
+        }
+    }
+
+    fn handle_metadata<Q: Queues<H>>(
+        &mut self,
+        frame: Bytes,
+        request: SentRequest,
+        queues: &mut Q,
+        now: Instant,
+    ) -> Result<(), DecodeError> {
+        let (_, answer) = decode_response::<MetadataRequest>(frame, request.version)?;
+        let (changes, complete) =
+            self.cluster.apply(&answer, self.config.metadata_propagation, now);
+        let (retry, age) = (self.retry_backoff(), self.config.metadata_max_age);
+        self.refresh.answered(complete, retry, age, &mut self.rng, now);
+        self.take_changes(changes, queues, now);
+        Ok(())
+    }
+
+    fn handle_identity<Q: Queues<H>>(
+        &mut self,
+        frame: Bytes,
+        request: SentRequest,
+        queues: &mut Q,
+        now: Instant,
+    ) -> Result<(), DecodeError> {
+        let (_, answer) = decode_response::<InitProducerIdRequest>(frame, request.version)?;
+        let code = ErrorCode(answer.error_code);
+        if code.is_ok() && answer.producer_id >= 0 && answer.producer_epoch >= 0 {
+            let identity =
+                Identity { producer_id: answer.producer_id, producer_epoch: answer.producer_epoch };
+            self.sender.identity_granted(identity);
+            return Ok(());
+        }
+        self.identity_refused(now);
+        let (sender, mut cx) = self.split(queues, now);
+        sender.identity_error(code, &mut cx);
+        Ok(())
+    }
+
+    pub(super) fn identity_refused(&mut self, now: Instant) {
+        let (base, max) = self.retry_backoff();
+        let rng = &mut self.rng;
+        self.sender.sequencer().refused(|failures| now + backoff(rng, base, max, failures));
+    }
+
+    fn handle_produce<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        serial: u64,
+        frame: Bytes,
+        request: SentRequest,
+        queues: &mut Q,
+        now: Instant,
+    ) -> Result<(), DecodeError> {
+        let (_, answer) = decode_response::<ProduceRequest>(frame, request.version)?;
+        let Some(link) = self.links.get(id) else { return Ok(()) };
+        let label = self.label(link.target, &link.server);
+        let (sender, mut cx) = self.split(queues, now);
+        let hints = sender.handle_answer(serial, &answer, &label, &mut cx);
+        for (key, hint) in hints {
+            let changes = self.cluster.apply_hint(key, &hint);
+            self.take_changes(changes, queues, now);
+        }
+        Ok(())
+    }
+}
+
+fn offers(answer: &ApiVersionsResponse) -> impl Iterator<Item = (ApiKey, VersionRange)> {
+    answer.api_keys.iter().map(|api| {
+        (ApiKey(api.api_key), VersionRange { min: api.min_version, max: api.max_version })
+    })
+}

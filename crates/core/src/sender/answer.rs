@@ -1,0 +1,353 @@
+//! Answers to produce requests, and their absence.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
+
+use super::verdict::{Verdict, verdict};
+use super::{Context, Sender, SentBatches};
+use crate::PartitionKey;
+use crate::accumulator::{Batch, Queues};
+use crate::error::{ErrorKind, Failure, Outcome};
+use crate::host::Host;
+use crate::metadata::{LeaderHint, TopicIndex};
+use crate::output::{Acknowledged, ConnectionId, Event};
+use crate::rng::backoff;
+
+/// A broker's wish for silence is honoured up to this; what asks for more is a mistake.
+const THROTTLE_MAX: Duration = Duration::from_secs(60);
+
+impl<H: Host> Sender<H> {
+    /// Takes the answer to request `serial`; gives back leaders that it names.
+    pub(crate) fn handle_answer<Q: Queues<H>>(
+        &mut self,
+        serial: u64,
+        answer: &ProduceResponse,
+        broker: &Arc<str>,
+        cx: &mut Context<'_, Q>,
+    ) -> Vec<(PartitionKey, LeaderHint)> {
+        let Some(sent) = self.take_request(serial) else { return Vec::new() };
+        if answer.throttle_time_ms > 0 {
+            self.stats.throttles += 1;
+            let silence = Duration::from_millis(answer.throttle_time_ms as u64).min(THROTTLE_MAX);
+            self.outboxes.entry(sent.node).or_default().throttled_until = cx.now + silence;
+        }
+        let found = by_partition(answer, cx);
+        let mut hints = Vec::new();
+        for key in &sent.partitions {
+            let partition = cx.cluster.partition(*key);
+            let at =
+                found.binary_search_by_key(&(partition.topic, partition.index), |entry| entry.0);
+            match at.ok().map(|at| found[at].1) {
+                Some(entry) => {
+                    hints.extend(hint(entry, answer).map(|hint| (*key, hint)));
+                    self.handle_partition(*key, serial, entry, broker, cx);
+                }
+                None => {
+                    let message = "the broker's answer leaves this partition out";
+                    self.handle_silence(*key, serial, message, broker, cx);
+                }
+            }
+        }
+        for key in &sent.partitions {
+            self.judge(*key, cx);
+        }
+        hints
+    }
+
+    /// `acks=0`: the request is with the operating system, which is all that was asked for.
+    pub(crate) fn handle_written<Q: Queues<H>>(&mut self, serial: u64, cx: &mut Context<'_, Q>) {
+        let Some(sent) = self.take_request(serial) else { return };
+        for key in sent.partitions {
+            if let Some(batch) = self.land(key, serial) {
+                let nowhere = Acknowledged { base_offset: None, log_append_time_ms: None };
+                self.settle(batch, Ok(nowhere));
+            }
+            self.judge(key, cx);
+        }
+    }
+
+    /// The connection is gone: whatever it owed an answer to may or may not be written.
+    pub(crate) fn handle_connection_lost<Q: Queues<H>>(
+        &mut self,
+        connection: ConnectionId,
+        why: &str,
+        broker: &Arc<str>,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let lost: Vec<u64> = self
+            .requests
+            .iter()
+            .filter(|(_, sent)| sent.connection == connection)
+            .map(|(serial, _)| *serial)
+            .collect();
+        for serial in lost {
+            let Some(sent) = self.take_request(serial) else { continue };
+            for key in &sent.partitions {
+                self.handle_silence(*key, serial, why, broker, cx);
+            }
+            for key in sent.partitions {
+                self.judge(key, cx);
+            }
+        }
+    }
+
+    fn take_request(&mut self, serial: u64) -> Option<SentBatches> {
+        let sent = self.requests.remove(&serial)?;
+        if let Some(outbox) = self.outboxes.get_mut(&sent.node) {
+            outbox.requests_in_flight -= 1;
+        }
+        Some(sent)
+    }
+
+    /// Takes a batch out of the air; `None` when it was given up meanwhile.
+    fn land(&mut self, key: PartitionKey, serial: u64) -> Option<Batch<H>> {
+        let in_flight = &mut self.lanes[key.0 as usize].in_flight;
+        let place = in_flight.iter().position(|flying| flying.serial == serial)?;
+        in_flight.remove(place).map(|flying| flying.batch)
+    }
+
+    fn handle_silence<Q: Queues<H>>(
+        &mut self,
+        key: PartitionKey,
+        serial: u64,
+        why: &str,
+        broker: &Arc<str>,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let Some(mut batch) = self.land(key, serial) else { return };
+        batch.ambiguous = true;
+        let failure = failure(&batch, ErrorKind::Network, None, why.to_string(), broker);
+        if self.rules.acks == crate::config::Acks::None {
+            // Nobody would say whether the first attempt arrived: trying again could duplicate.
+            return self.settle(batch, Err(Arc::new(failure)));
+        }
+        self.retry(key, batch, failure, cx);
+    }
+
+    fn handle_partition<Q: Queues<H>>(
+        &mut self,
+        key: PartitionKey,
+        serial: u64,
+        answer: &PartitionProduceResponse,
+        broker: &Arc<str>,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let Some(mut batch) = self.land(key, serial) else { return };
+        let code = ErrorCode(answer.error_code);
+        let identity = self.lanes[key.0 as usize].identity;
+        match verdict(code) {
+            Verdict::Delivered => {
+                self.delivered(
+                    key,
+                    batch,
+                    offset(answer.base_offset),
+                    offset(answer.log_append_time_ms),
+                );
+            }
+            Verdict::DeliveredBefore => {
+                self.delivered(key, batch, offset(answer.base_offset), None)
+            }
+            Verdict::Retry { maybe_written, refresh } => {
+                batch.ambiguous |= maybe_written;
+                self.needs_metadata |= refresh;
+                let failure =
+                    failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
+                self.retry(key, batch, failure, cx);
+            }
+            Verdict::OutOfOrder | Verdict::NewEpoch => {
+                // Behind a batch that is itself to be sent again this is no news. At the front it
+                // means that the broker's memory of this producer and ours have parted (KIP-360).
+                let lane = &mut self.lanes[key.0 as usize];
+                if !lane.has_earlier(batch.order) {
+                    batch.ambiguous = false;
+                    lane.unresolved = false;
+                    lane.wants_new_epoch = true;
+                }
+                let failure =
+                    failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
+                self.retry(key, batch, failure, cx);
+            }
+            Verdict::NewProducerId => {
+                self.sequencer.discard(identity);
+                let lane = &mut self.lanes[key.0 as usize];
+                lane.wants_new_epoch = true;
+                // Under another id the broker would not recognize what may be in its log already.
+                let doubtful = lane.take_doubtful();
+                for slot in doubtful {
+                    self.give_up(slot, false, ErrorKind::Refused, code.message());
+                }
+                let failure =
+                    failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
+                if batch.ambiguous {
+                    return self.settle(batch, Err(Arc::new(failure)));
+                }
+                self.retry(key, batch, failure, cx);
+            }
+            Verdict::Fail(kind) => {
+                let lane = &mut self.lanes[key.0 as usize];
+                if batch.ambiguous {
+                    // The no is about this attempt; an earlier one may be in the log.
+                    lane.unresolved |= self.rules.idempotent;
+                } else {
+                    lane.sequence_refused(batch.order, batch.stamp());
+                }
+                self.fail(&batch, kind, code, answer, broker);
+            }
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        key: PartitionKey,
+        batch: Batch<H>,
+        base_offset: Option<i64>,
+        log_append_time_ms: Option<i64>,
+    ) {
+        let lane = &mut self.lanes[key.0 as usize];
+        lane.introduced = true;
+        // A later batch is in the log, so the one that was given up before it is as well.
+        lane.unresolved = false;
+        self.settle(batch, Ok(Acknowledged { base_offset, log_append_time_ms }));
+    }
+
+    fn retry<Q: Queues<H>>(
+        &mut self,
+        key: PartitionKey,
+        mut batch: Batch<H>,
+        failure: Failure,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let attempts = batch.attempts;
+        batch.last_failure = Some(Arc::new(failure));
+        if attempts > self.rules.retries {
+            let lane = &mut self.lanes[key.0 as usize];
+            if batch.ambiguous {
+                lane.unresolved |= self.rules.idempotent;
+            } else {
+                lane.sequence_refused(batch.order, batch.stamp());
+            }
+            let message = format!("retries={} are used up", self.rules.retries);
+            return self.give_up(batch, false, ErrorKind::RetriesExhausted, &message);
+        }
+        let (base, max) = self.rules.retry_backoff;
+        let lane = &mut self.lanes[key.0 as usize];
+        lane.retry_at = cx.now + backoff(cx.rng, base, max, attempts);
+        lane.put_back(batch);
+    }
+
+    /// A definite no. With KIP-467 the broker may name the records that it minds; the others of the
+    /// batch are told that they were not written because of those.
+    fn fail(
+        &mut self,
+        batch: &Batch<H>,
+        kind: ErrorKind,
+        code: ErrorCode,
+        answer: &PartitionProduceResponse,
+        broker: &Arc<str>,
+    ) {
+        let count = batch.record_count();
+        self.stats.records_failed += u64::from(count);
+        let message = words(answer, code);
+        let whole = Arc::new(failure(batch, kind, Some(code), message.clone(), broker));
+        let mut minded: Vec<(u32, Option<&String>)> = answer
+            .record_errors
+            .iter()
+            .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error)))
+            .filter(|(index, _)| *index < count)
+            .map(|(index, error)| (index, error.batch_index_error_message.as_ref()))
+            .collect();
+        minded.sort_unstable_by_key(|(index, _)| *index);
+        minded.dedup_by_key(|(index, _)| *index);
+        let others = if minded.is_empty() {
+            whole
+        } else {
+            let why = format!("another record of the same batch was refused: {message}");
+            Arc::new(failure(batch, kind, Some(code), why, broker))
+        };
+        let mut from = 0;
+        for (index, own) in minded {
+            self.tell(batch, from..index, &others);
+            let own = own.map_or_else(|| message.clone(), ToString::to_string);
+            self.tell(
+                batch,
+                index..index + 1,
+                &Arc::new(failure(batch, kind, Some(code), own, broker)),
+            );
+            from = index + 1;
+        }
+        self.tell(batch, from..count, &others);
+    }
+
+    fn tell(&mut self, batch: &Batch<H>, records: Range<u32>, failure: &Arc<Failure>) {
+        if !records.is_empty() {
+            let completion = batch.completion().clone();
+            let record_count = batch.record_count();
+            let result = Err(failure.clone());
+            self.events.push_back(Event::Settled { completion, records, record_count, result });
+        }
+    }
+}
+
+/// An offset or a time of the broker's, where -1 says that there is none.
+fn offset(number: i64) -> Option<i64> {
+    (number >= 0).then_some(number)
+}
+
+/// The broker's words, or ours for its code.
+fn words(answer: &PartitionProduceResponse, code: ErrorCode) -> String {
+    answer.error_message.clone().unwrap_or_else(|| code.message().to_string())
+}
+
+fn failure<H: Host>(
+    batch: &Batch<H>,
+    kind: ErrorKind,
+    code: Option<ErrorCode>,
+    message: String,
+    broker: &Arc<str>,
+) -> Failure {
+    let outcome = if batch.ambiguous { Outcome::MaybePersisted } else { Outcome::NotPersisted };
+    let broker = Some(broker.clone());
+    Failure { kind, outcome, attempts: batch.attempts, broker, code, message, cause: None }
+}
+
+type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse)>;
+
+/// The answer's entries by topic and partition. What was not asked for is left out.
+fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
+    let mut found = Vec::new();
+    for topic in &answer.responses {
+        let index = if topic.name.is_empty() {
+            cx.cluster.find_id(topic.topic_id)
+        } else {
+            cx.cluster.find(&topic.name)
+        };
+        if let Some(index) = index {
+            found.extend(
+                topic.partition_responses.iter().map(|entry| ((index, entry.index), entry)),
+            );
+        }
+    }
+    found.sort_by_key(|entry| entry.0);
+    found
+}
+
+/// The leader that the answer names, if it names one (KIP-951).
+fn hint(entry: &PartitionProduceResponse, answer: &ProduceResponse) -> Option<LeaderHint> {
+    let leader = &entry.current_leader;
+    if leader.leader_id < 0 || leader.leader_epoch < 0 {
+        return None;
+    }
+    let endpoint = answer
+        .node_endpoints
+        .iter()
+        .find(|node| node.node_id == leader.leader_id)
+        .map(|node| (node.host.clone(), node.port));
+    Some(LeaderHint { leader: leader.leader_id, leader_epoch: leader.leader_epoch, endpoint })
+}

@@ -1,0 +1,9 @@
+//! Stories: the core against a scripted cluster, in virtual time.
+
+mod chance;
+mod pair;
+mod story_connections;
+mod story_delivery;
+mod story_expiry;
+mod story_leaders;
+mod story_retries;

@@ -1,0 +1,210 @@
+//! The ordinary way: from append to acknowledgement.
+
+use alloc::vec;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::produce::BatchIndexAndErrorMessage;
+
+use super::pair::Pair;
+use crate::error::{ErrorKind, Outcome};
+use crate::output::Acknowledged;
+use crate::time::Instant;
+
+fn at(base_offset: i64) -> Acknowledged {
+    Acknowledged { base_offset: Some(base_offset), log_append_time_ms: None }
+}
+
+#[test]
+fn a_first_record_finds_its_leader_and_is_delivered_at_the_offset_the_broker_says() {
+    let mut pair = Pair::ready(&[]);
+    let batch = pair.send(2, b"hello");
+    let request = pair.next();
+    assert_eq!((request.node, request.version), (2, 13));
+    assert_eq!(request.stamps(), [(2, 0, 0, 1)]);
+    pair.accept(&request, 41);
+    assert_eq!(pair.told.len(), 1);
+    assert_eq!((pair.told[0].batch, pair.told[0].records.clone()), (batch, 0..1));
+    assert_eq!(pair.told[0].result, Ok(at(41)));
+}
+
+#[test]
+fn a_record_leaves_at_once_while_its_broker_is_idle_and_lingers_while_it_is_busy() {
+    let mut pair = Pair::ready(&[("linger.ms", "50")]);
+    pair.send(0, b"first");
+    assert_eq!(pair.produced.len(), 1);
+    pair.send(1, b"second");
+    pair.send(1, b"third");
+    assert_eq!(pair.produced.len(), 1, "the broker owes an answer: the batch stays open");
+    pair.pass(50);
+    assert_eq!(pair.produced.len(), 2, "but not for longer than linger.ms");
+    assert_eq!(pair.produced[1].stamps(), [(1, 0, 0, 2)]);
+}
+
+#[test]
+fn an_answer_lets_the_waiting_batch_go_before_its_linger_is_over() {
+    let mut pair = Pair::ready(&[("linger.ms", "1000")]);
+    pair.send(0, b"first");
+    pair.send(1, b"second");
+    let request = pair.next();
+    pair.accept(&request, 0);
+    assert_eq!(pair.next().stamps(), [(1, 0, 0, 1)]);
+}
+
+#[test]
+fn a_fixed_linger_waits_even_while_the_broker_is_idle() {
+    let mut pair = Pair::ready(&[("linger.ms", "20"), ("linger.adaptive", "false")]);
+    pair.send(0, b"x");
+    assert!(pair.produced.is_empty());
+    pair.pass(19);
+    assert!(pair.produced.is_empty());
+    pair.pass(1);
+    assert_eq!(pair.produced.len(), 1);
+}
+
+#[test]
+fn a_full_batch_leaves_at_once_and_sequences_go_on_without_a_gap() {
+    let mut pair = Pair::introduced(&[("batch.size", "100"), ("linger.ms", "1000")]);
+    for _ in 0..6 {
+        pair.send(0, &[7; 40]);
+    }
+    let stamps: vec::Vec<_> = pair.produced.iter().flat_map(|request| request.stamps()).collect();
+    assert_eq!(stamps, [(0, 0, 1, 1), (0, 0, 2, 2), (0, 0, 4, 2)]);
+    for offset in [1, 2, 4] {
+        let request = pair.next();
+        pair.accept(&request, offset);
+    }
+    let request = pair.next();
+    assert_eq!(request.stamps(), [(0, 0, 6, 1)]);
+    pair.accept(&request, 6);
+    let offsets: vec::Vec<_> = pair.told.iter().map(|told| told.result.clone().unwrap()).collect();
+    assert_eq!(offsets, [at(1), at(2), at(4), at(6)]);
+}
+
+#[test]
+fn partitions_of_one_leader_share_a_request_and_those_of_another_do_not() {
+    let mut pair = Pair::ready(&[("linger.adaptive", "false")]);
+    for partition in 0..3 {
+        pair.append(partition, b"x");
+    }
+    pair.pass(5);
+    assert_eq!(pair.produced.len(), 2);
+    let one = pair.produced.iter().find(|request| request.node == 1).unwrap();
+    assert_eq!(one.stamps(), [(0, 0, 0, 1), (1, 0, 0, 1)]);
+}
+
+#[test]
+fn a_request_takes_no_more_batches_than_max_request_size() {
+    let settings = [("max.request.size", "1000"), ("linger.adaptive", "false")];
+    let mut pair = Pair::ready(&settings);
+    pair.append(0, &[1; 600]);
+    pair.append(1, &[2; 600]);
+    pair.pass(5);
+    assert_eq!(pair.produced.iter().filter(|request| request.node == 1).count(), 2);
+}
+
+#[test]
+fn no_more_than_five_batches_of_a_partition_are_in_flight_with_idempotence_and_one_without() {
+    for (settings, window) in
+        [(&[("batch.size", "10")][..], 5), (&[("batch.size", "10"), ("acks", "1")], 1)]
+    {
+        let mut pair = Pair::introduced(settings);
+        for _ in 0..8 {
+            pair.send(0, &[0; 64]);
+        }
+        assert_eq!(pair.produced.len(), window);
+        let request = pair.next();
+        pair.accept(&request, 0);
+        assert_eq!(pair.produced.len(), window);
+    }
+}
+
+#[test]
+fn without_acknowledgements_a_record_is_done_once_it_is_written() {
+    let mut pair = Pair::ready(&[("acks", "0")]);
+    pair.send(0, b"gone");
+    let request = pair.next();
+    assert!(pair.told.is_empty());
+    pair.producer.handle_written(request.written_token.unwrap(), &mut pair.queues, pair.now);
+    pair.drive();
+    let nowhere = Acknowledged { base_offset: None, log_append_time_ms: None };
+    assert_eq!(pair.told[0].result, Ok(nowhere));
+}
+
+#[test]
+fn without_acknowledgements_a_lost_connection_is_never_retried_since_that_could_duplicate() {
+    let mut pair = Pair::ready(&[("acks", "0")]);
+    pair.send(0, b"gone?");
+    let request = pair.next();
+    pair.cut(request.connection);
+    let failure = pair.told[0].result.clone().unwrap_err();
+    assert_eq!((failure.kind, failure.outcome), (ErrorKind::Network, Outcome::MaybePersisted));
+    pair.pass(5000);
+    assert!(pair.produced.is_empty());
+}
+
+#[test]
+fn flush_sends_open_batches_and_names_everything_that_is_not_done() {
+    let mut pair = Pair::ready(&[("linger.ms", "1000"), ("linger.adaptive", "false")]);
+    let (first, second) = (pair.send(0, b"a"), pair.send(2, b"b"));
+    let pending = pair.producer.flush(&mut pair.queues, pair.now);
+    pair.drive();
+    assert_eq!(pending, [first, second]);
+    assert_eq!(pair.produced.len(), 2);
+}
+
+#[test]
+fn closing_tells_unsent_records_from_those_in_doubt() {
+    let mut pair = Pair::ready(&[("batch.size", "10"), ("acks", "1")]);
+    let (sent, unsent) = (pair.send(0, &[0; 64]), pair.send(0, &[1; 64]));
+    pair.producer.abort("closed", &mut pair.queues, pair.now);
+    pair.drive();
+    let outcome = |batch| {
+        let told = pair.told.iter().find(|told| told.batch == batch).unwrap();
+        told.result.clone().unwrap_err().outcome
+    };
+    assert_eq!(outcome(sent), Outcome::MaybePersisted);
+    assert_eq!(outcome(unsent), Outcome::NotPersisted);
+}
+
+#[test]
+fn a_broker_that_minds_one_record_is_quoted_for_it_and_every_record_is_told_once() {
+    let mut pair = Pair::ready(&[("linger.ms", "1"), ("linger.adaptive", "false")]);
+    for _ in 0..4 {
+        pair.append(0, b"x");
+    }
+    pair.pass(1);
+    let request = pair.next();
+    pair.answer(&request, |_, part| {
+        part.error_code = ErrorCode::INVALID_RECORD.0;
+        part.record_errors = vec![
+            BatchIndexAndErrorMessage {
+                batch_index: 2,
+                batch_index_error_message: Some("no key".into()),
+            },
+            BatchIndexAndErrorMessage { batch_index: 99, batch_index_error_message: None },
+        ];
+    });
+    let told: vec::Vec<_> = pair
+        .told
+        .iter()
+        .map(|told| (told.records.clone(), told.result.clone().unwrap_err().message.clone()))
+        .collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[1], (2..3, "no key".into()));
+    assert_eq!((told[0].0.clone(), told[2].0.clone()), (0..2, 3..4));
+    assert!(told[0].1.starts_with("another record of the same batch"));
+}
+
+#[test]
+fn an_idle_producer_wants_nothing_before_its_metadata_grows_old() {
+    let mut pair = Pair::ready(&[("connections.max.idle.ms", "0")]);
+    pair.send(0, b"x");
+    let request = pair.next();
+    pair.accept(&request, 0);
+    pair.now = Instant::from_millis(100_000);
+    pair.producer.handle_timeout(&mut pair.queues, pair.now);
+    pair.drive();
+    // Only the record's lifetime timer, which nobody took back, may still be due.
+    let next = pair.producer.poll_timeout(pair.now).unwrap();
+    assert!(next.as_nanos() > 120_000_000_000, "{next:?}");
+}

@@ -1,0 +1,127 @@
+//! Leaders that move, topics that change.
+
+use ottla_protocol::messages::produce::{
+    LeaderIdAndEpoch, NodeEndpoint, ProduceResponse, TopicProduceResponse,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::pair::Pair;
+use crate::error::{ErrorKind, Outcome};
+
+#[test]
+fn a_leader_that_moved_is_found_and_gets_the_same_batch() {
+    let mut pair = Pair::ready(&[]);
+    pair.send(0, b"x");
+    let request = pair.next();
+    pair.leaders[0] = 3;
+    pair.leader_epoch = 2;
+    pair.refuse(&request, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    pair.pass(500);
+    let again = pair.next();
+    assert_eq!((again.node, again.batches), (3, request.batches));
+}
+
+#[test]
+fn a_new_leader_gets_nothing_while_the_old_one_owes_an_answer() {
+    let mut pair = Pair::introduced(&[("batch.size", "10")]);
+    pair.send(0, &[1; 40]);
+    pair.send(0, &[2; 40]);
+    let (first, second) = (pair.next(), pair.next());
+    pair.leaders[0] = 3;
+    pair.leader_epoch = 2;
+    pair.refuse(&first, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    pair.pass(1000);
+    assert!(pair.produced.is_empty(), "the second could still arrive at the old leader");
+    pair.refuse(&second, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    pair.pass(1000);
+    let again = pair.next();
+    assert_eq!((again.node, &again.batches), (3, &first.batches));
+    pair.accept(&again, 0);
+    pair.pass(1000);
+    assert_eq!(pair.next().batches, second.batches);
+}
+
+#[test]
+fn an_answer_that_names_the_new_leader_is_followed_without_waiting_for_metadata() {
+    let mut pair = Pair::ready(&[]);
+    pair.send(0, b"x");
+    let request = pair.next();
+    let part = ottla_protocol::messages::produce::PartitionProduceResponse {
+        index: 0,
+        error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+        current_leader: LeaderIdAndEpoch { leader_id: 7, leader_epoch: 9 },
+        ..Default::default()
+    };
+    let endpoint =
+        NodeEndpoint { node_id: 7, host: "node7".into(), port: 9092, ..Default::default() };
+    let topic = TopicProduceResponse {
+        topic_id: Uuid([1; 16]),
+        partition_responses: alloc::vec![part],
+        ..Default::default()
+    };
+    let body = ProduceResponse {
+        responses: alloc::vec![topic],
+        node_endpoints: alloc::vec![endpoint],
+        ..Default::default()
+    };
+    pair.answer_with(&request, &body);
+    let again = pair.next();
+    assert_eq!((again.node, again.batches), (7, request.batches));
+}
+
+#[test]
+fn metadata_older_than_what_we_know_does_not_move_a_leader_back() {
+    let mut pair = Pair::ready(&[]);
+    pair.leaders[0] = 3;
+    pair.leader_epoch = 0;
+    pair.pass(300_001);
+    pair.send(0, b"x");
+    assert_eq!(pair.next().node, 1);
+}
+
+#[test]
+fn a_topic_in_error_keeps_the_partitions_that_were_known() {
+    let mut pair = Pair::ready(&[]);
+    pair.topic_error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    pair.pass(300_001);
+    pair.send(0, b"x");
+    assert_eq!(pair.next().node, 1);
+}
+
+#[test]
+fn records_not_sent_yet_follow_a_topic_that_was_created_anew_and_those_in_doubt_are_told_so() {
+    let mut pair = Pair::ready(&[("batch.size", "10"), ("max.in.flight", "1")]);
+    // A connection without unanswered batches, over which the news can come.
+    pair.send(2, &[0; 40]);
+    let other = pair.next();
+    pair.accept(&other, 0);
+    let sent = pair.send(0, &[1; 40]);
+    let waiting = pair.send(0, &[2; 40]);
+    let request = pair.next();
+    pair.topic_id = Uuid([2; 16]);
+    pair.leader_epoch = 0;
+    pair.producer.want_topic("another"); // makes the core ask
+    pair.drive();
+    assert_eq!(pair.told.len(), 2);
+    assert_eq!(pair.told[1].batch, sent);
+    let failure = pair.told[1].result.clone().unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.outcome),
+        (ErrorKind::TopicRecreated, Outcome::MaybePersisted)
+    );
+    pair.refuse(&request, ErrorCode::UNKNOWN_TOPIC_ID);
+    let next = pair.next();
+    assert_eq!(next.stamps(), [(0, 0, 0, 1)], "the new topic knows nothing of old sequences");
+    pair.accept(&next, 0);
+    assert_eq!((pair.told[2].batch, pair.told[2].result.is_ok()), (waiting, true));
+}
+
+#[test]
+fn partitions_that_are_added_can_be_used() {
+    let mut pair = Pair::ready(&[]);
+    pair.leaders.push(2);
+    pair.pass(300_001);
+    assert_eq!(pair.partitions.len(), 4);
+    pair.send(3, b"x");
+    assert_eq!(pair.next().stamps(), [(3, 0, 0, 1)]);
+}
