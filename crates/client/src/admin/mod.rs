@@ -1,0 +1,76 @@
+//! Topics: creating, listing, describing and deleting them.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use ottla::admin::{Admin, NewTopic};
+//!
+//! # async fn run() -> Result<(), ottla::admin::RequestError> {
+//! let mut admin = Admin::connect("127.0.0.1:9092", Duration::from_secs(10)).await?;
+//! admin.create_topic(&NewTopic::new("user-events").partitions(6)).await?;
+//! for topic in admin.list_topics().await? {
+//!     println!("{} has {} partitions", topic.name, topic.partition_count);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod describe;
+mod topics;
+
+use std::time::Duration;
+
+pub use crate::wire::{RequestError, RequestErrorKind};
+pub use describe::{ConfigEntry, PartitionDescription, TopicDescription};
+pub use topics::{CreatedTopic, NewTopic, TopicListing};
+
+use crate::wire::Brokers;
+
+/// Asks a cluster about its topics and changes them. It needs a tokio runtime with I/O and time.
+///
+/// One request is under way at a time; a connection that breaks is made anew when it is next
+/// needed.
+#[derive(Debug)]
+pub struct Admin {
+    brokers: Brokers,
+}
+
+impl Admin {
+    /// Connects to a cluster through any of its servers, given as `host:port[,host:port…]`.
+    ///
+    /// Servers that refuse or keep silent are tried again until `timeout` has passed. `timeout`
+    /// also holds for each later request.
+    ///
+    /// # Errors
+    /// [`RequestErrorKind::Unreachable`] when time is up, and at once
+    /// [`RequestErrorKind::WrongService`] when something else than Kafka answers.
+    pub async fn connect(bootstrap: &str, timeout: Duration) -> Result<Self, RequestError> {
+        Self::connect_with(bootstrap, timeout, |_| ()).await
+    }
+
+    /// As [`Admin::connect`]; `on_retry` hears why each round over the servers failed.
+    ///
+    /// # Errors
+    /// As [`Admin::connect`].
+    pub async fn connect_with(
+        bootstrap: &str,
+        timeout: Duration,
+        on_retry: impl FnMut(&RequestError),
+    ) -> Result<Self, RequestError> {
+        Ok(Self { brokers: Brokers::connect(bootstrap, timeout, on_retry).await? })
+    }
+
+    /// Makes sure that at least one broker can be reached under the address that the cluster gives
+    /// to clients, which may be another than the one connected to.
+    ///
+    /// # Errors
+    /// When none can be reached.
+    pub async fn reach_brokers(&mut self) -> Result<(), RequestError> {
+        self.brokers.reach_one().await
+    }
+
+    /// The server that answered, as it was named.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.brokers.server()
+    }
+}

@@ -1,0 +1,236 @@
+//! The hot path: from a record to its place in a batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::accumulator::{Appended, NeedMemory, Note, Payloads};
+use ottla_core::error::ErrorKind;
+use ottla_core::host::AppendDoor;
+use ottla_core::record::Record;
+use ottla_core::time::Instant;
+
+use crate::cell::BatchCell;
+use crate::clock::{Clock, wall_ms};
+use crate::delivery::Delivery;
+use crate::error::{SendError, TrySendError};
+use crate::memory::{Chunk, Memory};
+use crate::shared::{ClientHost, Shared};
+use crate::topic::{Slot, TopicState};
+
+/// What a batch header, a request header and a record's own lengths may add to a record.
+const RECORD_OVERHEAD_BYTES: usize = 128;
+
+/// Why a record could not be appended at once.
+enum Obstacle {
+    TopicUnknown,
+    MemorySpent { capacity_bytes: usize },
+    Refused(SendError),
+}
+
+/// What an append may need besides the record: taken from the budget, or brought along by a sender
+/// that has waited for it.
+struct Door<'a> {
+    memory: &'a Arc<Memory>,
+    clock: &'a Clock,
+    slot: &'a Arc<Slot>,
+    brought: &'a mut Option<Chunk>,
+}
+
+impl AppendDoor<ClientHost> for Door<'_> {
+    fn chunk(&mut self, capacity_bytes: usize) -> Option<Chunk> {
+        let fits =
+            |chunk: &mut Chunk| ottla_core::host::Chunk::buffer(chunk).capacity() >= capacity_bytes;
+        self.brought.take_if(fits).or_else(|| self.memory.try_chunk(capacity_bytes))
+    }
+
+    fn completion(&mut self) -> Arc<BatchCell> {
+        Arc::new(BatchCell::new(Arc::clone(self.slot)))
+    }
+
+    fn now(&mut self) -> Instant {
+        self.clock.now()
+    }
+}
+
+impl Shared {
+    /// Accepts a record, or says why not now.
+    pub(crate) fn try_send(
+        &self,
+        record: &Record<'_>,
+        topic: Option<&Arc<TopicState>>,
+    ) -> Result<Delivery, TrySendError> {
+        self.try_append(record, topic, &mut None).map_err(|obstacle| match obstacle {
+            Obstacle::MemorySpent { .. } => {
+                self.press();
+                TrySendError::Full
+            }
+            Obstacle::Refused(error) => TrySendError::Refused(error),
+            Obstacle::TopicUnknown => {
+                self.want_topic(record.topic, None);
+                TrySendError::TopicPending
+            }
+        })
+    }
+
+    /// Accepts a record, after waiting for its topic and for memory if need be.
+    pub(crate) async fn send(
+        &self,
+        record: &Record<'_>,
+        topic: Option<&Arc<TopicState>>,
+    ) -> Result<Delivery, SendError> {
+        match self.try_append(record, topic, &mut None) {
+            Ok(delivery) => Ok(delivery),
+            Err(Obstacle::Refused(error)) => Err(error),
+            Err(obstacle) => {
+                self.send_patiently(record, topic, obstacle, self.config.max_block).await
+            }
+        }
+    }
+
+    async fn send_patiently(
+        &self,
+        record: &Record<'_>,
+        topic: Option<&Arc<TopicState>>,
+        mut obstacle: Obstacle,
+        max_block: Duration,
+    ) -> Result<Delivery, SendError> {
+        let deadline = self.deadline(max_block);
+        let mut topic = topic.cloned();
+        let mut brought = None;
+        loop {
+            match obstacle {
+                Obstacle::Refused(error) => return Err(error),
+                Obstacle::TopicUnknown => {
+                    topic = Some(self.wait_topic(record.topic, deadline).await?)
+                }
+                Obstacle::MemorySpent { capacity_bytes } => {
+                    let turn = self.memory.wait_chunk(capacity_bytes);
+                    self.press();
+                    brought =
+                        self.until(deadline, turn).await.ok_or_else(|| self.memory_timeout())?;
+                }
+            }
+            match self.try_append(record, topic.as_ref(), &mut brought) {
+                Ok(delivery) => return Ok(delivery),
+                Err(next) => obstacle = next,
+            }
+        }
+    }
+
+    fn memory_timeout(&self) -> SendError {
+        let why = self.unreachable().map_or_else(String::new, |why| format!(": {why}"));
+        let message = format!(
+            "buffer.memory={} stayed spent for max.block.ms={}{why}",
+            self.memory.total_bytes(),
+            self.config.max_block.as_millis()
+        );
+        SendError::of(ErrorKind::Timeout, message)
+    }
+
+    #[inline]
+    fn try_append(
+        &self,
+        record: &Record<'_>,
+        topic: Option<&Arc<TopicState>>,
+        brought: &mut Option<Chunk>,
+    ) -> Result<Delivery, Obstacle> {
+        match topic {
+            Some(topic) => self.append_to(topic, record, brought),
+            None => match self.find_topic(record.topic) {
+                Some(topic) => self.append_to(&topic, record, brought),
+                None if self.is_closed() => Err(Obstacle::Refused(self.closed_error())),
+                None => self.check_size(record).and(Err(Obstacle::TopicUnknown)),
+            },
+        }
+    }
+
+    #[inline]
+    fn append_to(
+        &self,
+        topic: &TopicState,
+        record: &Record<'_>,
+        brought: &mut Option<Chunk>,
+    ) -> Result<Delivery, Obstacle> {
+        self.check_size(record)?;
+        // A partitioner of the application's own runs without any lock.
+        let own = match (&self.partitioner, record.partition) {
+            (Some(partitioner), None) => {
+                let count = topic.slots.read().len() as i32;
+                Some(partitioner.partition(record, count))
+            }
+            _ => record.partition,
+        };
+        let slots = topic.slots.read();
+        let partition = match own {
+            Some(partition) => partition,
+            None => topic.choose(self, record, &slots),
+        };
+        let Some(slot) = usize::try_from(partition).ok().and_then(|number| slots.get(number))
+        else {
+            return Err(Obstacle::Refused(no_such_partition(topic, partition, slots.len())));
+        };
+        let timestamp_ms = record.timestamp_ms.unwrap_or_else(wall_ms);
+        let payloads = Payloads {
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+            timestamp_ms,
+        };
+        let mut door = Door { memory: &self.memory, clock: &self.clock, slot, brought };
+        let appended = {
+            let mut queue = slot.queue.lock();
+            if self.is_closed() {
+                return Err(Obstacle::Refused(self.closed_error()));
+            }
+            queue.append(&payloads, &mut door)
+        };
+        let tell = |note| {
+            if note == Note::Tell {
+                self.note(slot.key());
+            }
+        };
+        match appended {
+            Ok(Appended { completion, index, note }) => {
+                tell(note);
+                Ok(Delivery::new(completion, index, timestamp_ms))
+            }
+            Err(NeedMemory { capacity_bytes, note }) => {
+                tell(note);
+                Err(Obstacle::MemorySpent { capacity_bytes })
+            }
+        }
+    }
+
+    #[inline]
+    fn check_size(&self, record: &Record<'_>) -> Result<(), Obstacle> {
+        let size_bytes = record.payload_len() + RECORD_OVERHEAD_BYTES;
+        let most = self.config.max_request_size_bytes;
+        if size_bytes <= most && Memory::charge_for(size_bytes) <= self.memory.total_bytes() {
+            return Ok(());
+        }
+        Err(Obstacle::Refused(self.too_large(size_bytes)))
+    }
+
+    #[cold]
+    fn too_large(&self, size_bytes: usize) -> SendError {
+        let most = self.config.max_request_size_bytes;
+        let message = if size_bytes > most {
+            format!(
+                "the record has {size_bytes} bytes with its overhead, more than max.request.size={most}; \
+                 raise it here, and max.message.bytes on the topic"
+            )
+        } else {
+            let total = self.memory.total_bytes();
+            format!("the record has {size_bytes} bytes, more than buffer.memory={total} can hold")
+        };
+        SendError::of(ErrorKind::TooLarge, message)
+    }
+}
+
+#[cold]
+fn no_such_partition(topic: &TopicState, partition: i32, count: usize) -> SendError {
+    let last = count.saturating_sub(1);
+    let message =
+        format!("topic {} has no partition {partition}: it has {count}, 0 to {last}", topic.name);
+    SendError::of(ErrorKind::UnknownPartition, message)
+}

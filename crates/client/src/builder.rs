@@ -1,0 +1,90 @@
+//! Building a producer.
+
+use std::sync::Arc;
+
+use ottla_core::config::{ConfigBuilder, ConfigError};
+use ottla_core::rng::Rng;
+
+use crate::driver::Driver;
+use crate::producer::Producer;
+use crate::shared::Shared;
+use crate::topic::Partitioner;
+
+/// Collects settings, then starts a producer.
+///
+/// ```no_run
+/// # fn main() -> Result<(), ottla::ConfigError> {
+/// let producer = ottla::Producer::builder()
+///     .set("bootstrap.servers", "localhost:9092")
+///     .set("linger.ms", "10")
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct ProducerBuilder {
+    config: ConfigBuilder,
+    /// The first setting that was refused: told by `build`, so that calls can be chained.
+    refused: Option<ConfigError>,
+    partitioner: Option<Box<dyn Partitioner>>,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new() -> Self {
+        Self { config: ConfigBuilder::default(), refused: None, partitioner: None }
+    }
+
+    /// Sets one key, by its Java or its librdkafka name; [`crate::config::KEYS`] has them all. A
+    /// value that is refused makes [`build`](Self::build) fail.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        if let Err(error) = self.config.set(key, value) {
+            self.refused.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Uses `partitioner` for records that do not name their partition.
+    pub fn partitioner(mut self, partitioner: impl Partitioner) -> Self {
+        self.partitioner = Some(Box::new(partitioner));
+        self
+    }
+
+    /// Checks the settings and starts the producer's I/O thread. Connections are made when the
+    /// first record needs one.
+    ///
+    /// # Errors
+    /// A setting is unknown, out of range or in contradiction to another; or the system has no
+    /// thread or no file descriptor left.
+    pub fn build(self) -> Result<Producer, ConfigError> {
+        if let Some(error) = self.refused {
+            return Err(error);
+        }
+        for (key, why) in self.config.ignored() {
+            tracing::warn!(key, why, "a setting has no effect");
+        }
+        if let Some(key) = self.config.gives_up_idempotence_for() {
+            tracing::warn!(key, "idempotence is off because of this setting");
+        }
+        let config = self.config.build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| system("cannot start the I/O runtime", &error))?;
+        let shared = Arc::new(Shared::new(config, self.partitioner, runtime.handle().clone()));
+        let driver = Driver::new(Arc::clone(&shared), seed());
+        std::thread::Builder::new()
+            .name("ottla-io".into())
+            .spawn(move || runtime.block_on(driver.run()))
+            .map_err(|error| system("cannot start the I/O thread", &error))?;
+        Ok(Producer::new(shared))
+    }
+}
+
+fn system(what: &str, error: &std::io::Error) -> ConfigError {
+    ConfigError { key: "system".into(), reason: format!("{what}: {error}") }
+}
+
+/// Randomness from the system; where it has none, the time will do for jitter.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| Rng::new(crate::clock::wall_ms() as u64).next_u64())
+}

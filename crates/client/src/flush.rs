@@ -1,0 +1,104 @@
+//! Waiting until what was accepted is done.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::cell::BatchCell;
+use crate::error::FlushError;
+use crate::shared::{Command, Shared};
+
+/// What became of all records of a producer, told when it is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Records delivered in the producer's life.
+    pub delivered: u64,
+    /// Records that failed in its life, those given up now included.
+    pub failed: u64,
+    /// Of those, given up now without having been sent: *not persisted*.
+    pub unsent: u64,
+    /// Of those, given up now after having been sent: *maybe persisted*.
+    pub in_doubt: u64,
+}
+
+impl CloseReport {
+    /// Whether nothing had to be given up.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.unsent == 0 && self.in_doubt == 0
+    }
+}
+
+pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), FlushError> {
+    let deadline = shared.deadline(wait);
+    let (sender, receiver) = oneshot::channel();
+    shared.command(Command::Flush(sender));
+    let batches = match shared.until(deadline, receiver).await {
+        Some(Ok(batches)) => batches,
+        // The I/O thread has ended, so that nothing is pending.
+        Some(Err(_)) => return Ok(()),
+        None => return Err(FlushError { pending_batches: 0, pending_callbacks: true }),
+    };
+    let all = async {
+        for batch in &batches {
+            settled(batch).await;
+        }
+    };
+    let in_time = shared.until(deadline, all).await.is_some();
+    if in_time && called_back(shared, deadline).await {
+        return Ok(());
+    }
+    let pending_batches = batches.iter().filter(|batch| !batch.is_settled()).count();
+    Err(FlushError { pending_batches, pending_callbacks: true })
+}
+
+/// Waits until the callbacks of everything that has its outcome were called; false when the
+/// deadline came first. From within a callback there is nothing to wait for.
+async fn called_back(shared: &Arc<Shared>, deadline: tokio::time::Instant) -> bool {
+    if shared.callbacks.is_this_thread() {
+        return true;
+    }
+    let (done, called) = oneshot::channel();
+    // By way of the I/O thread: it settles a batch first and hands over its callbacks then.
+    shared.command(Command::MarkCallbacks(done));
+    // Without an I/O thread the producer was closed, by somebody who waited for this already.
+    shared.until(deadline, called).await.is_some()
+}
+
+/// Waits until every record of a batch has its outcome.
+async fn settled(batch: &BatchCell) {
+    let mut place = None;
+    poll_fn(|context| {
+        if batch.is_settled() || batch.wait_settled(context.waker(), &mut place) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// The least that callbacks get when the records have used up the deadline.
+const CALLBACK_GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn close(shared: &Arc<Shared>, wait: Duration) -> CloseReport {
+    shared.close();
+    let deadline = shared.deadline(wait);
+    // A flush that runs out of time leaves its records to the abort.
+    let _ = flush(shared, wait).await;
+    let (sender, receiver) = oneshot::channel();
+    shared.command(Command::Abort(sender));
+    let Ok(report) = receiver.await else {
+        // Closed before: what happened is in the counters.
+        let stats = *shared.stats.lock();
+        let (delivered, failed) = (stats.records_delivered, stats.records_failed);
+        return CloseReport { delivered, failed, ..CloseReport::default() };
+    };
+    called_back(shared, deadline.max(shared.deadline(CALLBACK_GRACE))).await;
+    shared.command(Command::End);
+    report
+}

@@ -1,0 +1,129 @@
+//! One connection's two tasks: the reader and the writer.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use ottla_core::output::{ConnectionId, Frame, Transmit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::memory::Chunk;
+use crate::shared::ClientHost;
+
+/// What a connection tells the driver.
+pub(crate) enum Incoming {
+    Connected(ConnectionId),
+    Bytes(ConnectionId, Bytes),
+    Written(u64),
+    /// It could not be opened, or it is closed.
+    Gone(ConnectionId, String),
+}
+
+/// What the driver gives a connection to write.
+pub(crate) type Outgoing = Transmit<ClientHost>;
+
+/// A connection's tasks. Dropping it closes the socket, whatever is under way (law L7: a frame
+/// that was begun ends with its connection).
+pub(crate) struct Wire {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Wire {
+    /// Begins to connect to `server`.
+    pub(crate) fn open(
+        id: ConnectionId,
+        server: String,
+        timeout: Duration,
+        incoming: mpsc::UnboundedSender<Incoming>,
+    ) -> Self {
+        let (outgoing, frames) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let why = match super::connect(&server, timeout).await {
+                Ok(stream) => {
+                    let _ = incoming.send(Incoming::Connected(id));
+                    let (reader, writer) = stream.into_split();
+                    tokio::select! {
+                        why = read(id, reader, &incoming) => why,
+                        why = write(writer, frames, &incoming) => why,
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            let _ = incoming.send(Incoming::Gone(id, why));
+        });
+        Self { outgoing, task }
+    }
+
+    /// Queues a frame.
+    pub(crate) fn send(&self, transmit: Outgoing) {
+        // A connection that has ended says so itself; its frames are dropped with it.
+        let _ = self.outgoing.send(transmit);
+    }
+}
+
+/// Passes bytes on until the connection ends; says why it did.
+async fn read(
+    id: ConnectionId,
+    mut reader: OwnedReadHalf,
+    incoming: &mpsc::UnboundedSender<Incoming>,
+) -> String {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(16 << 10);
+        match reader.read_buf(&mut buffer).await {
+            Ok(0) => return "the server closed the connection".into(),
+            Ok(_) => {
+                let bytes = buffer.split().freeze();
+                if incoming.send(Incoming::Bytes(id, bytes)).is_err() {
+                    return "the producer has ended".into();
+                }
+            }
+            Err(error) => return format!("the connection broke: {error}"),
+        }
+    }
+}
+
+/// Writes frames, whole and in order, until the connection ends; says why it did.
+async fn write(
+    mut writer: OwnedWriteHalf,
+    mut frames: mpsc::UnboundedReceiver<Outgoing>,
+    incoming: &mpsc::UnboundedSender<Incoming>,
+) -> String {
+    while let Some(transmit) = frames.recv().await {
+        if let Err(error) = write_frame(&mut writer, &transmit.frame).await {
+            return format!("the connection broke: {error}");
+        }
+        if let Some(token) = transmit.written_token {
+            let _ = incoming.send(Incoming::Written(token));
+        }
+    }
+    // The driver has let go of the connection.
+    std::future::pending().await
+}
+
+/// The most pieces that one system call takes.
+const SLICES_MAX: usize = 1024;
+
+async fn write_frame(writer: &mut OwnedWriteHalf, frame: &Frame<Chunk>) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = frame.slices().map(IoSlice::new).collect();
+    let mut rest = &mut slices[..];
+    while !rest.is_empty() {
+        let count = rest.len().min(SLICES_MAX);
+        let written = writer.write_vectored(&rest[..count]).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! One connection to one broker, one request at a time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::frame::{FrameError, FrameReader};
+use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::{
+    ApiKey, ErrorCode, Message, Reader, Request, VersionRange, correlation_id, decode_response,
+    encode_request,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{RequestError, RequestErrorKind};
+use super::probe;
+use crate::net::connect;
+
+/// The correlation id of the first request. Any number will do for a broker; these bytes end a
+/// line, so that an HTTP server, which waits for one, answers at once and shows what it is.
+const FIRST_CORRELATION_ID: i32 = i32::from_be_bytes(*b"\r\n\r\n");
+
+/// Room for an answer to ApiVersions, which comes from a server that may be anything.
+const FIRST_FRAME_BYTES: usize = 512 * 1024;
+
+/// Room for any other answer. A fetch returns at least one whole batch, however large its topic
+/// allows it to be.
+const FRAME_BYTES: usize = 512 * 1024 * 1024;
+
+/// The version that a broker of any age understands, at least well enough to say that it is older.
+const API_VERSIONS_VERSION: i16 = 3;
+
+/// A connection to a broker whose versions are known.
+pub(crate) struct Link {
+    server: String,
+    stream: TcpStream,
+    frames: FrameReader,
+    versions: HashMap<ApiKey, VersionRange>,
+    next_correlation_id: i32,
+    timeout: Duration,
+    is_broken: bool,
+}
+
+/// A request that was sent and whose answer has not been read.
+#[must_use]
+pub(crate) struct Sent<R> {
+    correlation_id: i32,
+    version: i16,
+    request: PhantomData<R>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects and asks for the broker's versions. `timeout` holds for this, and for each later
+    /// request.
+    ///
+    /// # Errors
+    /// When nothing answers, or something that is no Kafka broker.
+    pub(crate) async fn open(server: &str, timeout: Duration) -> Result<Self, RequestError> {
+        let deadline = Instant::now() + timeout;
+        let stream = dial(server, timeout).await?;
+        // A server that keeps silent is looked at more closely, which must fit in too.
+        let left = deadline.duration_since(Instant::now());
+        let first_timeout = left - probe::PATIENCE.min(left / 2);
+        let mut link = Self {
+            server: server.to_owned(),
+            stream,
+            frames: FrameReader::new(FIRST_FRAME_BYTES),
+            versions: HashMap::new(),
+            next_correlation_id: FIRST_CORRELATION_ID,
+            timeout: first_timeout,
+            is_broken: false,
+        };
+        let response = link.ask_versions(left / 2).await?;
+        link.timeout = timeout;
+        let ranges = response.api_keys.iter();
+        link.versions = ranges
+            .map(|api| (ApiKey(api.api_key), VersionRange::new(api.min_version, api.max_version)))
+            .collect();
+        link.frames.set_max_bytes(FRAME_BYTES);
+        Ok(link)
+    }
+
+    /// The server as it was named: `host:port`.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Changes how long each later request may take.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Whether the connection is of no more use.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// The highest version of a request that both sides know, at most `limit`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn version_up_to<R: Request>(&self, limit: i16) -> Result<i16, RequestError> {
+        let api = R::API_KEY;
+        let ours = api.versions().unwrap_or(R::VERSIONS);
+        let ours = VersionRange::new(ours.min, ours.max.min(limit));
+        let theirs = self.versions.get(&api).copied();
+        theirs.and_then(|theirs| ours.negotiate(theirs)).ok_or_else(|| {
+            let has = theirs.map_or_else(
+                || "does not offer it".to_owned(),
+                |theirs| format!("offers versions {theirs}, this client speaks {ours}"),
+            );
+            RequestError::new(
+                RequestErrorKind::Unsupported,
+                format!("{} cannot be asked for {api}: it {has}", self.server),
+            )
+        })
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// When the broker does not know a version that we know, or no answer comes, or one that
+    /// cannot be understood.
+    pub(crate) async fn call<R: Request>(
+        &mut self,
+        request: &R,
+    ) -> Result<R::Response, RequestError> {
+        let version = self.version_up_to::<R>(i16::MAX)?;
+        let sent = self.send(request, version).await?;
+        self.receive(sent).await
+    }
+
+    /// Sends a request whose answer is read later, before the next one is sent.
+    ///
+    /// # Errors
+    /// When the request cannot be written in this version, or not be sent.
+    pub(crate) async fn send<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<Sent<R>, RequestError> {
+        let correlation_id = self.next_correlation_id;
+        self.next_correlation_id = correlation_id.wrapping_add(1);
+        let mut frame = Vec::new();
+        let client_id = Some("ottla");
+        encode_request(request, version, correlation_id, client_id, &mut frame).map_err(
+            |error| {
+                RequestError::new(
+                    RequestErrorKind::Unsupported,
+                    format!("{}: {error}", self.server),
+                )
+            },
+        )?;
+        let deadline = Instant::now() + self.timeout;
+        // Until the answer is read, whoever drops this future leaves the connection unusable.
+        self.is_broken = true;
+        match timeout_at(deadline, self.stream.write_all(&frame)).await {
+            Ok(Ok(())) => Ok(Sent { correlation_id, version, request: PhantomData }),
+            Ok(Err(error)) => Err(self.lost::<R>(&error.to_string())),
+            Err(_) => Err(self.late::<R>()),
+        }
+    }
+
+    /// Waits for the answer to a request.
+    ///
+    /// # Errors
+    /// When none comes, or one that cannot be understood.
+    pub(crate) async fn receive<R: Request>(
+        &mut self,
+        sent: Sent<R>,
+    ) -> Result<R::Response, RequestError> {
+        let frame = self.receive_frame::<R>(sent.correlation_id).await?;
+        let decoded = decode_response::<R>(frame, sent.version);
+        let (_, response) = decoded.map_err(|error| self.garbled::<R>(error))?;
+        self.is_broken = false;
+        Ok(response)
+    }
+
+    async fn receive_frame<R: Request>(&mut self, expected: i32) -> Result<Bytes, RequestError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            if let Some(frame) = self.frames.next().map_err(|error| self.not_kafka(error))? {
+                return match correlation_id(&frame) {
+                    Some(id) if id == expected => Ok(frame),
+                    _ => Err(self.garbled::<R>("it answers another request")),
+                };
+            }
+            match timeout_at(deadline, self.stream.read_buf(self.frames.buffer_mut())).await {
+                Ok(Ok(0)) => return Err(self.lost::<R>("the server closed the connection")),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(self.lost::<R>(&error.to_string())),
+                Err(_) => return Err(self.late::<R>()),
+            }
+        }
+    }
+
+    /// The first exchange. Whatever goes wrong in it may be due to a server that is no broker.
+    async fn ask_versions(
+        &mut self,
+        patience: Duration,
+    ) -> Result<ApiVersionsResponse, RequestError> {
+        let ours = ApiVersionsRequest {
+            client_software_name: "ottla".to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut request = ours;
+        for version in [API_VERSIONS_VERSION, 0] {
+            let sent = match self.send(&request, version).await {
+                Ok(sent) => self.receive_versions(sent).await,
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) => request = ApiVersionsRequest::default(),
+                Err(error) => return Err(self.suspect(error, patience).await),
+            }
+        }
+        let message = format!("{} does not say which versions it speaks", self.server);
+        Err(RequestError::new(RequestErrorKind::Unsupported, message))
+    }
+
+    /// Reads the answer, `None` when the broker is too old for the request's version: it then
+    /// answers in version 0 whatever it was asked in.
+    async fn receive_versions(
+        &mut self,
+        sent: Sent<ApiVersionsRequest>,
+    ) -> Result<Option<ApiVersionsResponse>, RequestError> {
+        let frame = self.receive_frame::<ApiVersionsRequest>(sent.correlation_id).await?;
+        let body = frame.slice(size_of::<i32>()..);
+        let mut reader = Reader::new(&body);
+        let code = reader.i16().map(ErrorCode);
+        let code = code.map_err(|error| self.garbled::<ApiVersionsRequest>(error))?;
+        self.is_broken = false;
+        match code {
+            ErrorCode::UNSUPPORTED_VERSION => Ok(None),
+            code if !code.is_ok() => {
+                let what = format!("{} does not say which versions it speaks", self.server);
+                Err(RequestError::refused(&what, code, None))
+            }
+            _ => ApiVersionsResponse::decode(&mut Reader::new(&body), sent.version)
+                .map(Some)
+                .map_err(|error| self.garbled::<ApiVersionsRequest>(error)),
+        }
+    }
+
+    /// Looks closer at a server that closed the connection or kept silent at the first request.
+    async fn suspect(&self, error: RequestError, patience: Duration) -> RequestError {
+        if error.kind() != RequestErrorKind::Unreachable {
+            return error;
+        }
+        if probe::speaks_tls(&self.server, patience).await {
+            return RequestError::new(
+                RequestErrorKind::WrongService,
+                format!(
+                    "{} speaks TLS, and this client was told to speak plain text: check the port \
+                     and security.protocol",
+                    self.server
+                ),
+            );
+        }
+        error.after("; is this the port of a Kafka broker?")
+    }
+
+    fn late<R: Request>(&mut self) -> RequestError {
+        self.is_broken = true;
+        RequestError::unreachable(format!(
+            "{} took the connection and did not answer {} within {}",
+            self.server,
+            R::API_KEY,
+            seconds(self.timeout)
+        ))
+    }
+
+    fn lost<R: Request>(&mut self, reason: &str) -> RequestError {
+        self.is_broken = true;
+        RequestError::unreachable(format!(
+            "the connection to {} was lost while asking for {}: {reason}",
+            self.server,
+            R::API_KEY
+        ))
+    }
+
+    fn garbled<R: Request>(&mut self, reason: impl fmt::Display) -> RequestError {
+        self.is_broken = true;
+        RequestError::new(
+            RequestErrorKind::Garbled,
+            format!(
+                "{} gave an answer to {} that makes no sense: {reason}",
+                self.server,
+                R::API_KEY
+            ),
+        )
+    }
+
+    fn not_kafka(&mut self, error: FrameError) -> RequestError {
+        self.is_broken = true;
+        let server = &self.server;
+        let message = match error {
+            FrameError::OtherProtocol(other) => {
+                format!("{server} speaks {other}, not Kafka: {}", other.advice())
+            }
+            other => format!("{server} does not speak Kafka: {other}"),
+        };
+        RequestError::new(RequestErrorKind::WrongService, message)
+    }
+}
+
+/// Opens a TCP connection within `timeout`. An address that swallows packets gets half of it, so
+/// that another one of the same name has its turn.
+pub(super) async fn dial(server: &str, timeout: Duration) -> Result<TcpStream, RequestError> {
+    let dialled = tokio::time::timeout(timeout, connect(server, timeout / 2)).await;
+    match dialled {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(RequestError::unreachable(error.to_string())),
+        Err(_) => Err(RequestError::unreachable(format!(
+            "cannot connect to {server}: no answer within {}",
+            seconds(timeout)
+        ))),
+    }
+}
+
+/// A duration as a user would say it: `10 s`, `0.5 s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{} s", (duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
