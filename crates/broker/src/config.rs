@@ -1,0 +1,55 @@
+//! What a broker is told when it starts, beside its topics.
+
+use std::time::Duration;
+
+/// The settings of a broker. Where Kafka has the setting it bears Kafka's name in the text.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerConfig {
+    /// `auto.create.topics.enable`: a Metadata request that names an unknown topic creates it.
+    pub(crate) auto_create_topics: bool,
+    /// `num.partitions`: partitions of a topic that is created without a number.
+    pub(crate) default_partitions: i32,
+    /// `socket.request.max.bytes`: the largest request.
+    pub(crate) max_request_bytes: usize,
+    /// `max.connections`: connections over this number are closed at once.
+    pub(crate) max_connections: usize,
+    /// `connections.max.idle.ms`: a connection that is silent for so long is closed.
+    pub(crate) max_idle: Duration,
+    /// `fetch.max.bytes`: the most that one Fetch answer carries, beyond a first batch that is
+    /// larger.
+    pub(crate) fetch_max_bytes: usize,
+    /// `group.initial.rebalance.delay.ms`: how long a new group waits for more members.
+    pub(crate) group_initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`.
+    pub(crate) group_min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub(crate) group_max_session_timeout: Duration,
+    /// `producer.id.expiration.ms`: an idempotent producer that is idle for so long is forgotten.
+    pub(crate) producer_id_expiration: Duration,
+    /// `log.retention.check.interval.ms`: how often old segments are looked for.
+    pub(crate) retention_check_interval: Duration,
+    /// How many requests are remembered for `Cluster::requests`; the oldest go first.
+    pub(crate) request_log_capacity: usize,
+    /// Whether files are flushed to the medium where Kafka does so. Off for temporary data.
+    pub(crate) is_durable: bool,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            auto_create_topics: true,
+            default_partitions: 1,
+            max_request_bytes: 100 * 1024 * 1024,
+            max_connections: 10_000,
+            max_idle: Duration::from_secs(600),
+            fetch_max_bytes: 55 * 1024 * 1024,
+            group_initial_rebalance_delay: Duration::ZERO,
+            group_min_session_timeout: Duration::from_secs(6),
+            group_max_session_timeout: Duration::from_secs(1800),
+            producer_id_expiration: Duration::from_secs(24 * 60 * 60),
+            retention_check_interval: Duration::from_secs(300),
+            request_log_capacity: 10_000,
+            is_durable: true,
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! One group and its state.
+//!
+//! ```text
+//!            join                    all have joined, or time is up
+//!  Empty ──────────► PreparingRebalance ──────────► CompletingRebalance
+//!    ▲                  ▲    │  ▲                      │          │
+//!    └──── no member ───┼────┘  └── join, leave, ──────┘          │ the leader syncs
+//!                       │           silence                       ▼
+//!                       └─────────── join, leave, silence ───── Stable
+//! ```
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+
+use super::member::{DescribedMember, Member};
+use super::{GroupAnswer, GroupReply, JoinRequest, Joined, JoinedMember, SyncRequest, Synced};
+use crate::node::Call;
+
+/// Where a group stands; each state holds the deadlines that are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// No member.
+    Empty,
+    /// Members are gathered: not before one time, no longer than until another.
+    PreparingRebalance { not_before: Duration, deadline: Duration },
+    /// The members are known; the leader's assignment is awaited.
+    CompletingRebalance { deadline: Duration },
+    /// Everybody has an assignment.
+    Stable,
+}
+
+/// A group of the classic protocol.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(super) state: State,
+    pub(super) generation: i32,
+    pub(super) protocol_type: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) leader: Option<String>,
+    /// In the order in which they joined.
+    pub(super) members: Vec<Member>,
+    /// Ids that were given out and have not come back yet, with the time at which they lapse.
+    pub(super) pending: HashMap<String, Duration>,
+    pub(super) initial_rebalance_delay: Duration,
+    pub(super) answers: Vec<GroupAnswer>,
+}
+
+impl Group {
+    pub(super) fn new(initial_rebalance_delay: Duration) -> Self {
+        Self {
+            state: State::Empty,
+            generation: 0,
+            protocol_type: None,
+            protocol: None,
+            leader: None,
+            members: Vec::new(),
+            pending: HashMap::new(),
+            initial_rebalance_delay,
+            answers: Vec::new(),
+        }
+    }
+
+    /// See [`super::Groups::join`].
+    pub(super) fn join(
+        &mut self,
+        request: JoinRequest,
+        new_id: impl FnOnce() -> String,
+        call: &Call,
+        now: Duration,
+    ) -> Option<Joined> {
+        let refuse = |code| Some(Joined::refused(code, &*request.member_id));
+        if !self.accepts(&request) {
+            return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        }
+        if let Some(instance_id) = &request.instance_id {
+            let known =
+                self.members.iter().position(|m| m.instance_id.as_ref() == Some(instance_id));
+            return match known {
+                Some(index) if request.member_id.is_empty() => {
+                    self.replace(index, request, new_id(), call, now)
+                }
+                Some(index) if self.members[index].id == request.member_id => {
+                    self.rejoin(index, request, call, now)
+                }
+                Some(_) => refuse(ErrorCode::FENCED_INSTANCE_ID),
+                None if request.member_id.is_empty() => self.add(new_id(), request, call, now),
+                None => refuse(ErrorCode::UNKNOWN_MEMBER_ID),
+            };
+        }
+        if request.member_id.is_empty() {
+            let id = new_id();
+            if request.asks_member_id {
+                self.pending.insert(id.clone(), now + request.session_timeout);
+                return Some(Joined::refused(ErrorCode::MEMBER_ID_REQUIRED, id));
+            }
+            return self.add(id, request, call, now);
+        }
+        if self.pending.remove(&request.member_id).is_some() {
+            return self.add(request.member_id.clone(), request, call, now);
+        }
+        match self.index_of(&request.member_id) {
+            Some(index) => self.rejoin(index, request, call, now),
+            None => refuse(ErrorCode::UNKNOWN_MEMBER_ID),
+        }
+    }
+
+    /// Whether a member speaks a protocol that all others speak too.
+    fn accepts(&self, request: &JoinRequest) -> bool {
+        let others = || self.members.iter().filter(|member| member.id != request.member_id);
+        if others().next().is_none() {
+            return true;
+        }
+        let is_common = |name: &str| others().all(|member| member.supports(name));
+        self.protocol_type.as_deref() == Some(&request.protocol_type)
+            && request.protocols.iter().any(|(name, _)| is_common(name))
+    }
+
+    fn add(
+        &mut self,
+        id: String,
+        request: JoinRequest,
+        call: &Call,
+        now: Duration,
+    ) -> Option<Joined> {
+        self.protocol_type = Some(request.protocol_type);
+        self.members.push(Member {
+            id,
+            instance_id: request.instance_id,
+            client_id: request.client_id,
+            client_host: request.client_host,
+            session_timeout: request.session_timeout,
+            rebalance_timeout: request.rebalance_timeout,
+            protocols: request.protocols,
+            assignment: Bytes::new(),
+            session_deadline: now + request.session_timeout,
+            join: Some(call.clone()),
+            sync: None,
+        });
+        self.prepare_rebalance(now);
+        None
+    }
+
+    fn rejoin(
+        &mut self,
+        index: usize,
+        request: JoinRequest,
+        call: &Call,
+        now: Duration,
+    ) -> Option<Joined> {
+        let is_leader = self.leader.as_ref() == Some(&self.members[index].id);
+        let member = &mut self.members[index];
+        let is_same = member.protocols == request.protocols;
+        let needs_rebalance = match self.state {
+            State::Empty | State::PreparingRebalance { .. } => true,
+            // The answer to its last JoinGroup may have been lost.
+            State::CompletingRebalance { .. } => !is_same,
+            State::Stable => !is_same || is_leader,
+        };
+        member.session_deadline = now + request.session_timeout;
+        if !needs_rebalance {
+            return Some(self.joined(index));
+        }
+        member.session_timeout = request.session_timeout;
+        member.rebalance_timeout = request.rebalance_timeout;
+        member.protocols = request.protocols;
+        member.join = Some(call.clone());
+        self.protocol_type = Some(request.protocol_type);
+        self.prepare_rebalance(now);
+        None
+    }
+
+    /// A static member has come back under the same instance id: it takes the old one's place
+    /// (KIP-345).
+    fn replace(
+        &mut self,
+        index: usize,
+        request: JoinRequest,
+        id: String,
+        call: &Call,
+        now: Duration,
+    ) -> Option<Joined> {
+        let old_id = std::mem::replace(&mut self.members[index].id, id.clone());
+        let was_leader = self.leader.as_ref() == Some(&old_id);
+        if was_leader {
+            self.leader = Some(id);
+        }
+        let member = &mut self.members[index];
+        let fenced = ErrorCode::FENCED_INSTANCE_ID;
+        if let Some(call) = member.join.take() {
+            let reply = GroupReply::Join(Joined::refused(fenced, old_id.clone()));
+            self.answers.push(GroupAnswer { call, reply });
+        }
+        if let Some(call) = member.sync.take() {
+            let reply = GroupReply::Sync(Synced::refused(fenced));
+            self.answers.push(GroupAnswer { call, reply });
+        }
+        let is_same = member.protocols == request.protocols;
+        if self.state == State::Stable && is_same {
+            member.session_timeout = request.session_timeout;
+            member.rebalance_timeout = request.rebalance_timeout;
+            member.session_deadline = now + request.session_timeout;
+            member.client_id = request.client_id;
+            member.client_host = request.client_host;
+            let mut joined = self.joined(index);
+            if was_leader && request.can_skip_assignment {
+                joined.skip_assignment = true;
+            } else if was_leader {
+                // An old client must not think that it leads: it would assign, and nobody waits for
+                // it.
+                joined.leader = old_id;
+                joined.members.clear();
+            }
+            return Some(joined);
+        }
+        // In any other state it joins like a member whose subscription has changed.
+        member.protocols.clear();
+        self.rejoin(index, request, call, now)
+    }
+
+    /// What a member is told of the present generation.
+    pub(super) fn joined(&self, index: usize) -> Joined {
+        let member = &self.members[index];
+        let protocol = self.protocol.as_deref();
+        let is_leader = self.leader.as_ref() == Some(&member.id);
+        let everybody = self.members.iter().map(|member| JoinedMember {
+            member_id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            metadata: member.metadata(protocol),
+        });
+        Joined {
+            error: ErrorCode::NONE,
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone().unwrap_or_default(),
+            skip_assignment: false,
+            member_id: member.id.clone(),
+            members: if is_leader { everybody.collect() } else { Vec::new() },
+        }
+    }
+
+    /// See [`super::Groups::sync`].
+    pub(super) fn sync(
+        &mut self,
+        request: SyncRequest,
+        call: &Call,
+        now: Duration,
+    ) -> Option<Synced> {
+        let refuse = |code| Some(Synced::refused(code));
+        let index = match self.member(&request.member_id, request.instance_id.as_deref()) {
+            Ok(index) => index,
+            Err(code) => return refuse(code),
+        };
+        if request.generation != self.generation {
+            return refuse(ErrorCode::ILLEGAL_GENERATION);
+        }
+        let differs =
+            |asked: &Option<String>, present: &Option<String>| asked.is_some() && asked != present;
+        if differs(&request.protocol_type, &self.protocol_type)
+            || differs(&request.protocol, &self.protocol)
+        {
+            return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        }
+        let member = &mut self.members[index];
+        member.session_deadline = now + member.session_timeout;
+        match self.state {
+            State::Empty => refuse(ErrorCode::UNKNOWN_MEMBER_ID),
+            State::PreparingRebalance { .. } => refuse(ErrorCode::REBALANCE_IN_PROGRESS),
+            State::Stable => Some(self.synced(index)),
+            State::CompletingRebalance { .. } => {
+                member.sync = Some(call.clone());
+                if self.leader.as_ref() == Some(&request.member_id) {
+                    self.assign(request.assignments, now);
+                }
+                None
+            }
+        }
+    }
+
+    pub(super) fn synced(&self, index: usize) -> Synced {
+        Synced {
+            error: ErrorCode::NONE,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            assignment: self.members[index].assignment.clone(),
+        }
+    }
+
+    /// See [`super::Groups::heartbeat`].
+    pub(super) fn heartbeat(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+        now: Duration,
+    ) -> ErrorCode {
+        let index = match self.member(member_id, instance_id) {
+            Ok(index) => index,
+            Err(code) => return code,
+        };
+        if generation != self.generation {
+            return ErrorCode::ILLEGAL_GENERATION;
+        }
+        let member = &mut self.members[index];
+        member.session_deadline = now + member.session_timeout;
+        match self.state {
+            State::PreparingRebalance { .. } => ErrorCode::REBALANCE_IN_PROGRESS,
+            State::Empty => ErrorCode::UNKNOWN_MEMBER_ID,
+            State::CompletingRebalance { .. } | State::Stable => ErrorCode::NONE,
+        }
+    }
+
+    /// See [`super::Groups::leave`].
+    pub(super) fn leave(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        now: Duration,
+    ) -> Result<(), ErrorCode> {
+        if self.pending.remove(member_id).is_some() {
+            self.try_complete_join(now);
+            return Ok(());
+        }
+        let index = match instance_id.filter(|_| member_id.is_empty()) {
+            // An administrator removes a static member by its instance id alone.
+            Some(instance_id) => self
+                .members
+                .iter()
+                .position(|member| member.instance_id.as_deref() == Some(instance_id))
+                .ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?,
+            None => self.member(member_id, instance_id)?,
+        };
+        self.remove(index, now);
+        Ok(())
+    }
+
+    fn remove(&mut self, index: usize, now: Duration) {
+        let member = self.members.remove(index);
+        let gone = ErrorCode::UNKNOWN_MEMBER_ID;
+        if let Some(call) = member.join {
+            let reply = GroupReply::Join(Joined::refused(gone, member.id.clone()));
+            self.answers.push(GroupAnswer { call, reply });
+        }
+        if let Some(call) = member.sync {
+            let reply = GroupReply::Sync(Synced::refused(gone));
+            self.answers.push(GroupAnswer { call, reply });
+        }
+        if self.leader.as_ref() == Some(&member.id) {
+            self.leader = None;
+        }
+        self.prepare_rebalance(now);
+    }
+
+    /// See [`super::Groups::check_commit`].
+    pub(super) fn check_commit(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+        now: Duration,
+    ) -> Result<(), ErrorCode> {
+        let index = self.member(member_id, instance_id)?;
+        if generation != self.generation {
+            return Err(ErrorCode::ILLEGAL_GENERATION);
+        }
+        if let State::CompletingRebalance { .. } = self.state {
+            return Err(ErrorCode::REBALANCE_IN_PROGRESS);
+        }
+        let member = &mut self.members[index];
+        member.session_deadline = now + member.session_timeout;
+        Ok(())
+    }
+
+    /// The member of an id, if it is not fenced by another one of its instance id.
+    fn member(&self, member_id: &str, instance_id: Option<&str>) -> Result<usize, ErrorCode> {
+        if let Some(instance_id) = instance_id {
+            let known =
+                self.members.iter().position(|m| m.instance_id.as_deref() == Some(instance_id));
+            return match known {
+                Some(index) if self.members[index].id == member_id => Ok(index),
+                Some(_) => Err(ErrorCode::FENCED_INSTANCE_ID),
+                None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            };
+        }
+        self.index_of(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
+    }
+
+    fn index_of(&self, member_id: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.id == member_id)
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        self.pending.retain(|_, deadline| *deadline > now);
+        let is_silent = |member: &Member| !member.is_waiting() && member.session_deadline <= now;
+        while let Some(index) = self.members.iter().position(is_silent) {
+            tracing::info!(member = %self.members[index].id, "group member is silent, removed");
+            self.remove(index, now);
+        }
+        if let State::CompletingRebalance { deadline } = self.state
+            && deadline <= now
+        {
+            // The leader, or somebody else, never asked for its assignment.
+            self.members.retain(|member| member.sync.is_some());
+            self.prepare_rebalance(now);
+        }
+        self.try_complete_join(now);
+    }
+
+    /// The next time at which something lapses.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        let state = match self.state {
+            State::PreparingRebalance { not_before, deadline } => {
+                let all = self.pending.is_empty() && self.members.iter().all(|m| m.join.is_some());
+                Some(if all { not_before.min(deadline) } else { deadline })
+            }
+            State::CompletingRebalance { deadline } => Some(deadline),
+            State::Empty | State::Stable => None,
+        };
+        let silent = self.members.iter().filter(|member| !member.is_waiting());
+        let sessions = silent.map(|member| member.session_deadline).min();
+        let pending = self.pending.values().copied().min();
+        [state, sessions, pending].into_iter().flatten().min()
+    }
+
+    pub(super) fn take_answers(&mut self) -> Vec<GroupAnswer> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Whether the group has no member.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether nobody is in the group nor about to be.
+    pub(super) fn is_gone(&self) -> bool {
+        self.members.is_empty() && self.pending.is_empty() && self.state == State::Empty
+    }
+
+    /// The state by Kafka's name.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Empty => "Empty",
+            State::PreparingRebalance { .. } => "PreparingRebalance",
+            State::CompletingRebalance { .. } => "CompletingRebalance",
+            State::Stable => "Stable",
+        }
+    }
+
+    pub(crate) fn protocol_type(&self) -> &str {
+        self.protocol_type.as_deref().unwrap_or_default()
+    }
+
+    /// The protocol, as far as the members have agreed on one.
+    pub(crate) fn protocol(&self) -> &str {
+        match self.state {
+            State::Stable => self.protocol.as_deref().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    pub(crate) fn describe_members(&self) -> Vec<DescribedMember> {
+        let is_stable = self.state == State::Stable;
+        let protocol = self.protocol.as_deref().filter(|_| is_stable);
+        let members = self.members.iter().map(|member| DescribedMember {
+            id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            metadata: member.metadata(protocol),
+            assignment: if is_stable { member.assignment.clone() } else { Bytes::new() },
+        });
+        members.collect()
+    }
+}

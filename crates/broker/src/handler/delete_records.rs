@@ -1,0 +1,89 @@
+//! DeleteRecords: key 21, versions 0-2.
+//!
+//! Behaviour: the partition begins at the given offset from now on; -1 means its end. The new start
+//! is written to the checkpoint before the answer, and segments that lie before it as a whole are
+//! removed.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest,
+    DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+
+use super::fetch::log_error_code;
+use super::{Api, Reply};
+use crate::catalog::Catalog;
+use crate::log::ReadError;
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+const END_OF_LOG: i64 = -1;
+
+impl Api for DeleteRecordsRequest {
+    fn touches(&self, _catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        self.topics.iter().any(|topic| {
+            topic.partitions.iter().any(|partition| covers(&topic.name, partition.partition_index))
+        })
+    }
+
+    fn refuse(&self, _version: i16, code: ErrorCode) -> DeleteRecordsResponse {
+        map_partitions(self, |_, _| Err(code))
+    }
+
+    fn set_throttle(response: &mut DeleteRecordsResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<DeleteRecordsResponse> {
+        let response = map_partitions(&self, |name, wanted| delete(name, wanted, node));
+        if !node.write_checkpoints() {
+            return Reply::Now(map_partitions(&self, |_, _| Err(ErrorCode::KAFKA_STORAGE_ERROR)));
+        }
+        Reply::Now(response)
+    }
+}
+
+fn map_partitions(
+    request: &DeleteRecordsRequest,
+    mut delete: impl FnMut(&str, &DeleteRecordsPartition) -> Result<i64, ErrorCode>,
+) -> DeleteRecordsResponse {
+    let topics = request.topics.iter().map(|topic| DeleteRecordsTopicResult {
+        name: topic.name.clone(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|wanted| {
+                let outcome = delete(&topic.name, wanted);
+                DeleteRecordsPartitionResult {
+                    partition_index: wanted.partition_index,
+                    low_watermark: outcome.unwrap_or(-1),
+                    error_code: outcome.err().map_or(0, |code| code.0),
+                }
+            })
+            .collect(),
+    });
+    DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
+}
+
+fn delete(name: &str, wanted: &DeleteRecordsPartition, node: &mut Node) -> Result<i64, ErrorCode> {
+    let topic = node.catalog.by_name(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    if !topic.config.log.is_deleted {
+        // Records of a topic that is only compacted are not to be cut off (KIP-107).
+        return Err(ErrorCode::POLICY_VIOLATION);
+    }
+    let partition = node
+        .partitions
+        .get_mut(topic.id, wanted.partition_index)
+        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let offset = match wanted.offset {
+        END_OF_LOG => partition.high_watermark(),
+        offset => offset,
+    };
+    partition.log.delete_records(offset).map_err(|error| match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::Log(error) => {
+            tracing::error!(topic = name, %error, "records not deleted");
+            log_error_code(&error)
+        }
+    })
+}

@@ -1,0 +1,96 @@
+//! DeleteTopics: key 20, versions 1-6.
+//!
+//! Behaviour: by name, and from version 6 on by id too. The topic's files are gone when the answer
+//! comes. Version notes: 5 error messages, 6 topic ids.
+
+use ottla_protocol::messages::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::{Api, Reply};
+use crate::catalog::Catalog;
+use crate::node::{Call, Node};
+use crate::time::Now;
+use crate::topics::TopicError;
+
+impl Api for DeleteTopicsRequest {
+    fn touches(&self, catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        self.wanted().any(|wanted| match &wanted.name {
+            Some(name) => covers(name, 0),
+            None => catalog.by_id(wanted.topic_id).is_some_and(|topic| covers(&topic.name, 0)),
+        })
+    }
+
+    fn refuse(&self, _version: i16, code: ErrorCode) -> DeleteTopicsResponse {
+        let refuse = |wanted: DeleteTopicState| {
+            let error = TopicError::new(code, code.message());
+            result(wanted.name, wanted.topic_id, Err(error))
+        };
+        DeleteTopicsResponse {
+            responses: self.wanted().map(refuse).collect(),
+            ..DeleteTopicsResponse::default()
+        }
+    }
+
+    fn set_throttle(response: &mut DeleteTopicsResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, _call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
+        let responses = self.wanted().map(|wanted| delete(wanted, node, now)).collect();
+        Reply::Now(DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
+    }
+}
+
+/// The topics that a request means, in whatever way its version names them.
+trait Wanted {
+    fn wanted(&self) -> impl Iterator<Item = DeleteTopicState>;
+}
+
+impl Wanted for DeleteTopicsRequest {
+    fn wanted(&self) -> impl Iterator<Item = DeleteTopicState> {
+        let by_name = self
+            .topic_names
+            .iter()
+            .map(|name| DeleteTopicState { name: Some(name.clone()), topic_id: Uuid::ZERO });
+        by_name.chain(self.topics.iter().cloned())
+    }
+}
+
+fn delete(wanted: DeleteTopicState, node: &mut Node, now: Now) -> DeletableTopicResult {
+    let found = match &wanted.name {
+        Some(_) if !wanted.topic_id.is_zero() => {
+            let message = "a topic is named by its name or by its id, not by both";
+            let error = TopicError::new(ErrorCode::INVALID_REQUEST, message);
+            return result(wanted.name, wanted.topic_id, Err(error));
+        }
+        Some(name) => node.catalog.by_name(name),
+        None => node.catalog.by_id(wanted.topic_id),
+    };
+    let Some(topic) = found else {
+        let code = match wanted.name {
+            Some(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            None => ErrorCode::UNKNOWN_TOPIC_ID,
+        };
+        let error = TopicError::new(code, "there is no such topic");
+        return result(wanted.name, wanted.topic_id, Err(error));
+    };
+    let (name, id) = (topic.name.to_string(), topic.id);
+    let outcome = node.delete_topic(&name, now);
+    result(Some(name), id, outcome)
+}
+
+fn result(
+    name: Option<String>,
+    topic_id: Uuid,
+    outcome: Result<(), TopicError>,
+) -> DeletableTopicResult {
+    let error = outcome.err();
+    DeletableTopicResult {
+        name,
+        topic_id,
+        error_code: error.as_ref().map_or(0, |error| error.code.0),
+        error_message: error.map(|error| error.message),
+    }
+}

@@ -1,0 +1,49 @@
+//! DescribeCluster: key 60, versions 0-2.
+//!
+//! Behaviour: the brokers, which are one, and it is the controller too.
+//! Version notes: 1 endpoint types (KIP-919); only brokers can be asked for here. 2 fenced brokers.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::describe_cluster::{
+    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
+};
+
+use super::{Api, Reply, operations};
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+const ENDPOINT_BROKERS: i8 = 1;
+
+impl Api for DescribeClusterRequest {
+    fn refuse(&self, _version: i16, code: ErrorCode) -> DescribeClusterResponse {
+        DescribeClusterResponse {
+            error_code: code.0,
+            error_message: Some(code.message().to_owned()),
+            ..DescribeClusterResponse::default()
+        }
+    }
+
+    fn set_throttle(response: &mut DescribeClusterResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeClusterResponse> {
+        if self.endpoint_type != ENDPOINT_BROKERS {
+            return Reply::Now(self.refuse(call.version, ErrorCode::MISMATCHED_ENDPOINT_TYPE));
+        }
+        let address = node.address_for(call.connection);
+        let asked = self.include_cluster_authorized_operations;
+        Reply::Now(DescribeClusterResponse {
+            cluster_id: node.data.cluster_id().to_owned(),
+            controller_id: node.id,
+            brokers: vec![DescribeClusterBroker {
+                broker_id: node.id,
+                host: address.host,
+                port: i32::from(address.port),
+                ..DescribeClusterBroker::default()
+            }],
+            cluster_authorized_operations: operations::when(asked, operations::CLUSTER),
+            ..DescribeClusterResponse::default()
+        })
+    }
+}

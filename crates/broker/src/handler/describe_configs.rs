@@ -1,0 +1,149 @@
+//! DescribeConfigs: key 32, versions 1-4.
+//!
+//! Behaviour: every setting of a topic with where its value comes from; of the broker those that it
+//! has. Version notes: 1 sources and synonyms (KIP-226), 3 types and documentation (KIP-569).
+//! Left out: other kinds of resource.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+
+use super::{Api, Reply};
+use crate::config::BrokerConfig;
+use crate::node::{Call, Node};
+use crate::time::Now;
+use crate::topic_config::{Kind, Overrides, SETTINGS};
+
+pub(super) const RESOURCE_TOPIC: i8 = 2;
+pub(super) const RESOURCE_BROKER: i8 = 4;
+
+pub(super) const SOURCE_TOPIC: i8 = 1;
+const SOURCE_STATIC_BROKER: i8 = 4;
+pub(super) const SOURCE_DEFAULT: i8 = 5;
+
+impl Api for DescribeConfigsRequest {
+    fn refuse(&self, _version: i16, code: ErrorCode) -> DescribeConfigsResponse {
+        let refuse = |wanted: &DescribeConfigsResource| result(wanted, Err(code));
+        DescribeConfigsResponse {
+            results: self.resources.iter().map(refuse).collect(),
+            ..DescribeConfigsResponse::default()
+        }
+    }
+
+    fn set_throttle(response: &mut DescribeConfigsResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<DescribeConfigsResponse> {
+        let results = self.resources.iter().map(|wanted| {
+            let described = describe(wanted, node).map(|mut configs| {
+                for config in &mut configs {
+                    if !self.include_synonyms {
+                        config.synonyms.clear();
+                    }
+                    if !self.include_documentation {
+                        config.documentation = None;
+                    }
+                }
+                configs
+            });
+            result(wanted, described)
+        });
+        Reply::Now(DescribeConfigsResponse {
+            results: results.collect(),
+            ..DescribeConfigsResponse::default()
+        })
+    }
+}
+
+fn describe(
+    wanted: &DescribeConfigsResource,
+    node: &Node,
+) -> Result<Vec<DescribeConfigsResourceResult>, ErrorCode> {
+    let mut configs = match wanted.resource_type {
+        RESOURCE_TOPIC => {
+            let topic = node.catalog.by_name(&wanted.resource_name);
+            topic_configs(&topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.overrides)
+        }
+        RESOURCE_BROKER => match wanted.resource_name.as_str() {
+            "" => Vec::new(),
+            name if name.parse() == Ok(node.id) => broker_configs(&node.config),
+            _ => return Err(ErrorCode::INVALID_REQUEST),
+        },
+        _ => return Err(ErrorCode::INVALID_REQUEST),
+    };
+    // An empty list asks for all settings, as null does: librdkafka sends it that way.
+    if let Some(keys) = wanted.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
+        configs.retain(|config| keys.contains(&config.name));
+    }
+    Ok(configs)
+}
+
+fn topic_configs(overrides: &Overrides) -> Vec<DescribeConfigsResourceResult> {
+    let configs = SETTINGS.iter().map(|setting| {
+        let given = overrides.get(setting.name);
+        let value = given.map_or(setting.default, String::as_str);
+        let source = if given.is_some() { SOURCE_TOPIC } else { SOURCE_DEFAULT };
+        let default = synonym(setting.name, setting.default, SOURCE_DEFAULT);
+        let own = given.map(|value| synonym(setting.name, value, SOURCE_TOPIC));
+        DescribeConfigsResourceResult {
+            name: setting.name.to_owned(),
+            value: Some(value.to_owned()),
+            read_only: false,
+            config_source: source,
+            is_sensitive: false,
+            synonyms: own.into_iter().chain([default]).collect(),
+            config_type: setting.kind as i8,
+            documentation: Some(setting.documentation.to_owned()),
+        }
+    });
+    configs.collect()
+}
+
+fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym { name: name.to_owned(), value: Some(value.to_owned()), source }
+}
+
+fn broker_configs(config: &BrokerConfig) -> Vec<DescribeConfigsResourceResult> {
+    let ms = |duration: std::time::Duration| duration.as_millis().to_string();
+    let settings = [
+        ("auto.create.topics.enable", config.auto_create_topics.to_string(), Kind::Boolean),
+        ("connections.max.idle.ms", ms(config.max_idle), Kind::Long),
+        ("default.replication.factor", "1".to_owned(), Kind::Int),
+        ("fetch.max.bytes", config.fetch_max_bytes.to_string(), Kind::Int),
+        ("group.initial.rebalance.delay.ms", ms(config.group_initial_rebalance_delay), Kind::Int),
+        ("group.max.session.timeout.ms", ms(config.group_max_session_timeout), Kind::Int),
+        ("group.min.session.timeout.ms", ms(config.group_min_session_timeout), Kind::Int),
+        ("max.connections", config.max_connections.to_string(), Kind::Int),
+        ("num.partitions", config.default_partitions.to_string(), Kind::Int),
+        ("producer.id.expiration.ms", ms(config.producer_id_expiration), Kind::Int),
+        ("socket.request.max.bytes", config.max_request_bytes.to_string(), Kind::Int),
+    ];
+    let configs = settings.into_iter().map(|(name, value, kind)| DescribeConfigsResourceResult {
+        name: name.to_owned(),
+        synonyms: vec![synonym(name, &value, SOURCE_STATIC_BROKER)],
+        value: Some(value),
+        read_only: true,
+        config_source: SOURCE_STATIC_BROKER,
+        is_sensitive: false,
+        config_type: kind as i8,
+        documentation: None,
+    });
+    configs.collect()
+}
+
+fn result(
+    wanted: &DescribeConfigsResource,
+    described: Result<Vec<DescribeConfigsResourceResult>, ErrorCode>,
+) -> DescribeConfigsResult {
+    let code = described.as_ref().err().copied();
+    DescribeConfigsResult {
+        error_code: code.map_or(0, |code| code.0),
+        error_message: code.map(|code| code.message().to_owned()),
+        resource_type: wanted.resource_type,
+        resource_name: wanted.resource_name.clone(),
+        configs: described.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,269 @@
+//! Fetch: key 1, versions 4-18.
+//!
+//! Behaviour: whole batches from the one that holds the offset on, up to the high watermark; a
+//! first batch that is larger than the limits comes all the same (KIP-74). With fewer than
+//! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
+//! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
+//! (KIP-516). Left out: sessions (each request stands for itself, and the answer says so with
+//! session id 0); fetches of followers; transactions (the last stable offset is the high
+//! watermark).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::messages::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::{Api, Reply, finish_late};
+use crate::catalog::{Catalog, Topic};
+use crate::fault::Action;
+use crate::log::{LogError, ReadError};
+use crate::node::{Call, ConnectionId, Node};
+use crate::partitions::Partition;
+use crate::time::Now;
+
+const READ_COMMITTED: i8 = 1;
+const TOPIC_ID_VERSION: i16 = 13;
+const SESSION_VERSION: i16 = 7;
+
+/// A Fetch that waits for records.
+#[derive(Debug)]
+pub(crate) struct ParkedFetch {
+    call: Call,
+    request: FetchRequest,
+    /// On the monotonic clock.
+    pub(crate) deadline: Duration,
+    /// The partitions that an append to wakes it.
+    pub(crate) watched: Vec<(Uuid, i32)>,
+    /// How many bytes are still to come before it is answered.
+    missing_bytes: u64,
+}
+
+impl Api for FetchRequest {
+    const FAULTS_BY_PARTITION: bool = true;
+
+    fn touches(&self, catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        self.topics.iter().any(|topic| {
+            let name = match topic.topic.as_str() {
+                "" => catalog.by_id(topic.topic_id).map_or("", |topic| &topic.name),
+                name => name,
+            };
+            topic.partitions.iter().any(|partition| covers(name, partition.partition))
+        })
+    }
+
+    fn refuse(&self, version: i16, code: ErrorCode) -> FetchResponse {
+        if version >= SESSION_VERSION {
+            return FetchResponse { error_code: code.0, ..FetchResponse::default() };
+        }
+        let refuse = |wanted: &FetchPartition| failed(wanted.partition, code);
+        let responses = self.topics.iter().map(|topic| FetchableTopicResponse {
+            topic: topic.topic.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic.partitions.iter().map(refuse).collect(),
+        });
+        FetchResponse { responses: responses.collect(), ..FetchResponse::default() }
+    }
+
+    fn set_throttle(response: &mut FetchResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<FetchResponse> {
+        if call.version >= SESSION_VERSION && self.session_id != 0 {
+            return Reply::Now(self.refuse(call.version, ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
+        }
+        let answer = read_all(&self, node, call);
+        let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
+        let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
+        let is_enough = answer.bytes >= min_bytes || answer.has_error;
+        if is_enough || max_wait.is_zero() || answer.watched.is_empty() {
+            return Reply::Now(answer.response);
+        }
+        let missing_bytes = min_bytes - answer.bytes;
+        park(node, call, self, answer.watched, missing_bytes, now.monotonic + max_wait);
+        Reply::Wait
+    }
+}
+
+/// What a Fetch would be answered at the moment.
+struct Answer {
+    response: FetchResponse,
+    bytes: u64,
+    has_error: bool,
+    watched: Vec<(Uuid, i32)>,
+}
+
+fn read_all(request: &FetchRequest, node: &mut Node, call: &Call) -> Answer {
+    let mut answer = Answer {
+        response: FetchResponse::default(),
+        bytes: 0,
+        has_error: false,
+        watched: Vec::new(),
+    };
+    let limit = usize::try_from(request.max_bytes).unwrap_or_default();
+    let mut left = limit.min(node.config.fetch_max_bytes);
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let at_least_one = answer.bytes == 0;
+            let (id, mut data) = read_one(topic, wanted, left, at_least_one, node, call);
+            let size = data.records.as_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(size);
+            answer.bytes += size as u64;
+            answer.has_error |= data.error_code != 0;
+            answer.watched.extend(id.map(|id| (id, wanted.partition)));
+            if request.isolation_level == READ_COMMITTED {
+                data.aborted_transactions = Some(Vec::new());
+            }
+            partitions.push(data);
+        }
+        answer.response.responses.push(FetchableTopicResponse {
+            topic: topic.topic.clone(),
+            topic_id: topic.topic_id,
+            partitions,
+        });
+    }
+    answer
+}
+
+/// What there is of one partition, and the id of its topic when both are known.
+fn read_one(
+    topic: &FetchTopic,
+    wanted: &FetchPartition,
+    left_bytes: usize,
+    at_least_one: bool,
+    node: &mut Node,
+    call: &Call,
+) -> (Option<Uuid>, PartitionData) {
+    let index = wanted.partition;
+    let by_id = call.version >= TOPIC_ID_VERSION;
+    let found = match by_id {
+        true => node.catalog.by_id(topic.topic_id),
+        false => node.catalog.by_name(&topic.topic),
+    };
+    let Some(Topic { id, name, .. }) = found else {
+        let unknown = match by_id {
+            true => ErrorCode::UNKNOWN_TOPIC_ID,
+            false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        };
+        return (None, failed(index, unknown));
+    };
+    let fault = call.fault.as_ref().filter(|fault| fault.covers(name, index));
+    let action = fault.map(|fault| fault.action);
+    if let Some(code) = action.and_then(Action::error) {
+        return (None, failed(index, code));
+    }
+    let id = *id;
+    let Some(partition) = node.partitions.get_mut(id, index) else {
+        return (None, failed(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    };
+    let limit = usize::try_from(wanted.partition_max_bytes).unwrap_or_default().min(left_bytes);
+    (Some(id), read_partition(partition, wanted, limit, at_least_one))
+}
+
+fn read_partition(
+    partition: &mut Partition,
+    wanted: &FetchPartition,
+    max_bytes: usize,
+    at_least_one: bool,
+) -> PartitionData {
+    let index = wanted.partition;
+    if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
+        return failed(index, code);
+    }
+    let high_watermark = partition.high_watermark();
+    let read = partition.log.read(wanted.fetch_offset, high_watermark, max_bytes, at_least_one);
+    match read {
+        Ok(records) => PartitionData {
+            partition_index: index,
+            high_watermark,
+            last_stable_offset: high_watermark,
+            log_start_offset: partition.log.log_start_offset(),
+            records: Some(records),
+            ..PartitionData::default()
+        },
+        Err(ReadError::OutOfRange { .. }) => failed(index, ErrorCode::OFFSET_OUT_OF_RANGE),
+        Err(ReadError::Log(error)) => {
+            tracing::error!(partition = index, %error, "log cannot be read");
+            failed(index, log_error_code(&error))
+        }
+    }
+}
+
+/// What a client is told of a log that cannot be read.
+pub(super) fn log_error_code(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
+        LogError::Io { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// Whether client and broker mean the same leadership of a partition (KIP-320); -1 asks for no
+/// check.
+pub(super) fn check_leader_epoch(asked: i32, present: i32) -> Result<(), ErrorCode> {
+    match asked {
+        -1 => Ok(()),
+        _ if asked < present => Err(ErrorCode::FENCED_LEADER_EPOCH),
+        _ if asked > present => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        _ => Ok(()),
+    }
+}
+
+fn failed(index: i32, code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: index,
+        error_code: code.0,
+        high_watermark: -1,
+        records: Some(Bytes::new()),
+        ..PartitionData::default()
+    }
+}
+
+fn park(
+    node: &mut Node,
+    call: &Call,
+    request: FetchRequest,
+    watched: Vec<(Uuid, i32)>,
+    missing_bytes: u64,
+    deadline: Duration,
+) {
+    let connection = call.connection;
+    for &(topic, index) in &watched {
+        if let Some(partition) = node.partitions.get_mut(topic, index)
+            && !partition.waiters.contains(&connection)
+        {
+            partition.waiters.push(connection);
+        }
+    }
+    node.fetch_deadlines.insert((deadline, connection));
+    let call = call.clone();
+    let parked = ParkedFetch { call, request, deadline, watched, missing_bytes };
+    node.parked_fetches.insert(connection, parked);
+}
+
+/// Tells those who wait for a partition that so many bytes have been appended to it.
+pub(crate) fn wake(node: &mut Node, topic: Uuid, index: i32, bytes: usize, now: Now) {
+    let waiters: Vec<ConnectionId> = match node.partitions.get(topic, index) {
+        Some(partition) if !partition.waiters.is_empty() => partition.waiters.clone(),
+        _ => return,
+    };
+    for connection in waiters {
+        let Some(parked) = node.parked_fetches.get_mut(&connection) else {
+            continue;
+        };
+        parked.missing_bytes = parked.missing_bytes.saturating_sub(bytes as u64);
+        if parked.missing_bytes == 0 {
+            node.complete_fetch(connection, now);
+        }
+    }
+}
+
+/// Answers a Fetch that has waited long enough.
+pub(crate) fn complete(node: &mut Node, parked: ParkedFetch, now: Now) {
+    let ParkedFetch { call, request, .. } = parked;
+    let answer = read_all(&request, node, &call);
+    finish_late::<FetchRequest>(node, &call, answer.response, now);
+}

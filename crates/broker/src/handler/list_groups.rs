@@ -1,0 +1,38 @@
+//! ListGroups: key 16, versions 0-5.
+//!
+//! Behaviour: every group, those with nothing but offsets included.
+//! Version notes: 4 states (KIP-518), 5 types (KIP-848); all groups are classic ones.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
+
+use super::{Api, Reply, one_error_code};
+use crate::groups::Group;
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+const TYPE: &str = "classic";
+
+impl Api for ListGroupsRequest {
+    one_error_code!(ListGroupsResponse);
+
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<ListGroupsResponse> {
+        let passes = |filter: &[String], value: &str| {
+            filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+        };
+        let mut groups = Vec::new();
+        for group_id in node.groups.ids() {
+            let group = node.groups.get(group_id);
+            let state = group.map_or("Empty", Group::state_name);
+            if passes(&self.states_filter, state) && passes(&self.types_filter, TYPE) {
+                groups.push(ListedGroup {
+                    group_id: group_id.to_owned(),
+                    protocol_type: group.map_or("", Group::protocol_type).to_owned(),
+                    group_state: if call.version >= 4 { state } else { "" }.to_owned(),
+                    group_type: if call.version >= 5 { TYPE } else { "" }.to_owned(),
+                });
+            }
+        }
+        Reply::Now(ListGroupsResponse { groups, ..ListGroupsResponse::default() })
+    }
+}

@@ -1,0 +1,135 @@
+//! ListOffsets: key 2, versions 1-11.
+//!
+//! Behaviour: the first offset (-2), the one after the last (-1), the one of the greatest timestamp
+//! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none.
+//! Version notes: 4 leader epochs (KIP-320), 7 greatest timestamp (KIP-734), 8 earliest local (-4,
+//! KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
+//! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+
+use super::fetch::{check_leader_epoch, log_error_code};
+use super::{Api, Reply};
+use crate::catalog::Catalog;
+use crate::fault::Action;
+use crate::log::LogError;
+use crate::node::{Call, Node};
+use crate::partitions::Partition;
+use crate::time::Now;
+
+const LEADER_EPOCH_VERSION: i16 = 4;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+impl Api for ListOffsetsRequest {
+    const FAULTS_BY_PARTITION: bool = true;
+
+    fn touches(&self, _catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        self.topics.iter().any(|topic| {
+            topic.partitions.iter().any(|partition| covers(&topic.name, partition.partition_index))
+        })
+    }
+
+    fn refuse(&self, _version: i16, code: ErrorCode) -> ListOffsetsResponse {
+        map_partitions(self, |_, partition| failed(partition, code))
+    }
+
+    fn set_throttle(response: &mut ListOffsetsResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<ListOffsetsResponse> {
+        Reply::Now(map_partitions(&self, |name, wanted| {
+            let index = wanted.partition_index;
+            let fault = call.fault.as_ref().filter(|fault| fault.covers(name, index));
+            let action = fault.map(|fault| fault.action);
+            let code = action.and_then(Action::error);
+            if let Some(code) = code {
+                return failed(wanted, code);
+            }
+            let id = node.catalog.by_name(name).map(|topic| topic.id);
+            let partition = id.and_then(|id| node.partitions.get_mut(id, index));
+            let mut answer = match partition {
+                Some(partition) => find(partition, wanted),
+                None => failed(wanted, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            };
+            if call.version < LEADER_EPOCH_VERSION {
+                answer.leader_epoch = -1;
+            }
+            answer
+        }))
+    }
+}
+
+fn map_partitions(
+    request: &ListOffsetsRequest,
+    mut answer: impl FnMut(&str, &ListOffsetsPartition) -> ListOffsetsPartitionResponse,
+) -> ListOffsetsResponse {
+    let topics = request.topics.iter().map(|topic| ListOffsetsTopicResponse {
+        name: topic.name.clone(),
+        partitions: topic.partitions.iter().map(|wanted| answer(&topic.name, wanted)).collect(),
+    });
+    ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
+}
+
+fn find(partition: &mut Partition, wanted: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
+    if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
+        return failed(wanted, code);
+    }
+    let found = match wanted.timestamp {
+        LATEST => Ok((partition.high_watermark(), -1, partition.leader_epoch)),
+        EARLIEST | EARLIEST_LOCAL => {
+            let start = partition.log.log_start_offset();
+            let epoch = partition.log.leader_epoch_of(start).unwrap_or(-1);
+            Ok((start, -1, epoch))
+        }
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((-1, -1, -1)),
+        MAX_TIMESTAMP => at_time(partition, None),
+        timestamp @ 0.. => at_time(partition, Some(timestamp)),
+        _ => return failed(wanted, ErrorCode::INVALID_REQUEST),
+    };
+    match found {
+        Ok((offset, timestamp, leader_epoch)) => ListOffsetsPartitionResponse {
+            partition_index: wanted.partition_index,
+            error_code: 0,
+            timestamp,
+            offset,
+            leader_epoch,
+        },
+        Err(error) => {
+            tracing::error!(partition = wanted.partition_index, %error, "log cannot be searched");
+            failed(wanted, log_error_code(&error))
+        }
+    }
+}
+
+/// Offset, timestamp and leader epoch of the record with a timestamp, or with the greatest one.
+fn at_time(
+    partition: &mut Partition,
+    timestamp_ms: Option<i64>,
+) -> Result<(i64, i64, i32), LogError> {
+    let found = match timestamp_ms {
+        Some(timestamp_ms) => partition.log.offset_at_time(timestamp_ms)?,
+        None => partition.log.offset_of_max_timestamp()?,
+    };
+    Ok(found.map_or((-1, -1, -1), |found| (found.offset, found.timestamp_ms, found.leader_epoch)))
+}
+
+fn failed(wanted: &ListOffsetsPartition, code: ErrorCode) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse {
+        partition_index: wanted.partition_index,
+        error_code: code.0,
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+    }
+}

@@ -1,0 +1,192 @@
+//! Metadata: key 3, versions 0-13.
+//!
+//! Behaviour: brokers, and topics by name, by id (from version 12 on), or all. A name that nobody
+//! knows creates the topic when both the broker and the request allow it; the answer then already
+//! has its leaders.
+//! Version notes: 0 an empty list means all topics, from 1 on null does; 4 the request says whether
+//! topics may be created; 8-10 operations on the cluster (KIP-430); 10 topic ids; 13 an error for
+//! the whole. Left out: racks, offline replicas.
+
+use ottla_protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::{Api, Reply, operations};
+use crate::catalog::{self, Catalog, Topic};
+use crate::node::{Call, Node};
+use crate::time::Now;
+use crate::topic_config::Overrides;
+
+impl Api for MetadataRequest {
+    const FAULTS_BY_PARTITION: bool = true;
+
+    fn touches(&self, catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        let touches = |topic: &Topic| (0..topic.partition_count()).any(|p| covers(&topic.name, p));
+        match &self.topics {
+            Some(topics) => topics.iter().any(|wanted| match &wanted.name {
+                Some(name) => catalog.by_name(name).map_or_else(|| covers(name, 0), &touches),
+                None => catalog.by_id(wanted.topic_id).is_some_and(touches),
+            }),
+            None => catalog.sorted().into_iter().any(touches),
+        }
+    }
+
+    fn refuse(&self, version: i16, code: ErrorCode) -> MetadataResponse {
+        let refuse = |wanted: &MetadataRequestTopic| MetadataResponseTopic {
+            error_code: code.0,
+            name: wanted.name.clone(),
+            topic_id: wanted.topic_id,
+            ..MetadataResponseTopic::default()
+        };
+        MetadataResponse {
+            topics: self.topics.iter().flatten().map(refuse).collect(),
+            error_code: if version >= 13 { code.0 } else { 0 },
+            ..MetadataResponse::default()
+        }
+    }
+
+    fn set_throttle(response: &mut MetadataResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<MetadataResponse> {
+        let address = node.address_for(call.connection);
+        let broker = MetadataResponseBroker {
+            node_id: node.id,
+            host: address.host,
+            port: i32::from(address.port),
+            rack: None,
+        };
+        let mut topics = match &self.topics {
+            Some(topics) if call.version > 0 || !topics.is_empty() => {
+                describe_wanted(topics, self.allow_auto_topic_creation, node, now)
+            }
+            _ => node.catalog.sorted().into_iter().map(|topic| describe(topic, node)).collect(),
+        };
+        apply_fault(&mut topics, call);
+        for topic in &mut topics {
+            let asked = self.include_topic_authorized_operations && topic.error_code == 0;
+            topic.topic_authorized_operations = operations::when(asked, operations::TOPIC);
+        }
+        let asked = self.include_cluster_authorized_operations;
+        Reply::Now(MetadataResponse {
+            brokers: vec![broker],
+            cluster_id: Some(node.data.cluster_id().to_owned()),
+            controller_id: node.id,
+            topics,
+            cluster_authorized_operations: operations::when(asked, operations::CLUSTER),
+            ..MetadataResponse::default()
+        })
+    }
+}
+
+fn describe_wanted(
+    topics: &[MetadataRequestTopic],
+    may_create: bool,
+    node: &mut Node,
+    now: Now,
+) -> Vec<MetadataResponseTopic> {
+    let mut described: Vec<MetadataResponseTopic> = Vec::with_capacity(topics.len());
+    let mut seen = std::collections::HashSet::new();
+    for wanted in topics {
+        let is_new = match &wanted.name {
+            Some(name) => seen.insert(name.clone()),
+            None => seen.insert(wanted.topic_id.to_string()),
+        };
+        if is_new {
+            described.push(match &wanted.name {
+                Some(name) => describe_by_name(name, may_create, node, now),
+                None => describe_by_id(wanted.topic_id, node),
+            });
+        }
+    }
+    described
+}
+
+fn describe_by_id(id: Uuid, node: &Node) -> MetadataResponseTopic {
+    match node.catalog.by_id(id) {
+        Some(topic) => describe(topic, node),
+        None => MetadataResponseTopic {
+            error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
+            topic_id: id,
+            ..MetadataResponseTopic::default()
+        },
+    }
+}
+
+fn describe_by_name(
+    name: &str,
+    may_create: bool,
+    node: &mut Node,
+    now: Now,
+) -> MetadataResponseTopic {
+    let failed = |code: ErrorCode| MetadataResponseTopic {
+        error_code: code.0,
+        name: Some(name.to_owned()),
+        ..MetadataResponseTopic::default()
+    };
+    if let Some(topic) = node.catalog.by_name(name) {
+        return describe(topic, node);
+    }
+    if catalog::check_name(name).is_err() {
+        return failed(ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    if !(may_create && node.config.auto_create_topics) {
+        return failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let partitions = node.config.default_partitions;
+    match node.create_topic(name, partitions, Overrides::new(), now) {
+        Ok(_) => match node.catalog.by_name(name) {
+            Some(topic) => describe(topic, node),
+            None => failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        },
+        Err(error) => failed(error.code),
+    }
+}
+
+fn describe(topic: &Topic, node: &Node) -> MetadataResponseTopic {
+    let partitions =
+        topic.leader_epochs.iter().enumerate().map(|(index, epoch)| MetadataResponsePartition {
+            partition_index: index as i32,
+            leader_id: node.id,
+            leader_epoch: *epoch,
+            replica_nodes: vec![node.id],
+            isr_nodes: vec![node.id],
+            ..MetadataResponsePartition::default()
+        });
+    MetadataResponseTopic {
+        error_code: 0,
+        name: Some(topic.name.to_string()),
+        topic_id: topic.id,
+        partitions: partitions.collect(),
+        ..MetadataResponseTopic::default()
+    }
+}
+
+/// Puts the error of a fault where it belongs: into a partition when it names one, otherwise into
+/// the topic.
+fn apply_fault(topics: &mut [MetadataResponseTopic], call: &Call) {
+    let Some(fault) = &call.fault else {
+        return;
+    };
+    let Some(code) = fault.action.error() else {
+        return;
+    };
+    for topic in topics {
+        let name = topic.name.clone().unwrap_or_default();
+        let count = topic.partitions.len() as i32;
+        if (-1..count.max(1)).all(|index| fault.covers(&name, index)) {
+            topic.error_code = code.0;
+            topic.partitions.clear();
+            continue;
+        }
+        for partition in &mut topic.partitions {
+            if fault.covers(&name, partition.partition_index) {
+                partition.error_code = code.0;
+                partition.leader_id = -1;
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The APIs, one file for each, and the table that everything about them comes from.
+//!
+//! A handler turns a request into a response by means of the node's state; it does no network I/O.
+//! An answer that must wait (a Fetch without records, a member of a group) is parked in the node.
+
+mod alter_configs;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+pub(crate) mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod operations;
+mod produce;
+mod sync_group;
+
+use ottla_protocol::messages::{
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
+    create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
+    delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
+    describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
+    fetch::FetchRequest, find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    incremental_alter_configs::IncrementalAlterConfigsRequest,
+    init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
+    leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
+    list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
+    offset_commit::OffsetCommitRequest, offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
+    sync_group::SyncGroupRequest,
+};
+use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, VersionRange, encode_response};
+
+use crate::catalog::Catalog;
+use crate::fault::Action;
+use crate::groups::{GroupAnswer, GroupReply};
+use crate::node::{Call, Flow, Node, Transmit};
+use crate::request_log::{SeenProduce, SeenRequest};
+use crate::time::Now;
+
+/// What a handler does with a request.
+pub(crate) enum Reply<R> {
+    /// This is the answer.
+    Now(R),
+    /// The answer comes later; the node holds what it takes.
+    Wait,
+    /// The client asked for no answer.
+    Silent,
+    /// The connection is to be closed, for this reason.
+    Close(String),
+}
+
+/// An API that this broker serves.
+pub(crate) trait Api: Request {
+    /// The lowest version that ApiVersions names.
+    const ADVERTISED_MIN: i16 = Self::VERSIONS.min;
+
+    /// Whether the handler itself puts the error of a fault into the partitions that it is for.
+    const FAULTS_BY_PARTITION: bool = false;
+
+    /// Whether the request touches a partition that `covers` takes.
+    fn touches(&self, catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        let _ = (catalog, covers);
+        false
+    }
+
+    /// What the request log says of the body.
+    fn describe(&self, catalog: &Catalog) -> Option<SeenProduce> {
+        let _ = catalog;
+        None
+    }
+
+    /// The answer that refuses the whole request.
+    fn refuse(&self, version: i16, code: ErrorCode) -> Self::Response;
+
+    /// Tells the client to wait before its next request.
+    fn set_throttle(response: &mut Self::Response, throttle_ms: i32);
+
+    /// Serves the request.
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<Self::Response>;
+}
+
+/// One row of the table.
+struct Entry {
+    key: ApiKey,
+    versions: VersionRange,
+    advertised_min: i16,
+    serve: fn(&mut Node, Call, &mut Reader<'_>, usize, Now, &mut Vec<u8>) -> Flow,
+}
+
+const fn entry<R: Api>() -> Entry {
+    Entry {
+        key: R::API_KEY,
+        versions: R::VERSIONS,
+        advertised_min: R::ADVERTISED_MIN,
+        serve: serve::<R>,
+    }
+}
+
+/// Every API that is served. What ApiVersions answers is made from this table, so it cannot
+/// promise what no handler decodes.
+const TABLE: &[Entry] = &[
+    entry::<ProduceRequest>(),
+    entry::<FetchRequest>(),
+    entry::<ListOffsetsRequest>(),
+    entry::<MetadataRequest>(),
+    entry::<OffsetCommitRequest>(),
+    entry::<OffsetFetchRequest>(),
+    entry::<FindCoordinatorRequest>(),
+    entry::<JoinGroupRequest>(),
+    entry::<HeartbeatRequest>(),
+    entry::<LeaveGroupRequest>(),
+    entry::<SyncGroupRequest>(),
+    entry::<DescribeGroupsRequest>(),
+    entry::<ListGroupsRequest>(),
+    entry::<ApiVersionsRequest>(),
+    entry::<CreateTopicsRequest>(),
+    entry::<DeleteTopicsRequest>(),
+    entry::<DeleteRecordsRequest>(),
+    entry::<InitProducerIdRequest>(),
+    entry::<DescribeConfigsRequest>(),
+    entry::<AlterConfigsRequest>(),
+    entry::<CreatePartitionsRequest>(),
+    entry::<DeleteGroupsRequest>(),
+    entry::<IncrementalAlterConfigsRequest>(),
+    entry::<DescribeClusterRequest>(),
+];
+
+/// The APIs with the versions that clients are told.
+fn advertised() -> impl Iterator<Item = (ApiKey, VersionRange)> {
+    TABLE
+        .iter()
+        .map(|entry| (entry.key, VersionRange::new(entry.advertised_min, entry.versions.max)))
+}
+
+/// Serves one request. The reader stands at its body.
+pub(crate) fn dispatch(
+    node: &mut Node,
+    call: Call,
+    reader: &mut Reader<'_>,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let size_bytes = reader.position() + reader.remaining();
+    let Some(entry) = TABLE.iter().find(|entry| entry.key == call.api) else {
+        let (connection, api) = (call.connection, call.api);
+        tracing::warn!(connection, %api, "unknown API, connection closed");
+        return Flow::Close;
+    };
+    if !entry.versions.contains(call.version) {
+        if call.api == ApiKey::API_VERSIONS {
+            return api_versions::answer_unsupported(node, &call, now, out);
+        }
+        tracing::warn!(
+            connection = call.connection, api = %call.api, version = call.version,
+            "version that is not spoken, connection closed"
+        );
+        return Flow::Close;
+    }
+    (entry.serve)(node, call, reader, size_bytes, now, out)
+}
+
+fn serve<R: Api>(
+    node: &mut Node,
+    mut call: Call,
+    reader: &mut Reader<'_>,
+    size_bytes: usize,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let request = match R::decode(reader, call.version) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::warn!(
+                connection = call.connection, api = %call.api, version = call.version, %error,
+                "request cannot be read, connection closed"
+            );
+            return Flow::Close;
+        }
+    };
+    let catalog = &node.catalog;
+    let client_id = call.client_id.as_deref();
+    call.fault = node.faults.meet(R::API_KEY, client_id, |covers| request.touches(catalog, covers));
+    if node.seen.is_on() {
+        let produce = request.describe(&node.catalog);
+        note(node, &call, size_bytes, now, produce);
+    }
+    let action = call.fault.as_ref().map_or(Action::Serve, |fault| fault.action);
+    let reply = match action {
+        Action::DropRequest => {
+            if let Some(peer) = node.peers.get_mut(&call.connection) {
+                peer.is_deaf = true;
+            }
+            return Flow::Continue;
+        }
+        Action::Disconnect => return Flow::Close,
+        Action::Error(code) if !R::FAULTS_BY_PARTITION => {
+            Reply::Now(request.refuse(call.version, code))
+        }
+        Action::ErrorAfterApply(code) if !R::FAULTS_BY_PARTITION => {
+            let refusal = request.refuse(call.version, code);
+            match request.handle(node, &call, now) {
+                Reply::Now(_) => Reply::Now(refusal),
+                other => other,
+            }
+        }
+        _ => request.handle(node, &call, now),
+    };
+    match reply {
+        Reply::Now(response) => finish::<R>(node, &call, response, now, out),
+        Reply::Wait => Flow::Wait,
+        Reply::Silent => Flow::Continue,
+        Reply::Close(reason) => {
+            let (connection, api) = (call.connection, call.api);
+            tracing::warn!(connection, %api, reason, "connection closed");
+            Flow::Close
+        }
+    }
+}
+
+fn note(node: &mut Node, call: &Call, size_bytes: usize, now: Now, produce: Option<SeenProduce>) {
+    node.seen.push(SeenRequest {
+        node: node.id,
+        connection: call.connection,
+        api: call.api,
+        version: call.version,
+        correlation_id: call.correlation_id,
+        client_id: call.client_id.clone(),
+        size_bytes,
+        at: now.monotonic,
+        met_fault: call.fault.is_some(),
+        produce,
+    });
+}
+
+/// Writes an answer, unless a fault has other plans for it.
+pub(crate) fn finish<R: Api>(
+    node: &mut Node,
+    call: &Call,
+    mut response: R::Response,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let fault = call.fault.as_ref();
+    match fault.map(|fault| fault.action) {
+        Some(Action::DisconnectAfterApply) => return Flow::Close,
+        Some(Action::DropResponse) => {
+            if let Some(peer) = node.peers.get_mut(&call.connection) {
+                peer.is_mute = true;
+            }
+        }
+        _ => {}
+    }
+    if node.peers.get(&call.connection).is_none_or(|peer| peer.is_mute) {
+        return Flow::Continue;
+    }
+    let throttle = fault.and_then(|fault| fault.throttle);
+    if let Some(throttle) = throttle {
+        R::set_throttle(&mut response, i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
+    }
+    let flow = throttle.map_or(Flow::Continue, Flow::Pause);
+    let delay = fault.and_then(|fault| fault.delay);
+    let mut late = Vec::new();
+    let target = if delay.is_some() { &mut late } else { out };
+    let encoded = encode_response(call.api, call.version, call.correlation_id, &response, target);
+    if let Err(error) = encoded {
+        let (api, version) = (call.api, call.version);
+        tracing::error!(%api, version, %error, "answer cannot be written");
+        return Flow::Close;
+    }
+    match delay {
+        None => flow,
+        Some(delay) => {
+            let transmit = Transmit { connection: call.connection, bytes: late, flow };
+            node.delay(transmit, now.monotonic + delay);
+            Flow::Wait
+        }
+    }
+}
+
+/// Sends an answer that had to wait.
+pub(crate) fn finish_late<R: Api>(node: &mut Node, call: &Call, response: R::Response, now: Now) {
+    let mut bytes = Vec::new();
+    let flow = finish::<R>(node, call, response, now, &mut bytes);
+    if flow != Flow::Wait {
+        node.transmit(Transmit { connection: call.connection, bytes, flow });
+    }
+}
+
+/// Sends what a member of a group has waited for.
+pub(crate) fn answer_group_member(node: &mut Node, answer: GroupAnswer, now: Now) {
+    let GroupAnswer { call, reply } = answer;
+    match reply {
+        GroupReply::Join(joined) => {
+            finish_late::<JoinGroupRequest>(node, &call, join_group::response(&call, joined), now);
+        }
+        GroupReply::Sync(synced) => {
+            finish_late::<SyncGroupRequest>(node, &call, sync_group::response(synced), now);
+        }
+    }
+}
+
+/// The parts of [`Api`] that are alike for answers with one error code for everything.
+macro_rules! one_error_code {
+    ($response:ident) => {
+        fn refuse(&self, _version: i16, code: ErrorCode) -> $response {
+            $response { error_code: code.0, ..$response::default() }
+        }
+
+        fn set_throttle(response: &mut $response, throttle_ms: i32) {
+            response.throttle_time_ms = throttle_ms;
+        }
+    };
+}
+use one_error_code;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_api_stands_in_the_table_twice_and_none_promises_more_than_the_messages_have() {
+        for (index, entry) in TABLE.iter().enumerate() {
+            assert!(TABLE[..index].iter().all(|other| other.key != entry.key), "{}", entry.key);
+            assert_eq!(entry.key.versions(), Some(entry.versions), "{}", entry.key);
+            let is_produce = entry.key == ApiKey::PRODUCE;
+            assert!(entry.advertised_min == entry.versions.min || is_produce);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! OffsetCommit: key 8, versions 2-10.
+//!
+//! Behaviour: from a member of the present generation, or from anybody while the group has no
+//! members. What is answered without error is in the file.
+//! Version notes: 6 leader epochs, 7 static members, 10 topic ids (KIP-848).
+//! Left out: the retention time of versions 2-4; offsets are kept until the group or the topic is
+//! deleted.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+
+use super::{Api, Reply};
+use crate::catalog::Catalog;
+use crate::groups::Committed;
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+/// `offset.metadata.max.bytes`.
+const MAX_METADATA_BYTES: usize = 4096;
+const TOPIC_ID_VERSION: i16 = 10;
+
+impl Api for OffsetCommitRequest {
+    fn touches(&self, _catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
+        self.topics.iter().any(|topic| {
+            topic.partitions.iter().any(|partition| covers(&topic.name, partition.partition_index))
+        })
+    }
+
+    fn refuse(&self, _version: i16, code: ErrorCode) -> OffsetCommitResponse {
+        answer(self, |_, _| code)
+    }
+
+    fn set_throttle(response: &mut OffsetCommitResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<OffsetCommitResponse> {
+        if self.group_id.is_empty() {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
+        }
+        let checked = node.groups.check_commit(
+            &self.group_id,
+            &self.member_id,
+            self.group_instance_id.as_deref(),
+            self.generation_id_or_member_epoch,
+            now,
+        );
+        if let Err(code) = checked {
+            return Reply::Now(self.refuse(call.version, code));
+        }
+        let mut commits = Vec::new();
+        let mut response = answer(&self, |topic, index| {
+            let partition = &topic.partitions[index];
+            let name = match topic_name(topic, partition.partition_index, call.version, node) {
+                Ok(name) => name,
+                Err(code) => return code,
+            };
+            let metadata = partition.committed_metadata.clone().unwrap_or_default();
+            if metadata.len() > MAX_METADATA_BYTES {
+                return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+            }
+            let committed = Committed {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata,
+            };
+            commits.push((name, partition.partition_index, committed));
+            ErrorCode::NONE
+        });
+        if let Err(error) = node.groups.offsets.commit(&self.group_id, commits) {
+            tracing::error!(group = %self.group_id, %error, "offsets not committed");
+            response = self.refuse(call.version, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        }
+        Reply::Now(response)
+    }
+}
+
+/// An answer with a code for each partition, which is given by its place in its topic.
+fn answer(
+    request: &OffsetCommitRequest,
+    mut code: impl FnMut(&OffsetCommitRequestTopic, usize) -> ErrorCode,
+) -> OffsetCommitResponse {
+    let topics = request.topics.iter().map(|topic| OffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .enumerate()
+            .map(|(index, partition)| OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: code(topic, index).0,
+            })
+            .collect(),
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..OffsetCommitResponse::default() }
+}
+
+/// The name of a topic that has such a partition.
+fn topic_name(
+    wanted: &OffsetCommitRequestTopic,
+    partition: i32,
+    version: i16,
+    node: &Node,
+) -> Result<String, ErrorCode> {
+    let topic = match version {
+        TOPIC_ID_VERSION.. => {
+            node.catalog.by_id(wanted.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
+        }
+        _ => {
+            let topic = node.catalog.by_name(&wanted.name);
+            topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
+        }
+    };
+    if (0..topic.partition_count()).contains(&partition) {
+        Ok(topic.name.to_string())
+    } else {
+        Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+}

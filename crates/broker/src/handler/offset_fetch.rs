@@ -1,0 +1,165 @@
+//! OffsetFetch: key 9, versions 1-10.
+//!
+//! Behaviour: what a group has committed for the partitions asked for, -1 where that is nothing;
+//! without a list, all of it.
+//! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447; there are no
+//! others here), 8 several groups, 10 topic ids.
+
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+
+use super::{Api, Reply};
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+const SEVERAL_GROUPS_VERSION: i16 = 8;
+const TOPIC_ID_VERSION: i16 = 10;
+
+impl Api for OffsetFetchRequest {
+    fn refuse(&self, version: i16, code: ErrorCode) -> OffsetFetchResponse {
+        if version < SEVERAL_GROUPS_VERSION {
+            return OffsetFetchResponse {
+                error_code: if version >= 2 { code.0 } else { 0 },
+                ..OffsetFetchResponse::default()
+            };
+        }
+        let refuse = |group: &OffsetFetchRequestGroup| OffsetFetchResponseGroup {
+            group_id: group.group_id.clone(),
+            error_code: code.0,
+            ..OffsetFetchResponseGroup::default()
+        };
+        OffsetFetchResponse {
+            groups: self.groups.iter().map(refuse).collect(),
+            ..OffsetFetchResponse::default()
+        }
+    }
+
+    fn set_throttle(response: &mut OffsetFetchResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
+        if call.version >= SEVERAL_GROUPS_VERSION {
+            let groups = self.groups.iter().map(|group| OffsetFetchResponseGroup {
+                group_id: group.group_id.clone(),
+                topics: fetch(node, group, call.version),
+                error_code: 0,
+            });
+            return Reply::Now(OffsetFetchResponse {
+                groups: groups.collect(),
+                ..OffsetFetchResponse::default()
+            });
+        }
+        let topics = self.topics.map(|topics| {
+            let topics = topics.into_iter().map(|topic| OffsetFetchRequestTopics {
+                name: topic.name,
+                topic_id: Uuid::ZERO,
+                partition_indexes: topic.partition_indexes,
+            });
+            topics.collect()
+        });
+        let group =
+            OffsetFetchRequestGroup { group_id: self.group_id, topics, ..Default::default() };
+        let topics = fetch(node, &group, call.version).into_iter().map(single_group_topic);
+        Reply::Now(OffsetFetchResponse {
+            topics: topics.collect(),
+            ..OffsetFetchResponse::default()
+        })
+    }
+}
+
+fn fetch(
+    node: &Node,
+    group: &OffsetFetchRequestGroup,
+    version: i16,
+) -> Vec<OffsetFetchResponseTopics> {
+    match &group.topics {
+        Some(topics) => {
+            topics.iter().map(|wanted| fetch_topic(node, group, wanted, version)).collect()
+        }
+        None => fetch_everything(node, &group.group_id, version),
+    }
+}
+
+fn fetch_topic(
+    node: &Node,
+    group: &OffsetFetchRequestGroup,
+    wanted: &OffsetFetchRequestTopics,
+    version: i16,
+) -> OffsetFetchResponseTopics {
+    let name = match version {
+        TOPIC_ID_VERSION.. => node.catalog.by_id(wanted.topic_id).map(|topic| &*topic.name),
+        _ => Some(wanted.name.as_str()),
+    };
+    let partitions = wanted.partition_indexes.iter().map(|&partition| {
+        let Some(name) = name else {
+            return OffsetFetchResponsePartitions {
+                error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
+                ..nothing_committed(partition)
+            };
+        };
+        match node.groups.offsets.get(&group.group_id, name, partition) {
+            Some(committed) => OffsetFetchResponsePartitions {
+                partition_index: partition,
+                committed_offset: committed.offset,
+                committed_leader_epoch: committed.leader_epoch,
+                metadata: Some(committed.metadata.clone()),
+                error_code: 0,
+            },
+            None => nothing_committed(partition),
+        }
+    });
+    OffsetFetchResponseTopics {
+        name: wanted.name.clone(),
+        topic_id: wanted.topic_id,
+        partitions: partitions.collect(),
+    }
+}
+
+fn fetch_everything(node: &Node, group_id: &str, version: i16) -> Vec<OffsetFetchResponseTopics> {
+    let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+    for (name, partition, committed) in node.groups.offsets.of_group(group_id) {
+        if topics.last().is_none_or(|topic| topic.name != name) {
+            let topic_id = node.catalog.by_name(name).map_or(Uuid::ZERO, |topic| topic.id);
+            let name = name.to_owned();
+            topics.push(OffsetFetchResponseTopics { name, topic_id, partitions: Vec::new() });
+        }
+        if let Some(topic) = topics.last_mut() {
+            topic.partitions.push(OffsetFetchResponsePartitions {
+                partition_index: partition,
+                committed_offset: committed.offset,
+                committed_leader_epoch: committed.leader_epoch,
+                metadata: Some(committed.metadata.clone()),
+                error_code: 0,
+            });
+        }
+    }
+    // A topic without id cannot be named where ids are the names.
+    topics.retain(|topic| version < TOPIC_ID_VERSION || !topic.topic_id.is_zero());
+    topics
+}
+
+fn nothing_committed(partition_index: i32) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset: -1,
+        committed_leader_epoch: -1,
+        metadata: Some(String::new()),
+        error_code: 0,
+    }
+}
+
+fn single_group_topic(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTopic {
+    let partitions = topic.partitions.into_iter().map(|partition| OffsetFetchResponsePartition {
+        partition_index: partition.partition_index,
+        committed_offset: partition.committed_offset,
+        committed_leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.metadata,
+        error_code: partition.error_code,
+    });
+    OffsetFetchResponseTopic { name: topic.name, partitions: partitions.collect() }
+}

@@ -1,0 +1,44 @@
+//! SyncGroup: key 14, versions 0-5.
+//!
+//! Behaviour: the leader brings the assignments; everybody's answer comes once they are there.
+//! Version notes: 3 static members (KIP-345), 5 protocol type and name (KIP-559).
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+
+use super::join_group::detached;
+use super::{Api, Reply, one_error_code};
+use crate::groups::{SyncRequest, Synced};
+use crate::node::{Call, Node};
+use crate::time::Now;
+
+impl Api for SyncGroupRequest {
+    one_error_code!(SyncGroupResponse);
+
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<SyncGroupResponse> {
+        let assignments = self.assignments.into_iter();
+        let request = SyncRequest {
+            member_id: self.member_id,
+            instance_id: self.group_instance_id,
+            generation: self.generation_id,
+            protocol_type: self.protocol_type,
+            protocol: self.protocol_name,
+            assignments: assignments.map(|a| (a.member_id, detached(&a.assignment))).collect(),
+        };
+        match node.groups.sync(&self.group_id, request, call, now) {
+            Some(synced) => Reply::Now(response(synced)),
+            None => Reply::Wait,
+        }
+    }
+}
+
+/// The answer to a member.
+pub(super) fn response(synced: Synced) -> SyncGroupResponse {
+    SyncGroupResponse {
+        throttle_time_ms: 0,
+        error_code: synced.error.0,
+        protocol_type: synced.protocol_type,
+        protocol_name: synced.protocol,
+        assignment: synced.assignment,
+    }
+}

@@ -1,0 +1,63 @@
+//! An embeddable broker that speaks the Kafka protocol and keeps a Kafka log.
+//!
+//! ```
+//! use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
+//!
+//! let cluster = Cluster::builder().topic("user-events", 3).start()?;
+//! // Any Kafka client may connect to cluster.bootstrap_servers() now.
+//! cluster.inject(Fault::on(ApiKey::PRODUCE).times(2).error(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+//! cluster.stop();
+//! # Ok::<(), ottla_broker::StartError>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! - Every record that was acknowledged is in its file, and is there after a kill of the process
+//!   and a restart. Power cuts are another matter: like Kafka, it does not flush on every write.
+//! - Batches are stored as they came, in Kafka's file formats; Kafka's own tools read them.
+//! - A batch of an idempotent producer is stored once, however often it is sent, also across
+//!   restarts.
+//! - Offsets have no gaps. What fails its checksum is never served.
+//! - Consumer groups (classic protocol), with offsets on disk, so that foreign consumers work.
+//! - Nothing that comes over the network makes it panic or take memory that was only announced.
+//!
+//! # What it leaves out, so far
+//!
+//! More than one node, transactions, TLS and SASL, access control and quotas, compaction, KIP-848
+//! groups, fetch sessions, tiered storage. What is asked of these is refused with an error, not
+//! ignored; the page of each API under `handler` says the details.
+//!
+//! # Layout
+//!
+//! [`log`] is the log of one partition. A node (crate-private) holds the partitions, topics and
+//! groups, and turns a request into an answer without I/O of its own but for the log's files;
+//! `server` is the TCP door in front of it.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod builder;
+mod catalog;
+mod cluster;
+mod config;
+mod data_dir;
+mod error;
+mod fault;
+mod groups;
+mod handler;
+pub mod log;
+mod node;
+mod partitions;
+mod request_log;
+mod rng;
+mod server;
+mod time;
+mod topic_config;
+mod topics;
+
+pub use builder::ClusterBuilder;
+pub use cluster::Cluster;
+pub use error::StartError;
+pub use fault::Fault;
+pub use ottla_protocol::{ApiKey, ErrorCode};
+pub use request_log::{SeenBatch, SeenProduce, SeenRequest};

@@ -1,0 +1,449 @@
+//! The log of one partition: append, read, look up by time, roll, retire.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::record::{BatchHeader, TimestampType, validate_batch};
+
+use super::leader_epochs::LeaderEpochs;
+use super::producer_snapshot;
+use super::producer_state::{ProducerStates, SequenceVerdict};
+use super::segment::Segment;
+use super::storage::{Storage, StoredFile};
+use super::validation::{Rejection, ValidBatch, Validator};
+use super::{LogConfig, LogError};
+
+/// The log of one partition.
+#[derive(Debug)]
+pub struct PartitionLog {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    config: LogConfig,
+    /// In order of base offset, never empty; the last one is written to.
+    pub(super) segments: Vec<Segment>,
+    log_start_offset: i64,
+    log_end_offset: i64,
+    recovery_point: i64,
+    producers: ProducerStates,
+    epochs: LeaderEpochs,
+    /// Set when the disk left the end of the log in doubt: nothing is appended any more.
+    failure: Option<String>,
+    /// Segments that were closed and are not yet known to be on the medium.
+    unsynced: Vec<SyncJob>,
+}
+
+/// What an append came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the batch's first record.
+    pub base_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// The time that the broker stamped on it, where the topic asks for that.
+    pub log_append_time_ms: Option<i64>,
+    /// Whether the batch was in the log already and nothing was written.
+    pub is_duplicate: bool,
+}
+
+/// Why nothing can be read at an offset.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The log begins behind the offset or ends before it.
+    #[error("offset {offset} lies outside {start}..={end}")]
+    OutOfRange {
+        /// What was asked.
+        offset: i64,
+        /// The first offset of the log.
+        start: i64,
+        /// The offset that the next record will get.
+        end: i64,
+    },
+    /// The log there is damaged, or the disk failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// A closed segment that should reach the medium, outside the broker's own thread.
+#[derive(Clone, Debug)]
+pub(crate) struct SyncJob {
+    file: Arc<dyn StoredFile>,
+    /// Everything before this offset is on the medium once the file is.
+    pub(crate) recovery_point: i64,
+}
+
+impl SyncJob {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+impl PartitionLog {
+    pub(super) fn from_parts(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        config: LogConfig,
+        segments: Vec<Segment>,
+        log_end_offset: i64,
+        epochs: LeaderEpochs,
+    ) -> Self {
+        let log_start_offset = segments.first().map_or(log_end_offset, Segment::base_offset);
+        Self {
+            storage,
+            dir,
+            config,
+            segments,
+            log_start_offset,
+            log_end_offset,
+            recovery_point: 0,
+            producers: ProducerStates::default(),
+            epochs,
+            failure: None,
+            unsynced: Vec::new(),
+        }
+    }
+
+    /// Appends what a producer sent: validates it, discards a duplicate, gives it offsets, writes
+    /// it.
+    ///
+    /// # Errors
+    /// The refusal to be sent to the producer. Nothing of the batch is then in the log.
+    pub fn append(
+        &mut self,
+        validator: &mut Validator,
+        bytes: &[u8],
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<Appended, Rejection> {
+        if let Some(failure) = &self.failure {
+            return Err(Rejection::new(ErrorCode::KAFKA_STORAGE_ERROR, failure.clone()));
+        }
+        let ValidBatch { mut header, log_append_time_ms } =
+            validator.check(bytes, &self.config, now_ms)?;
+        if header.producer_id >= 0 {
+            match self.producers.check(&header) {
+                SequenceVerdict::Append => {}
+                SequenceVerdict::Duplicate(batch) => {
+                    let stamped = self.config.timestamp_type == TimestampType::LogAppendTime;
+                    return Ok(Appended {
+                        base_offset: batch.first_offset(),
+                        last_offset: batch.last_offset,
+                        log_append_time_ms: stamped.then_some(batch.timestamp_ms),
+                        is_duplicate: true,
+                    });
+                }
+                SequenceVerdict::Refuse(code) => return Err(self.sequence_refusal(&header, code)),
+            }
+        }
+        header.base_offset = self.log_end_offset;
+        header.partition_leader_epoch = leader_epoch;
+        self.write(&header, &bytes[BatchHeader::SIZE..], now_ms)
+            .map_err(|error| Rejection::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string()))?;
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            log_append_time_ms,
+            is_duplicate: false,
+        })
+    }
+
+    fn sequence_refusal(&self, header: &BatchHeader, code: ErrorCode) -> Rejection {
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        let known = self.producers.get(id).map_or_else(String::new, |entry| {
+            let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
+            format!("; the log has epoch {} up to sequence {last}", entry.epoch)
+        });
+        let sequence = header.base_sequence;
+        let message = format!("producer {id} sent epoch {epoch}, sequence {sequence}{known}");
+        Rejection::new(code, message)
+    }
+
+    /// Writes a batch whose header is final. On failure the log is as before, or out of service.
+    fn write(&mut self, header: &BatchHeader, records: &[u8], now_ms: i64) -> Result<(), LogError> {
+        let size = (BatchHeader::SIZE + records.len()) as u64;
+        if self.must_roll(header, size) {
+            self.roll().map_err(|error| LogError::io(&self.dir, error))?;
+        }
+        let storage = &*self.storage;
+        self.epochs
+            .assign(storage, header.partition_leader_epoch, header.base_offset)
+            .map_err(|error| LogError::io(&self.dir, error))?;
+        let Some(active) = self.segments.last_mut() else {
+            return Err(LogError::corrupt(&self.dir, "the log has no segment"));
+        };
+        if let Err((error, restored)) = active.append(storage, header, records) {
+            let error = LogError::io(active.path(), error);
+            tracing::error!(%error, restored, "append failed");
+            if !restored {
+                self.failure = Some(format!("out of service after a failed write: {error}"));
+            }
+            return Err(error);
+        }
+        self.log_end_offset = header.last_offset() + 1;
+        self.producers.record(header, now_ms);
+        Ok(())
+    }
+
+    fn must_roll(&self, header: &BatchHeader, size: u64) -> bool {
+        let Some(active) = self.segments.last().filter(|active| active.size() > 0) else {
+            return false;
+        };
+        let is_full = active.size() + size > self.config.segment_bytes;
+        // Offsets and positions in the indexes have 32 bits, of which Kafka uses 31.
+        let last_relative = header.last_offset() - active.base_offset();
+        let first_ms = active.first_timestamp_ms().unwrap_or(header.max_timestamp);
+        let is_old = header.max_timestamp.saturating_sub(first_ms) > self.config.segment_ms;
+        is_full || last_relative > i64::from(i32::MAX) || is_old
+    }
+
+    /// Closes the active segment and begins a new one at the end of the log.
+    pub(super) fn roll(&mut self) -> io::Result<()> {
+        let storage = self.storage.clone();
+        let end = self.log_end_offset;
+        let interval = self.config.index_interval_bytes;
+        if let Some(active) = self.segments.last_mut() {
+            active.flush_indexes(&*storage)?;
+            let file = active.file(&*storage)?.clone();
+            active.release_file();
+            self.unsynced.push(SyncJob { file, recovery_point: end });
+        }
+        producer_snapshot::write(&*storage, &self.dir, end, &self.producers)?;
+        let created = Segment::create(&*storage, &self.dir, end, interval).inspect_err(|_| {
+            // A smaller batch may still fit the old segment; an empty file must not stand behind
+            // it.
+            Segment::remove_files(&*storage, &self.dir, end).unwrap_or_default();
+        });
+        self.segments.push(created?);
+        Ok(())
+    }
+
+    /// Reads whole batches from the one that holds `offset` on, none that begins at or behind
+    /// `up_to`.
+    ///
+    /// At most `max_bytes`, but when `at_least_one` is set the first batch comes even if it is
+    /// larger. Each batch's checksum is compared before it leaves: bytes that the disk spoilt
+    /// are never passed on.
+    ///
+    /// # Errors
+    /// When the offset is outside the log, or what stands there is damaged.
+    pub fn read(
+        &mut self,
+        offset: i64,
+        up_to: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Bytes, ReadError> {
+        if offset < self.log_start_offset || offset > self.log_end_offset {
+            let (start, end) = (self.log_start_offset, self.log_end_offset);
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        if offset >= up_to {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.read_segments(offset, up_to, max_bytes, at_least_one);
+        self.release_closed_segments();
+        bytes
+    }
+
+    fn read_segments(
+        &mut self,
+        offset: i64,
+        up_to: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Bytes, ReadError> {
+        let storage = self.storage.clone();
+        let from = self.segment_index(offset);
+        for segment in &mut self.segments[from..] {
+            let Some(first) = segment.find(&*storage, offset)? else {
+                continue;
+            };
+            let first_bytes = first.size as usize;
+            if first.header.base_offset >= up_to || (first_bytes > max_bytes && !at_least_one) {
+                return Ok(Bytes::new());
+            }
+            let left = (segment.size() - first.position) as usize;
+            let length = max_bytes.max(first_bytes).min(left);
+            let mut bytes = segment.read(&*storage, first.position, length)?;
+            let whole = whole_batches(&bytes, up_to);
+            if whole == 0 {
+                let reason = format!("at byte {}: the batch fails its checksum", first.position);
+                return Err(LogError::corrupt(segment.path(), reason).into());
+            }
+            bytes.truncate(whole);
+            return Ok(bytes.into());
+        }
+        Ok(Bytes::new())
+    }
+
+    /// Gives the header of every batch from the one with `offset` on to `visit`.
+    pub(super) fn for_each_batch_from(
+        &mut self,
+        offset: i64,
+        mut visit: impl FnMut(&BatchHeader),
+    ) -> Result<(), LogError> {
+        let storage = self.storage.clone();
+        let from = self.segment_index(offset);
+        for segment in &mut self.segments[from..] {
+            segment.for_each_from(&*storage, offset, &mut visit)?;
+            segment.release_file();
+        }
+        Ok(())
+    }
+
+    /// Closes the files of all segments but the active one, so that reading an old log to its end
+    /// does not leave them all open.
+    pub(super) fn release_closed_segments(&mut self) {
+        let closed = self.segments.len().saturating_sub(1);
+        self.segments[..closed].iter_mut().for_each(Segment::release_file);
+    }
+
+    /// Closes every file until it is needed again.
+    pub(crate) fn release_files(&mut self) {
+        self.segments.iter_mut().for_each(Segment::release_file);
+    }
+
+    /// The segment that an offset belongs to.
+    fn segment_index(&self, offset: i64) -> usize {
+        self.segments.partition_point(|segment| segment.base_offset() <= offset).saturating_sub(1)
+    }
+
+    pub(super) fn raise_log_start(&mut self, offset: i64) {
+        self.log_start_offset = self.log_start_offset.max(offset).min(self.log_end_offset);
+    }
+
+    /// Brings everything onto the medium, indexes and a snapshot of the producers included.
+    ///
+    /// # Errors
+    /// What the disk says; also when the end of the log is in doubt since an earlier failure.
+    pub fn close(&mut self, sync: bool) -> Result<(), LogError> {
+        if let Some(failure) = &self.failure {
+            return Err(LogError::corrupt(&self.dir, failure.clone()));
+        }
+        let storage = self.storage.clone();
+        let end = self.log_end_offset;
+        let closed = self.flush_all(&*storage, sync);
+        closed.map_err(|error| LogError::io(&self.dir, error))?;
+        self.unsynced.clear();
+        self.recovery_point = end;
+        Ok(())
+    }
+
+    fn flush_all(&mut self, storage: &dyn Storage, sync: bool) -> io::Result<()> {
+        for job in self.unsynced.iter().filter(|_| sync) {
+            job.run()?;
+        }
+        if let Some(active) = self.segments.last_mut() {
+            active.flush_indexes(storage)?;
+            if sync && active.size() > 0 {
+                active.file(storage)?.sync()?;
+            }
+        }
+        if self.producers.is_empty() {
+            return Ok(());
+        }
+        producer_snapshot::write(storage, &self.dir, self.log_end_offset, &self.producers)
+    }
+
+    /// Files that were closed since the last call and should be brought onto the medium.
+    pub(crate) fn take_sync_jobs(&mut self) -> Vec<SyncJob> {
+        std::mem::take(&mut self.unsynced)
+    }
+
+    /// Notes that everything before `offset` is on the medium.
+    pub(crate) fn set_recovery_point(&mut self, offset: i64) {
+        self.recovery_point = self.recovery_point.max(offset).min(self.log_end_offset);
+    }
+
+    /// Forgets idempotent producers that have been idle since `before_ms`.
+    pub fn expire_producers(&mut self, before_ms: i64) {
+        self.producers.expire(before_ms);
+    }
+
+    /// Takes over a changed topic configuration.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    /// The first offset that may be read.
+    pub fn log_start_offset(&self) -> i64 {
+        self.log_start_offset
+    }
+
+    /// The offset that the next record will get.
+    pub fn log_end_offset(&self) -> i64 {
+        self.log_end_offset
+    }
+
+    /// The log is on the medium before this offset.
+    pub fn recovery_point(&self) -> i64 {
+        self.recovery_point
+    }
+
+    /// Bytes in all segments, indexes not counted.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::size).sum()
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// What is remembered of idempotent producers.
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
+    /// The leader epoch in which the record at an offset was written.
+    pub fn leader_epoch_of(&self, offset: i64) -> Option<i32> {
+        self.epochs.epoch_of(offset)
+    }
+
+    /// The greatest epoch not later than `epoch` in which something was written, and where it
+    /// ended.
+    pub fn end_of_leader_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+        self.epochs.end_offset_of(epoch, self.log_end_offset)
+    }
+
+    /// Why nothing is appended any more, `None` while all is well.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// How the log behaves.
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    pub(super) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn epochs_mut(&mut self) -> &mut LeaderEpochs {
+        &mut self.epochs
+    }
+
+    pub(super) fn set_producers(&mut self, producers: ProducerStates) {
+        self.producers = producers;
+    }
+}
+
+/// How many of the bytes are whole, undamaged batches that begin before `up_to`.
+fn whole_batches(bytes: &[u8], up_to: i64) -> usize {
+    let mut whole = 0;
+    while let Ok(header) = validate_batch(&bytes[whole..]) {
+        match header.size_bytes() {
+            Some(size) if header.base_offset < up_to => whole += size,
+            _ => break,
+        }
+    }
+    whole
+}

@@ -1,0 +1,380 @@
+//! One segment of a partition's log: the file with the batches and its two indexes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_protocol::record::BatchHeader;
+
+use super::offset_index::OffsetIndex;
+use super::scan::{BatchScanner, Damage, ScanError, ScannedBatch};
+use super::storage::{Storage, StoredFile, read_exact_at};
+use super::time_index::{TimeEntry, TimeIndex};
+use super::{INDEX_SUFFIX, LOG_SUFFIX, LogError, TIME_INDEX_SUFFIX, file_name};
+
+/// Batches whose base offset is in the file's name, or later.
+#[derive(Debug)]
+pub(super) struct Segment {
+    base_offset: i64,
+    path: PathBuf,
+    /// Opened when it is needed, and kept for the active segment.
+    file: Option<Arc<dyn StoredFile>>,
+    size: u64,
+    offsets: OffsetIndex,
+    times: TimeIndex,
+    bytes_since_entry: u64,
+    index_interval_bytes: u64,
+    latest: Option<TimeEntry>,
+    first_timestamp_ms: Option<i64>,
+}
+
+/// A segment as it was found on disk.
+#[derive(Debug)]
+pub(super) struct LoadedSegment {
+    pub(super) segment: Segment,
+    /// The offset after the last batch.
+    pub(super) next_offset: i64,
+}
+
+/// A segment that was read through and cut at the first damage.
+#[derive(Debug)]
+pub(super) struct RecoveredSegment {
+    pub(super) segment: Segment,
+    /// The offset after the last good batch.
+    pub(super) next_offset: i64,
+    /// What was found, where, and how many bytes lie from there to the end of the file.
+    pub(super) damage: Option<(u64, Damage, u64)>,
+}
+
+impl Segment {
+    /// An empty segment; files of the same name lose their content.
+    pub(super) fn create(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        index_interval_bytes: u64,
+    ) -> io::Result<Self> {
+        let path = dir.join(file_name(base_offset, LOG_SUFFIX));
+        let file = storage.open(&path)?;
+        file.truncate(0)?;
+        Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path)
+    }
+
+    fn with_empty_indexes(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        index_interval_bytes: u64,
+        path: PathBuf,
+    ) -> io::Result<Self> {
+        let offsets = dir.join(file_name(base_offset, INDEX_SUFFIX));
+        let times = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX));
+        Ok(Self {
+            base_offset,
+            path,
+            file: None,
+            size: 0,
+            offsets: OffsetIndex::create(storage, offsets, base_offset)?,
+            times: TimeIndex::create(storage, times, base_offset)?,
+            bytes_since_entry: 0,
+            index_interval_bytes,
+            latest: None,
+            first_timestamp_ms: None,
+        })
+    }
+
+    /// Takes a segment as a clean shutdown left it. Only its tail is looked at: from the last index
+    /// entry on.
+    ///
+    /// `None` when the indexes are absent or do not fit the log; they must then be made anew.
+    pub(super) fn load(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        index_interval_bytes: u64,
+    ) -> Result<Option<LoadedSegment>, LogError> {
+        let path = dir.join(file_name(base_offset, LOG_SUFFIX));
+        let fault = |error| LogError::io(&path, error);
+        let file = storage.open(&path).map_err(fault)?;
+        let size = file.size().map_err(fault)?;
+        let index_path = dir.join(file_name(base_offset, INDEX_SUFFIX));
+        let time_path = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX));
+        let offsets = OffsetIndex::load(storage, index_path, base_offset).map_err(fault)?;
+        let times = TimeIndex::load(storage, time_path, base_offset).map_err(fault)?;
+        let (Some(offsets), Some(times)) = (offsets, times) else {
+            return Ok(None);
+        };
+        let entry = offsets.last(storage).map_err(fault)?;
+        let start = entry.map_or(0, |entry| entry.position);
+        if start > size || (size > 0 && times.last().is_none()) {
+            return Ok(None);
+        }
+        let mut segment = Self {
+            base_offset,
+            path: path.clone(),
+            file: None,
+            size,
+            latest: times.last(),
+            first_timestamp_ms: None,
+            offsets,
+            times,
+            bytes_since_entry: size - start,
+            index_interval_bytes,
+        };
+        let mut scanner = BatchScanner::new(&*file, start, size, base_offset);
+        let mut is_first = true;
+        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
+            let entry = entry.filter(|_| is_first);
+            if entry.is_some_and(|entry| entry.last_offset != batch.header.last_offset()) {
+                return Ok(None);
+            }
+            is_first = false;
+            segment.note_timestamp(&batch.header);
+        }
+        if entry.is_some() && is_first {
+            return Ok(None);
+        }
+        Ok(Some(LoadedSegment { next_offset: scanner.next_offset(), segment }))
+    }
+
+    /// Reads the whole segment, makes its indexes anew and ends it before the first batch that is
+    /// not whole.
+    ///
+    /// The file itself is only cut by [`Segment::cut`].
+    pub(super) fn recover(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        index_interval_bytes: u64,
+    ) -> Result<RecoveredSegment, LogError> {
+        let path = dir.join(file_name(base_offset, LOG_SUFFIX));
+        let fault = |error| LogError::io(&path, error);
+        let file = storage.open(&path).map_err(fault)?;
+        let size = file.size().map_err(fault)?;
+        let mut segment =
+            Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path.clone())
+                .map_err(fault)?;
+        let mut scanner = BatchScanner::new(&*file, 0, size, base_offset);
+        let damage = loop {
+            match scanner.next_verified() {
+                Ok(Some(batch)) => segment.note(storage, &batch.header, batch.size),
+                Ok(None) => break None,
+                Err(ScanError::Io(error)) => return Err(LogError::io(&path, error)),
+                Err(ScanError::Damaged { position, damage }) => {
+                    break Some((position, damage, size - position));
+                }
+            }
+        };
+        Ok(RecoveredSegment { segment, next_offset: scanner.next_offset(), damage })
+    }
+
+    /// Cuts the file to the part that is known to be good.
+    pub(super) fn cut(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        let size = self.size;
+        self.file(storage)?.truncate(size)
+    }
+
+    /// Writes one batch, given as its header and the rest.
+    ///
+    /// # Errors
+    /// When the disk refuses. The file is then as long as before, or the second value is false.
+    pub(super) fn append(
+        &mut self,
+        storage: &dyn Storage,
+        header: &BatchHeader,
+        records: &[u8],
+    ) -> Result<(), (io::Error, bool)> {
+        let mut head = [0; BatchHeader::SIZE];
+        header.write(&mut head);
+        let size = self.size;
+        let file = self.file(storage).map_err(|error| (error, true))?;
+        if let Err(error) = file.append(&[&head, records]) {
+            let restored = file.truncate(size).is_ok();
+            return Err((error, restored));
+        }
+        self.note(storage, header, (head.len() + records.len()) as u64);
+        Ok(())
+    }
+
+    /// Takes a batch that stands at the end of the file into the indexes.
+    fn note(&mut self, storage: &dyn Storage, header: &BatchHeader, size: u64) {
+        self.note_timestamp(header);
+        if self.bytes_since_entry > self.index_interval_bytes {
+            let appended = self
+                .offsets
+                .append(storage, header.last_offset(), self.size)
+                .and_then(|()| self.append_latest(storage));
+            if let Err(error) = appended {
+                // The entries wait in memory; the log itself is fine.
+                tracing::warn!(path = %self.path.display(), %error, "index not written");
+            }
+            self.bytes_since_entry = 0;
+        }
+        self.size += size;
+        self.bytes_since_entry += size;
+    }
+
+    fn note_timestamp(&mut self, header: &BatchHeader) {
+        self.first_timestamp_ms.get_or_insert(header.max_timestamp);
+        let timestamp_ms = header.max_timestamp;
+        if self.latest.is_none_or(|latest| timestamp_ms > latest.timestamp_ms) {
+            self.latest = Some(TimeEntry { timestamp_ms, offset: header.last_offset() });
+        }
+    }
+
+    fn append_latest(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        match self.latest {
+            Some(latest) => self.times.append(storage, latest),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what the indexes hold in memory, with a last entry for the greatest timestamp.
+    pub(super) fn flush_indexes(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        self.append_latest(storage)?;
+        self.offsets.flush(storage)?;
+        self.times.flush(storage)
+    }
+
+    /// The batch that holds `offset`, or the first one behind it. `None` at the end of the segment.
+    pub(super) fn find(
+        &mut self,
+        storage: &dyn Storage,
+        offset: i64,
+    ) -> Result<Option<ScannedBatch>, LogError> {
+        let start = self
+            .offsets
+            .position_before(storage, offset)
+            .map_err(|error| LogError::io(&self.path, error))?;
+        self.first_batch(storage, start, |batch| batch.header.last_offset() >= offset)
+    }
+
+    /// The first batch with a record at or after `timestamp_ms`.
+    pub(super) fn find_time(
+        &mut self,
+        storage: &dyn Storage,
+        timestamp_ms: i64,
+    ) -> Result<Option<ScannedBatch>, LogError> {
+        if self.latest.is_none_or(|latest| latest.timestamp_ms < timestamp_ms) {
+            return Ok(None);
+        }
+        let start = self
+            .times
+            .offset_before(storage, timestamp_ms)
+            .and_then(|offset| self.offsets.position_before(storage, offset))
+            .map_err(|error| LogError::io(&self.path, error))?;
+        self.first_batch(storage, start, |batch| batch.header.max_timestamp >= timestamp_ms)
+    }
+
+    fn first_batch(
+        &mut self,
+        storage: &dyn Storage,
+        start: u64,
+        is_wanted: impl Fn(&ScannedBatch) -> bool,
+    ) -> Result<Option<ScannedBatch>, LogError> {
+        let path = self.path.clone();
+        let size = self.size;
+        let base_offset = self.base_offset;
+        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
+        let mut scanner = BatchScanner::new(&**file, start, size, base_offset);
+        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
+            if is_wanted(&batch) {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `length` bytes of the file.
+    pub(super) fn read(
+        &mut self,
+        storage: &dyn Storage,
+        position: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, LogError> {
+        let mut bytes = vec![0; length];
+        let read = self.file(storage).and_then(|file| read_exact_at(&**file, &mut bytes, position));
+        match read {
+            Ok(()) => Ok(bytes),
+            Err(error) => Err(LogError::io(&self.path, error)),
+        }
+    }
+
+    /// Gives every batch from the one with `offset` on to `visit`.
+    pub(super) fn for_each_from(
+        &mut self,
+        storage: &dyn Storage,
+        offset: i64,
+        mut visit: impl FnMut(&BatchHeader),
+    ) -> Result<(), LogError> {
+        let Some(first) = self.find(storage, offset)? else {
+            return Ok(());
+        };
+        let path = self.path.clone();
+        let (size, base_offset) = (self.size, self.base_offset);
+        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
+        let mut scanner = BatchScanner::new(&**file, first.position, size, base_offset);
+        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
+            visit(&batch.header);
+        }
+        Ok(())
+    }
+
+    /// The file, opened at need.
+    pub(super) fn file(&mut self, storage: &dyn Storage) -> io::Result<&Arc<dyn StoredFile>> {
+        if self.file.is_none() {
+            self.file = Some(storage.open(&self.path)?);
+        }
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Closes the file until it is needed again.
+    pub(super) fn release_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Removes the files of the segment with this base offset, the log first: an index without log
+    /// is swept away at the next start.
+    pub(super) fn remove_files(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+    ) -> io::Result<()> {
+        for suffix in [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
+            storage.remove_file(&dir.join(file_name(base_offset, suffix)))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The greatest timestamp of its records, in milliseconds, and the last offset of the batch
+    /// that has it.
+    pub(super) fn latest(&self) -> Option<TimeEntry> {
+        self.latest
+    }
+
+    /// The timestamp of its first batch, as far as this process has seen it.
+    pub(super) fn first_timestamp_ms(&self) -> Option<i64> {
+        self.first_timestamp_ms
+    }
+}
+
+pub(super) fn scan_error(path: &Path, error: ScanError) -> LogError {
+    match error {
+        ScanError::Io(error) => LogError::io(path, error),
+        ScanError::Damaged { position, damage } => {
+            LogError::corrupt(path, format!("at byte {position}: {damage}"))
+        }
+    }
+}

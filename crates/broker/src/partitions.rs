@@ -1,0 +1,351 @@
+//! The partitions that this node holds: a log each, its leader epoch, and who waits for records.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_protocol::Uuid;
+
+use crate::catalog::{Catalog, Topic};
+use crate::data_dir::{DataDir, Offsets};
+use crate::error::StartError;
+use crate::log::{LogError, OpenState, PartitionLog, Storage, Survives};
+use crate::node::ConnectionId;
+
+const METADATA: &str = "partition.metadata";
+
+/// How many logs may have their file open. A process often may not have more than 1,024 open files
+/// in all, and opening one anew costs a few microseconds.
+const MAX_OPEN_LOGS: usize = 400;
+
+/// One partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) log: PartitionLog,
+    pub(crate) leader_epoch: i32,
+    /// Connections whose Fetch waits for records here.
+    pub(crate) waiters: Vec<ConnectionId>,
+    /// Whether it is among those that may have a file open.
+    is_open: bool,
+}
+
+impl Partition {
+    fn new(log: PartitionLog, leader_epoch: i32) -> Self {
+        Self { log, leader_epoch, waiters: Vec::new(), is_open: false }
+    }
+
+    /// The offset before which every in-sync replica has the log. A single replica has all of it.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.log.log_end_offset()
+    }
+}
+
+/// The partitions of all topics.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    by_topic: HashMap<Uuid, Vec<Partition>>,
+    /// Partitions that may have a file open, in the order in which they were first used.
+    open_logs: VecDeque<(Uuid, i32)>,
+}
+
+impl Partitions {
+    /// Opens the logs of every topic in the catalogue.
+    ///
+    /// # Errors
+    /// When a log is absent, damaged or another topic's. Nothing is served then: a partition that
+    /// silently came back empty would be a loss that nobody notices.
+    pub(crate) fn open(data: &DataDir, catalog: &Catalog, now_ms: i64) -> Result<Self, StartError> {
+        let storage = data.storage().clone();
+        let dir = data.path().to_owned();
+        let mut partitions =
+            Self { storage, dir, by_topic: HashMap::new(), open_logs: VecDeque::new() };
+        partitions.sweep(catalog)?;
+        let recovery_points = data.recovery_points()?;
+        let log_starts = data.log_starts()?;
+        for topic in catalog.sorted() {
+            let mut opened = Vec::with_capacity(topic.leader_epochs.len());
+            for (index, &leader_epoch) in topic.leader_epochs.iter().enumerate() {
+                let index = index as i32;
+                let known = |offsets: &Offsets| {
+                    offsets.get(&(topic.name.to_string(), index)).copied().unwrap_or_default()
+                };
+                let state = OpenState {
+                    is_clean: data.was_clean(),
+                    recovery_point: known(&recovery_points),
+                    log_start_offset: known(&log_starts),
+                    now_ms,
+                };
+                let log = partitions.open_one(topic, index, state)?;
+                opened.push(Partition::new(log, leader_epoch));
+            }
+            partitions.by_topic.insert(topic.id, opened);
+        }
+        Ok(partitions)
+    }
+
+    fn open_one(
+        &self,
+        topic: &Topic,
+        index: i32,
+        state: OpenState,
+    ) -> Result<PartitionLog, StartError> {
+        let dir = self.partition_dir(&topic.name, index);
+        self.check_topic_id(topic, &dir)?;
+        let storage = self.storage.clone();
+        let path = dir.clone();
+        let ended_at = if state.is_clean { state.recovery_point } else { 0 };
+        let opened = PartitionLog::open(storage, dir, topic.config.log.clone(), state);
+        let (log, recovery) = opened.map_err(|source| StartError::Log {
+            topic: topic.name.to_string(),
+            partition: index,
+            source,
+        })?;
+        if let Some(cut) = &recovery.truncation {
+            tracing::warn!(
+                topic = %topic.name, partition = index, file = %cut.path.display(),
+                position = cut.position, lost_bytes = cut.lost_bytes, reason = %cut.reason,
+                "log cut after an unclean shutdown"
+            );
+        }
+        if log.log_end_offset() < ended_at {
+            // Offsets that were acknowledged would be given out a second time.
+            let reason = format!(
+                "its log ends at offset {}, though it ended at {ended_at} when the broker was shut \
+                 down cleanly; put the files back, or delete the topic's folders to do without them",
+                log.log_end_offset()
+            );
+            return Err(StartError::Damaged { path, reason });
+        }
+        Ok(log)
+    }
+
+    /// A folder must be there, and must be this topic's and not an earlier one's of the same name.
+    fn check_topic_id(&self, topic: &Topic, dir: &Path) -> Result<(), StartError> {
+        let damaged = |reason| Err(StartError::Damaged { path: dir.to_owned(), reason });
+        let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
+        self.storage.list(dir).map_err(fault)?;
+        match read_topic_id(&*self.storage, dir).map_err(fault)? {
+            TopicId::Is(id) if id == topic.id => Ok(()),
+            TopicId::Is(id) => damaged(format!("it belongs to topic id {id}, not {}", topic.id)),
+            TopicId::Unreadable => damaged(format!("its {METADATA} names no topic id")),
+            // A power cut may have taken it; the folder's name says enough.
+            TopicId::Absent => self.write_topic_id(topic.id, dir).map_err(fault),
+        }
+    }
+
+    fn write_topic_id(&self, id: Uuid, dir: &Path) -> io::Result<()> {
+        let text = format!("version: 0\ntopic_id: {id}\n");
+        self.storage.replace(&dir.join(METADATA), text.as_bytes(), Survives::Kill)
+    }
+
+    /// Makes the logs of partitions `from..to` of a topic that is about to be in the catalogue.
+    ///
+    /// # Errors
+    /// What the disk says; what was made so far is then gone again.
+    pub(crate) fn create(
+        &mut self,
+        name: &str,
+        id: Uuid,
+        range: std::ops::Range<i32>,
+        config: &crate::log::LogConfig,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        let mut made = Vec::new();
+        for index in range.clone() {
+            match self.create_one(name, id, index, config, now_ms) {
+                Ok(log) => made.push(Partition::new(log, 0)),
+                Err(error) => {
+                    for index in range.start..=index {
+                        let _ = self.storage.remove_dir(&self.partition_dir(name, index));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.by_topic.entry(id).or_default().extend(made);
+        Ok(())
+    }
+
+    fn create_one(
+        &self,
+        name: &str,
+        id: Uuid,
+        index: i32,
+        config: &crate::log::LogConfig,
+        now_ms: i64,
+    ) -> Result<PartitionLog, LogError> {
+        let dir = self.partition_dir(name, index);
+        self.storage
+            .create_dir(&dir)
+            .and_then(|()| self.write_topic_id(id, &dir))
+            .map_err(|error| LogError::io(&dir, error))?;
+        let state = OpenState { is_clean: true, recovery_point: 0, log_start_offset: 0, now_ms };
+        PartitionLog::open(self.storage.clone(), dir, config.clone(), state).map(|(log, _)| log)
+    }
+
+    /// Undoes [`Partitions::create`] for partitions from `from` on, after the catalogue could not
+    /// be written.
+    pub(crate) fn uncreate(&mut self, name: &str, id: Uuid, from: i32) {
+        if let Some(partitions) = self.by_topic.get_mut(&id) {
+            let count = partitions.len() as i32;
+            partitions.truncate(usize::try_from(from).unwrap_or_default());
+            for index in from..count {
+                let _ = self.storage.remove_dir(&self.partition_dir(name, index));
+            }
+        }
+        if from == 0 {
+            self.by_topic.remove(&id);
+        }
+    }
+
+    /// Lets go of a topic's logs and removes their folders. Gives back who waited for records in
+    /// them.
+    pub(crate) fn delete(&mut self, name: &str, id: Uuid) -> (Vec<ConnectionId>, io::Result<()>) {
+        let partitions = self.by_topic.remove(&id).unwrap_or_default();
+        let mut result = Ok(());
+        let mut waiters = Vec::new();
+        for (index, partition) in partitions.into_iter().enumerate() {
+            waiters.extend(partition.waiters);
+            let dir = self.partition_dir(name, index as i32);
+            // Out of the way first, so that a topic of the same name can be made at once.
+            let doomed = self.dir.join(format!("{name}-{index}.{id}-delete"));
+            let removed =
+                self.storage.rename(&dir, &doomed).and_then(|()| self.storage.remove_dir(&doomed));
+            result = result.and(removed);
+        }
+        (waiters, result)
+    }
+
+    pub(crate) fn get_mut(&mut self, topic: Uuid, index: i32) -> Option<&mut Partition> {
+        let is_open = self.get(topic, index)?.is_open;
+        if !is_open {
+            self.note_open(topic, index);
+        }
+        self.entry(topic, index)
+    }
+
+    fn entry(&mut self, topic: Uuid, index: i32) -> Option<&mut Partition> {
+        let index = usize::try_from(index).ok()?;
+        self.by_topic.get_mut(&topic)?.get_mut(index)
+    }
+
+    /// Takes a partition among those that may have files open; the one that was there longest
+    /// closes its own.
+    fn note_open(&mut self, topic: Uuid, index: i32) {
+        self.open_logs.push_back((topic, index));
+        if let Some(partition) = self.entry(topic, index) {
+            partition.is_open = true;
+        }
+        if self.open_logs.len() > MAX_OPEN_LOGS
+            && let Some((topic, index)) = self.open_logs.pop_front()
+            && let Some(partition) = self.entry(topic, index)
+        {
+            partition.log.release_files();
+            partition.is_open = false;
+        }
+    }
+
+    pub(crate) fn get(&self, topic: Uuid, index: i32) -> Option<&Partition> {
+        let index = usize::try_from(index).ok()?;
+        self.by_topic.get(&topic)?.get(index)
+    }
+
+    /// The partitions of one topic, in order.
+    pub(crate) fn of_topic_mut(&mut self, topic: Uuid) -> &mut [Partition] {
+        self.by_topic.get_mut(&topic).map(Vec::as_mut_slice).unwrap_or_default()
+    }
+
+    pub(crate) fn of_topic(&self, topic: Uuid) -> &[Partition] {
+        self.by_topic.get(&topic).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every partition.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.by_topic.values_mut().flatten()
+    }
+
+    fn partition_dir(&self, name: &str, index: i32) -> PathBuf {
+        self.dir.join(format!("{name}-{index}"))
+    }
+
+    /// Removes folders of topics whose deletion was interrupted, and puts aside those that belong
+    /// to no topic.
+    fn sweep(&self, catalog: &Catalog) -> Result<(), StartError> {
+        let storage = &*self.storage;
+        let fault = |path: &Path, source| StartError::DataDir { path: path.to_owned(), source };
+        let names = storage.list(&self.dir).map_err(|error| fault(&self.dir, error))?;
+        for entry in names.iter().filter(|entry| entry.is_dir) {
+            let path = self.dir.join(&entry.name);
+            if entry.name.ends_with("-delete") {
+                storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
+                continue;
+            }
+            let Some((topic, _)) = partition_in_name(&entry.name) else {
+                continue;
+            };
+            let id = read_topic_id(storage, &path).map_err(|error| fault(&path, error))?;
+            let is_known = catalog.by_name(topic).is_some();
+            match id {
+                TopicId::Is(id) if catalog.deleting().contains(&id) => {
+                    storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
+                }
+                TopicId::Is(id) if !is_known || catalog.by_id(id).is_none() => {
+                    self.put_aside(&path, &entry.name, id)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder of a topic that is not in the catalogue: an interrupted creation, or somebody's
+    /// copy.
+    fn put_aside(&self, path: &Path, name: &str, id: Uuid) -> Result<(), StartError> {
+        let storage = &*self.storage;
+        let fault = |source| StartError::DataDir { path: path.to_owned(), source };
+        let mut bytes = 0;
+        for entry in storage.list(path).map_err(fault)? {
+            if entry.name.ends_with(".log") {
+                let file = storage.open(&path.join(&entry.name)).map_err(fault)?;
+                bytes += file.size().map_err(fault)?;
+            }
+        }
+        if bytes == 0 {
+            return storage.remove_dir(path).map_err(fault);
+        }
+        let aside = self.dir.join(format!("{name}.{id}-stray"));
+        tracing::warn!(from = %path.display(), to = %aside.display(), "folder of no known topic");
+        storage.rename(path, &aside).map_err(fault)
+    }
+}
+
+/// Topic and partition in the name of a folder.
+fn partition_in_name(name: &str) -> Option<(&str, i32)> {
+    let (topic, index) = name.rsplit_once('-')?;
+    Some((topic, index.parse().ok()?))
+}
+
+/// What a partition's folder says of its topic.
+enum TopicId {
+    Is(Uuid),
+    Absent,
+    Unreadable,
+}
+
+fn read_topic_id(storage: &dyn Storage, dir: &Path) -> io::Result<TopicId> {
+    let bytes = match storage.read(&dir.join(METADATA)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TopicId::Absent),
+        Err(error) => return Err(error),
+    };
+    if bytes.is_empty() {
+        return Ok(TopicId::Absent);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let id = text.lines().find_map(|line| line.strip_prefix("topic_id:"));
+    let id = id.and_then(|id| Uuid::parse(id.trim()));
+    Ok(id.map_or(TopicId::Unreadable, TopicId::Is))
+}

@@ -1,0 +1,318 @@
+//! The settings of a topic: their names, types and defaults, and what the log makes of them.
+
+use std::collections::BTreeMap;
+
+use ottla_protocol::record::TimestampType;
+
+use crate::log::LogConfig;
+
+/// The type of a setting, with the number that DescribeConfigs has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean = 1,
+    String = 2,
+    Int = 3,
+    Long = 5,
+    Double = 6,
+    List = 7,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: &'static str,
+    /// The least value of a number.
+    min: i64,
+    /// The values of a string or list, any when empty.
+    allowed: &'static [&'static str],
+    pub(crate) documentation: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    min: i64,
+    allowed: &'static [&'static str],
+    documentation: &'static str,
+) -> Setting {
+    Setting { name, kind, default, min, allowed, documentation }
+}
+
+const NO_EFFECT: &str = "Accepted for the sake of tools; has no effect on this broker.";
+
+/// Every setting that a topic may have, in order of name.
+///
+/// One default differs from Kafka's: records are kept for ever, since an embedded broker's data is
+/// usually a test's or a person's own, and a record with an old timestamp would be gone in minutes.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting(
+        "cleanup.policy",
+        Kind::List,
+        "delete",
+        0,
+        &["delete", "compact"],
+        "What happens to old records; with compact each needs a key, but none is removed yet.",
+    ),
+    setting(
+        "compression.type",
+        Kind::String,
+        "producer",
+        0,
+        &["producer"],
+        "Batches are stored as the producer compressed them.",
+    ),
+    setting("delete.retention.ms", Kind::Long, "86400000", 0, &[], NO_EFFECT),
+    setting("file.delete.delay.ms", Kind::Long, "60000", 0, &[], NO_EFFECT),
+    setting("flush.messages", Kind::Long, "9223372036854775807", 1, &[], NO_EFFECT),
+    setting("flush.ms", Kind::Long, "9223372036854775807", 0, &[], NO_EFFECT),
+    setting(
+        "index.interval.bytes",
+        Kind::Int,
+        "4096",
+        0,
+        &[],
+        "About one index entry is written for so many bytes of log.",
+    ),
+    setting("max.compaction.lag.ms", Kind::Long, "9223372036854775807", 1, &[], NO_EFFECT),
+    setting(
+        "max.message.bytes",
+        Kind::Int,
+        "1048588",
+        0,
+        &[],
+        "The largest record batch, as the producer sends it.",
+    ),
+    setting(
+        "message.timestamp.after.max.ms",
+        Kind::Long,
+        "3600000",
+        0,
+        &[],
+        "How far a record's timestamp may lie in the future.",
+    ),
+    setting(
+        "message.timestamp.before.max.ms",
+        Kind::Long,
+        "9223372036854775807",
+        0,
+        &[],
+        "How far a record's timestamp may lie in the past.",
+    ),
+    setting(
+        "message.timestamp.type",
+        Kind::String,
+        "CreateTime",
+        0,
+        &["CreateTime", "LogAppendTime"],
+        "Whether a record keeps the producer's timestamp or gets the broker's.",
+    ),
+    setting("min.cleanable.dirty.ratio", Kind::Double, "0.5", 0, &[], NO_EFFECT),
+    setting("min.compaction.lag.ms", Kind::Long, "0", 0, &[], NO_EFFECT),
+    setting(
+        "min.insync.replicas",
+        Kind::Int,
+        "1",
+        1,
+        &[],
+        "How many replicas must be in sync for a write with acks=all.",
+    ),
+    setting("preallocate", Kind::Boolean, "false", 0, &[], NO_EFFECT),
+    setting(
+        "retention.bytes",
+        Kind::Long,
+        "-1",
+        -1,
+        &[],
+        "The oldest segments of a partition are removed when it is larger; -1 for never.",
+    ),
+    setting(
+        "retention.ms",
+        Kind::Long,
+        "-1",
+        -1,
+        &[],
+        "Segments whose newest record is older are removed; -1 for never.",
+    ),
+    setting(
+        "segment.bytes",
+        Kind::Int,
+        "1073741824",
+        14,
+        &[],
+        "A segment that would grow larger is closed and a new one begun.",
+    ),
+    setting("segment.index.bytes", Kind::Int, "10485760", 4, &[], NO_EFFECT),
+    setting("segment.jitter.ms", Kind::Long, "0", 0, &[], NO_EFFECT),
+    setting(
+        "segment.ms",
+        Kind::Long,
+        "604800000",
+        1,
+        &[],
+        "A segment whose first record is so much older than the next is closed.",
+    ),
+    setting("unclean.leader.election.enable", Kind::Boolean, "false", 0, &[], NO_EFFECT),
+];
+
+/// Settings that a topic has been given, by name; the rest have their defaults.
+pub(crate) type Overrides = BTreeMap<String, String>;
+
+/// What the broker uses of a topic's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicConfig {
+    pub(crate) log: LogConfig,
+    pub(crate) min_insync_replicas: i32,
+}
+
+/// The setting of a name.
+pub(crate) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+impl Setting {
+    /// Says why a value is not one of this setting.
+    ///
+    /// # Errors
+    /// The reason in words.
+    pub(crate) fn check(&self, value: &str) -> Result<(), String> {
+        let invalid = |expected: &str| Err(format!("{}={value}: {expected}", self.name));
+        let in_range = |number: Option<i64>, max: i64| match number {
+            Some(number) if number >= self.min && number <= max => Ok(()),
+            Some(_) => invalid(&format!("it must lie between {} and {max}", self.min)),
+            None => invalid("it must be a whole number"),
+        };
+        match self.kind {
+            Kind::Boolean if !matches!(value, "true" | "false") => {
+                invalid("it must be true or false")
+            }
+            Kind::Int => in_range(value.trim().parse().ok(), i64::from(i32::MAX)),
+            Kind::Long => in_range(value.trim().parse().ok(), i64::MAX),
+            Kind::Double => match value.trim().parse::<f64>() {
+                Ok(number) if number >= self.min as f64 => Ok(()),
+                _ => invalid("it must be a number that is not negative"),
+            },
+            Kind::String if !self.allowed.contains(&value) => {
+                invalid(&format!("it must be one of {}", self.allowed.join(", ")))
+            }
+            Kind::List => {
+                let known = |part: &str| self.allowed.contains(&part.trim());
+                if value.split(',').all(known) {
+                    Ok(())
+                } else {
+                    invalid(&format!("its parts must be of {}", self.allowed.join(", ")))
+                }
+            }
+            Kind::Boolean | Kind::String => Ok(()),
+        }
+    }
+}
+
+/// Says why a set of overrides cannot be a topic's.
+///
+/// # Errors
+/// The reason in words.
+pub(crate) fn check(overrides: &Overrides) -> Result<(), String> {
+    for (name, value) in overrides {
+        match find(name) {
+            Some(setting) => setting.check(value)?,
+            None => return Err(format!("a topic has no setting {name}")),
+        }
+    }
+    Ok(())
+}
+
+impl TopicConfig {
+    /// What the overrides come to. Values that were not checked fall back to their defaults.
+    pub(crate) fn of(overrides: &Overrides) -> Self {
+        let text = |name: &str| {
+            let default = find(name).map_or("", |setting| setting.default);
+            overrides.get(name).map_or(default, String::as_str).trim()
+        };
+        let number = |name: &str| text(name).parse::<i64>().unwrap_or_default();
+        let size = |name: &str| u64::try_from(number(name)).ok();
+        let is_append_time = text("message.timestamp.type") == "LogAppendTime";
+        let policies: Vec<&str> = text("cleanup.policy").split(',').map(str::trim).collect();
+        let retention_ms = number("retention.ms");
+        let log = LogConfig {
+            segment_bytes: size("segment.bytes").unwrap_or(u64::MAX),
+            segment_ms: number("segment.ms"),
+            index_interval_bytes: size("index.interval.bytes").unwrap_or_default(),
+            max_message_bytes: size("max.message.bytes").unwrap_or_default() as usize,
+            timestamp_type: if is_append_time {
+                TimestampType::LogAppendTime
+            } else {
+                TimestampType::CreateTime
+            },
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            is_compacted: policies.contains(&"compact"),
+            is_deleted: policies.contains(&"delete"),
+            retention_ms: (retention_ms >= 0).then_some(retention_ms),
+            retention_bytes: size("retention.bytes"),
+            ..LogConfig::default()
+        };
+        Self { log, min_insync_replicas: number("min.insync.replicas") as i32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overrides(pairs: &[(&str, &str)]) -> Overrides {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_default_is_a_valid_value_and_the_names_are_sorted() {
+        for setting in SETTINGS {
+            assert_eq!(setting.check(setting.default), Ok(()), "{}", setting.name);
+        }
+        assert!(SETTINGS.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_log_but_for_retention() {
+        let log = TopicConfig::of(&Overrides::new()).log;
+        assert_eq!(log, LogConfig { retention_ms: None, ..LogConfig::default() });
+    }
+
+    #[test]
+    fn overrides_reach_the_log() {
+        let config = TopicConfig::of(&overrides(&[
+            ("cleanup.policy", "compact,delete"),
+            ("max.message.bytes", "1000"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("min.insync.replicas", "2"),
+            ("retention.bytes", "500"),
+            ("retention.ms", "60000"),
+            ("segment.bytes", "100"),
+        ]));
+        assert_eq!(config.min_insync_replicas, 2);
+        assert_eq!(config.log.max_message_bytes, 1000);
+        assert_eq!(config.log.segment_bytes, 100);
+        assert_eq!(config.log.retention_bytes, Some(500));
+        assert_eq!(config.log.retention_ms, Some(60_000));
+        assert!(config.log.is_compacted && config.log.is_deleted);
+        assert_eq!(config.log.timestamp_type, TimestampType::LogAppendTime);
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_name_and_the_reason() {
+        for (name, value, reason) in [
+            ("retention.ms", "soon", "whole number"),
+            ("retention.ms", "-2", "between -1"),
+            ("segment.bytes", "3000000000", "between 14"),
+            ("compression.type", "zstd", "one of producer"),
+            ("cleanup.policy", "delete,burn", "delete, compact"),
+            ("preallocate", "yes", "true or false"),
+            ("no.such.name", "1", "no setting"),
+        ] {
+            let error = check(&overrides(&[(name, value)])).unwrap_err();
+            assert!(error.contains(name) && error.contains(reason), "{error}");
+        }
+    }
+}

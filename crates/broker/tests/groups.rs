@@ -1,0 +1,420 @@
+//! Consumer groups by raw members: joining, rebalancing, leaving, committing.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::client::{Client, PATIENCE};
+use ottla_broker::{ApiKey, Cluster, ErrorCode};
+use ottla_protocol::Message;
+use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
+use ottla_protocol::messages::describe_groups::DescribeGroupsRequest;
+use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
+use ottla_protocol::messages::heartbeat::HeartbeatRequest;
+use ottla_protocol::messages::join_group::{
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
+};
+use ottla_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
+use ottla_protocol::messages::list_groups::ListGroupsRequest;
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use ottla_protocol::messages::sync_group::{
+    SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
+};
+
+const JOIN: i16 = 9;
+const SYNC: i16 = 5;
+
+fn cluster() -> Cluster {
+    Cluster::builder()
+        .topic("t", 4)
+        .group_session_timeouts(Duration::from_millis(10), Duration::from_secs(60))
+        .start()
+        .expect("starts")
+}
+
+fn join_request(member_id: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: "g".to_owned(),
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 30_000,
+        member_id: member_id.to_owned(),
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range".to_owned(),
+            metadata: Bytes::from_static(b"subscription"),
+        }],
+        ..JoinGroupRequest::default()
+    }
+}
+
+fn sync_request(joined: &JoinGroupResponse, assignments: &[(&str, &str)]) -> SyncGroupRequest {
+    let assignments = assignments.iter().map(|(member, assignment)| SyncGroupRequestAssignment {
+        member_id: (*member).to_owned(),
+        assignment: Bytes::copy_from_slice(assignment.as_bytes()),
+    });
+    SyncGroupRequest {
+        group_id: "g".to_owned(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        protocol_type: Some("consumer".to_owned()),
+        protocol_name: Some("range".to_owned()),
+        assignments: assignments.collect(),
+        ..SyncGroupRequest::default()
+    }
+}
+
+fn heartbeat(client: &mut Client, joined: &JoinGroupResponse) -> ErrorCode {
+    let request = HeartbeatRequest {
+        group_id: "g".to_owned(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        group_instance_id: None,
+    };
+    ErrorCode(client.call(4, &request).error_code)
+}
+
+/// A member's id, which it is given on its first try.
+fn member_id(client: &mut Client) -> String {
+    let refused = client.call(JOIN, &join_request(""));
+    assert_eq!(refused.error_code, ErrorCode::MEMBER_ID_REQUIRED.0);
+    assert!(refused.member_id.starts_with("raw-"), "{}", refused.member_id);
+    refused.member_id
+}
+
+/// A group of one member that has its assignment.
+fn join_alone(client: &mut Client) -> JoinGroupResponse {
+    let id = member_id(client);
+    let joined = client.call(JOIN, &join_request(&id));
+    assert_eq!((joined.error_code, &joined.leader), (0, &joined.member_id));
+    let synced = client.call(SYNC, &sync_request(&joined, &[(&joined.member_id, "all")]));
+    assert_eq!((synced.error_code, &synced.assignment[..]), (0, &b"all"[..]));
+    joined
+}
+
+fn wait_for(cluster: &Cluster, api: ApiKey, count: usize) {
+    let seen = |requests: &[ottla_broker::SeenRequest]| {
+        requests.iter().filter(|request| request.api == api).count() >= count
+    };
+    assert!(cluster.wait_for_requests(PATIENCE, seen), "{api}");
+}
+
+#[test]
+fn two_members_share_a_group_and_one_takes_over_when_the_other_leaves() {
+    let cluster = cluster();
+    let (mut first, mut second) = (Client::connect(&cluster), Client::connect(&cluster));
+    let alone = join_alone(&mut first);
+    assert_eq!(alone.generation_id, 1);
+    assert_eq!(heartbeat(&mut first, &alone), ErrorCode::NONE);
+
+    // The second one's arrival makes the first one join again.
+    let id = member_id(&mut second);
+    let joining = second.send(JOIN, &join_request(&id));
+    wait_for(&cluster, ApiKey::JOIN_GROUP, 4);
+    assert_eq!(heartbeat(&mut first, &alone), ErrorCode::REBALANCE_IN_PROGRESS);
+    let leader = first.call(JOIN, &join_request(&alone.member_id));
+    let follower = second.receive::<JoinGroupRequest>(JOIN, joining);
+    assert_eq!((leader.generation_id, follower.generation_id), (2, 2));
+    assert_eq!((leader.members.len(), follower.members.len()), (2, 0));
+    assert_eq!(follower.leader, leader.member_id);
+
+    // The follower asks first and waits for the leader.
+    let syncing = second.send(SYNC, &sync_request(&follower, &[]));
+    wait_for(&cluster, ApiKey::SYNC_GROUP, 2);
+    let shares = [(leader.member_id.as_str(), "0-1"), (follower.member_id.as_str(), "2-3")];
+    let own = first.call(SYNC, &sync_request(&leader, &shares));
+    let other: SyncGroupResponse = second.receive::<SyncGroupRequest>(SYNC, syncing);
+    assert_eq!((&own.assignment[..], &other.assignment[..]), (&b"0-1"[..], &b"2-3"[..]));
+    assert_eq!(heartbeat(&mut second, &follower), ErrorCode::NONE);
+
+    let request = LeaveGroupRequest {
+        group_id: "g".to_owned(),
+        members: vec![MemberIdentity {
+            member_id: leader.member_id.clone(),
+            ..MemberIdentity::default()
+        }],
+        ..LeaveGroupRequest::default()
+    };
+    assert_eq!(first.call(5, &request).members[0].error_code, 0);
+    assert_eq!(heartbeat(&mut second, &follower), ErrorCode::REBALANCE_IN_PROGRESS);
+    let alone = second.call(JOIN, &join_request(&follower.member_id));
+    assert_eq!((alone.generation_id, &alone.leader), (3, &follower.member_id));
+    assert_eq!(heartbeat(&mut first, &leader), ErrorCode::UNKNOWN_MEMBER_ID);
+}
+
+#[test]
+fn old_versions_of_the_protocol_make_a_group_too() {
+    let cluster = cluster();
+    for (join, sync, beat) in [(0, 0, 0), (2, 1, 1), (3, 2, 2), (4, 2, 3), (6, 4, 4), (7, 5, 4)] {
+        let mut client = Client::connect(&cluster);
+        let group_id = format!("old-{join}");
+        let mut request = JoinGroupRequest { group_id: group_id.clone(), ..join_request("") };
+        if join == 0 {
+            request.rebalance_timeout_ms = -1;
+        }
+        if join >= 4 {
+            request.member_id = client.call(join, &request).member_id;
+        }
+        let joined = client.call(join, &request);
+        assert_eq!((joined.error_code, joined.generation_id), (0, 1), "version {join}");
+        assert_eq!(joined.protocol_name.as_deref(), Some("range"));
+        let assignment = [(joined.member_id.as_str(), "all")];
+        let mut request =
+            SyncGroupRequest { group_id: group_id.clone(), ..sync_request(&joined, &assignment) };
+        if sync < 5 {
+            (request.protocol_type, request.protocol_name) = (None, None);
+        }
+        assert_eq!(&client.call(sync, &request).assignment[..], b"all");
+        let request = HeartbeatRequest {
+            group_id: group_id.clone(),
+            generation_id: 1,
+            member_id: joined.member_id.clone(),
+            group_instance_id: None,
+        };
+        assert_eq!(client.call(beat, &request).error_code, 0);
+        let request =
+            LeaveGroupRequest { group_id, member_id: joined.member_id, ..Default::default() };
+        assert_eq!(client.call(2, &request).error_code, 0);
+    }
+}
+
+#[test]
+fn a_member_that_falls_silent_is_out() {
+    let cluster = cluster();
+    let (mut first, mut second) = (Client::connect(&cluster), Client::connect(&cluster));
+    let mut request = join_request("");
+    request.session_timeout_ms = 50;
+    request.member_id = first.call(JOIN, &request).member_id;
+    let silent = first.call(JOIN, &request);
+    first.call(SYNC, &sync_request(&silent, &[]));
+    // The second waits for the first, who says nothing more, until its session is over.
+    let id = member_id(&mut second);
+    let joined = second.call(JOIN, &join_request(&id));
+    assert_eq!((joined.error_code, joined.members.len()), (0, 1));
+    assert_eq!(heartbeat(&mut first, &silent), ErrorCode::UNKNOWN_MEMBER_ID);
+}
+
+#[test]
+fn a_static_member_comes_back_to_its_assignment_without_a_rebalance() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let request = JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join_request("") };
+    let joined = client.call(JOIN, &request);
+    let mut sync = sync_request(&joined, &[(&joined.member_id, "all")]);
+    sync.group_instance_id = Some("i".to_owned());
+    client.call(SYNC, &sync);
+
+    let again = client.call(JOIN, &request);
+    assert_eq!((again.error_code, again.generation_id), (0, 1));
+    assert!(again.skip_assignment && again.member_id != joined.member_id);
+    let mut sync = sync_request(&again, &[]);
+    sync.group_instance_id = Some("i".to_owned());
+    assert_eq!(&client.call(SYNC, &sync).assignment[..], b"all");
+    let request = HeartbeatRequest {
+        group_id: "g".to_owned(),
+        generation_id: 1,
+        member_id: joined.member_id,
+        group_instance_id: Some("i".to_owned()),
+    };
+    assert_eq!(client.call(4, &request).error_code, ErrorCode::FENCED_INSTANCE_ID.0);
+}
+
+#[test]
+fn what_cannot_join_is_told_why() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    join_alone(&mut client);
+    let with = |change: fn(&mut JoinGroupRequest)| {
+        let mut request = join_request("");
+        change(&mut request);
+        request
+    };
+    for (request, code) in [
+        (with(|r| r.group_id.clear()), ErrorCode::INVALID_GROUP_ID),
+        (with(|r| r.session_timeout_ms = 1), ErrorCode::INVALID_SESSION_TIMEOUT),
+        (with(|r| r.session_timeout_ms = i32::MAX), ErrorCode::INVALID_SESSION_TIMEOUT),
+        (with(|r| r.protocols.clear()), ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
+        (with(|r| r.protocol_type = "connect".into()), ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
+        (with(|r| r.protocols[0].name = "x".into()), ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
+        (with(|r| r.member_id = "nobody".into()), ErrorCode::UNKNOWN_MEMBER_ID),
+    ] {
+        assert_eq!(client.call(JOIN, &request).error_code, code.0);
+    }
+}
+
+fn commit_request(member: Option<&JoinGroupResponse>, offset: i64) -> OffsetCommitRequest {
+    OffsetCommitRequest {
+        group_id: "g".to_owned(),
+        generation_id_or_member_epoch: member.map_or(-1, |member| member.generation_id),
+        member_id: member.map(|member| member.member_id.clone()).unwrap_or_default(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![OffsetCommitRequestPartition {
+                partition_index: 1,
+                committed_offset: offset,
+                committed_leader_epoch: -1,
+                committed_metadata: Some("note".to_owned()),
+            }],
+            ..OffsetCommitRequestTopic::default()
+        }],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+fn commit(client: &mut Client, version: i16, request: &OffsetCommitRequest) -> ErrorCode {
+    ErrorCode(client.call(version, request).topics[0].partitions[0].error_code)
+}
+
+#[test]
+fn offsets_are_committed_and_fetched_in_every_version() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    for version in 2..=9 {
+        let request = commit_request(None, i64::from(version));
+        assert_eq!(commit(&mut client, version, &request), ErrorCode::NONE);
+    }
+    for version in 1..=7 {
+        for all in [false, true] {
+            if all && version < 2 {
+                continue;
+            }
+            let topics =
+                vec![OffsetFetchRequestTopic { name: "t".to_owned(), partition_indexes: vec![1] }];
+            let request = OffsetFetchRequest {
+                group_id: "g".to_owned(),
+                topics: if all { None } else { Some(topics) },
+                ..OffsetFetchRequest::default()
+            };
+            let partition = client.call(version, &request).topics[0].partitions[0].clone();
+            assert_eq!((partition.error_code, partition.committed_offset), (0, 9));
+            assert_eq!(partition.metadata.as_deref(), Some("note"));
+        }
+    }
+    for version in 8..=9 {
+        let topics = vec![OffsetFetchRequestTopics {
+            name: "t".to_owned(),
+            partition_indexes: vec![0, 1],
+            ..OffsetFetchRequestTopics::default()
+        }];
+        let group = OffsetFetchRequestGroup {
+            group_id: "g".to_owned(),
+            topics: Some(topics),
+            ..OffsetFetchRequestGroup::default()
+        };
+        let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+        let partitions = client.call(version, &request).groups[0].topics[0].partitions.clone();
+        let offsets: Vec<i64> = partitions.iter().map(|p| p.committed_offset).collect();
+        assert_eq!(offsets, [-1, 9]);
+    }
+}
+
+#[test]
+fn only_members_of_the_present_generation_commit_to_a_group_that_has_some() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let joined = join_alone(&mut client);
+    assert_eq!(commit(&mut client, 8, &commit_request(Some(&joined), 5)), ErrorCode::NONE);
+    let stranger = commit_request(None, 6);
+    assert_eq!(commit(&mut client, 8, &stranger), ErrorCode::UNKNOWN_MEMBER_ID);
+    let old = JoinGroupResponse { generation_id: 0, ..joined.clone() };
+    let late = commit_request(Some(&old), 6);
+    assert_eq!(commit(&mut client, 8, &late), ErrorCode::ILLEGAL_GENERATION);
+    let mut wrong = commit_request(Some(&joined), 6);
+    wrong.topics[0].partitions[0].partition_index = 9;
+    assert_eq!(commit(&mut client, 8, &wrong), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    wrong.topics[0].partitions[0].partition_index = 0;
+    wrong.topics[0].partitions[0].committed_metadata = Some("x".repeat(5000));
+    assert_eq!(commit(&mut client, 8, &wrong), ErrorCode::OFFSET_METADATA_TOO_LARGE);
+}
+
+#[test]
+fn groups_are_listed_described_and_deleted_in_every_version() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let joined = join_alone(&mut client);
+    commit(&mut client, 8, &commit_request(Some(&joined), 5));
+    for version in 0..=ListGroupsRequest::VERSIONS.max {
+        let response = client.call(version, &ListGroupsRequest::default());
+        let group = &response.groups[0];
+        assert_eq!((group.group_id.as_str(), group.protocol_type.as_str()), ("g", "consumer"));
+    }
+    let request =
+        ListGroupsRequest { states_filter: vec!["Empty".to_owned()], ..Default::default() };
+    assert!(client.call(4, &request).groups.is_empty());
+    let request = DescribeGroupsRequest {
+        groups: vec!["g".to_owned(), "nobody".to_owned()],
+        include_authorized_operations: false,
+    };
+    for version in 0..=DescribeGroupsRequest::VERSIONS.max {
+        let groups = client.call(version, &request).groups;
+        assert_eq!((groups[0].group_state.as_str(), groups[0].members.len()), ("Stable", 1));
+        assert_eq!(groups[0].members[0].client_host, "/127.0.0.1");
+        assert_eq!(&groups[0].members[0].member_assignment[..], b"all");
+        assert_eq!(groups[1].group_state, "Dead");
+        let unknown = if version >= 6 { ErrorCode::GROUP_ID_NOT_FOUND.0 } else { 0 };
+        assert_eq!(groups[1].error_code, unknown);
+    }
+    let delete = DeleteGroupsRequest { groups_names: vec!["g".to_owned(), "h".to_owned()] };
+    let codes = |client: &mut Client, version| {
+        let results = client.call(version, &delete).results;
+        results.into_iter().map(|result| ErrorCode(result.error_code)).collect::<Vec<_>>()
+    };
+    let unknown = ErrorCode::GROUP_ID_NOT_FOUND;
+    assert_eq!(codes(&mut client, 0), [ErrorCode::NON_EMPTY_GROUP, unknown]);
+    let leave = LeaveGroupRequest {
+        group_id: "g".to_owned(),
+        member_id: joined.member_id,
+        ..LeaveGroupRequest::default()
+    };
+    client.call(1, &leave);
+    let empty = client.call(6, &request).groups[0].clone();
+    assert_eq!((empty.group_state.as_str(), empty.members.len()), ("Empty", 0));
+    assert_eq!(codes(&mut client, 2), [ErrorCode::NONE, unknown]);
+    assert!(client.call(5, &ListGroupsRequest::default()).groups.is_empty());
+}
+
+#[test]
+fn the_coordinator_is_found_in_every_version() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let port = i32::from(cluster.addresses()[0].port());
+    for version in 0..=FindCoordinatorRequest::VERSIONS.max {
+        let mut request = FindCoordinatorRequest::default();
+        if version < 4 {
+            request.key = "g".to_owned();
+            let response = client.call(version, &request);
+            assert_eq!((response.error_code, response.node_id, response.port), (0, 1, port));
+        } else {
+            request.coordinator_keys = vec!["g".to_owned(), "h".to_owned()];
+            let found = client.call(version, &request).coordinators;
+            assert_eq!((found.len(), found[1].node_id, found[1].port), (2, 1, port));
+        }
+    }
+    let request = FindCoordinatorRequest { key: "tx".into(), key_type: 1, ..Default::default() };
+    let refused = client.call(3, &request);
+    assert_eq!(refused.error_code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.0);
+    assert!(refused.error_message.unwrap().contains("transactions"));
+}
+
+#[test]
+fn a_new_group_waits_for_more_members_when_told_to() {
+    let cluster = Cluster::builder()
+        .group_initial_rebalance_delay(Duration::from_millis(200))
+        .start()
+        .unwrap();
+    let mut members: Vec<Client> = (0..3).map(|_| Client::connect(&cluster)).collect();
+    let ids: Vec<i32> =
+        members.iter_mut().map(|member| member.send(3, &join_request(""))).collect();
+    let joined: Vec<JoinGroupResponse> = members
+        .iter_mut()
+        .zip(ids)
+        .map(|(member, id)| member.receive::<JoinGroupRequest>(3, id))
+        .collect();
+    assert!(joined.iter().all(|joined| joined.generation_id == 1));
+    assert_eq!(joined.iter().map(|joined| joined.members.len()).sum::<usize>(), 3);
+}
