@@ -1,0 +1,96 @@
+//! The commands: each takes its checked options and ends with an exit code or a failure.
+
+pub(crate) mod broker;
+pub(crate) mod produce;
+pub(crate) mod read;
+pub(crate) mod topic;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use ottla::ErrorCode;
+use ottla::admin::{Admin, RequestError, RequestErrorKind};
+
+use crate::exit::{Exit, Failure};
+use crate::talk::Talk;
+
+/// Connects to a cluster, saying at once why it has to be tried again.
+pub(crate) async fn connect(
+    bootstrap: &str,
+    timeout: Duration,
+    talk: &Talk,
+) -> Result<Admin, Failure> {
+    Admin::connect_with(bootstrap, timeout, retry_note(timeout, talk)).await.map_err(failure)
+}
+
+/// Says the first reason why no server answered.
+pub(crate) fn retry_note(timeout: Duration, talk: &Talk) -> impl FnMut(&RequestError) {
+    let mut said = false;
+    let talk = talk.clone();
+    move |error| {
+        if !std::mem::replace(&mut said, true) {
+            let seconds = timeout.as_secs_f64();
+            talk.note(format_args!("{error}; trying again for up to {seconds} s (--timeout)"));
+        }
+    }
+}
+
+/// Writes to standard output at once; false when nobody reads it any more, which is no failure.
+pub(crate) fn print(bytes: &[u8]) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            Err(Failure::new(Exit::SomeFailed, format!("cannot write the output: {error}")))
+        }
+    }
+}
+
+/// What a refused or unanswered request means for the command.
+pub(crate) fn failure(error: RequestError) -> Failure {
+    let exit = match error.kind() {
+        RequestErrorKind::Unreachable | RequestErrorKind::WrongService => Exit::Unreachable,
+        RequestErrorKind::Garbled => Exit::SomeFailed,
+        RequestErrorKind::Refused if error.code().is_some_and(is_the_clusters_trouble) => {
+            Exit::SomeFailed
+        }
+        _ => Exit::Usage,
+    };
+    let failure = Failure::new(exit, error.to_string());
+    match error.kind() {
+        RequestErrorKind::UnknownTopic => {
+            failure.cure("'ottla topic list' shows what topics there are")
+        }
+        RequestErrorKind::WrongService => failure.cure("give the port of a Kafka broker with -b"),
+        _ => failure,
+    }
+}
+
+/// Whether the cluster could not do what it was rightly asked for.
+fn is_the_clusters_trouble(code: ErrorCode) -> bool {
+    code == ErrorCode::UNKNOWN_SERVER_ERROR || code.is_retriable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_in_the_cluster_is_no_wrong_usage() {
+        for code in [
+            ErrorCode::CORRUPT_MESSAGE,
+            ErrorCode::KAFKA_STORAGE_ERROR,
+            ErrorCode::UNKNOWN_SERVER_ERROR,
+        ] {
+            assert!(is_the_clusters_trouble(code), "{code}");
+        }
+        for code in [
+            ErrorCode::TOPIC_ALREADY_EXISTS,
+            ErrorCode::INVALID_REPLICATION_FACTOR,
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+        ] {
+            assert!(!is_the_clusters_trouble(code), "{code}");
+        }
+    }
+}

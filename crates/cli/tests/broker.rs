@@ -1,0 +1,110 @@
+//! `ottla broker`: it says when it is ready, keeps what it was given, and ends cleanly.
+
+#![cfg(unix)]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+use support::{Broker, Lines, ottla, run, send_signal, wait};
+
+#[test]
+fn a_signal_ends_it_cleanly_and_its_records_outlive_it() {
+    let mut broker = Broker::start(&["--topic", "t:2"]);
+    broker.produce(&["-t", "t", "-p", "1"], b"a\nb\n").exits(0);
+    assert_eq!(broker.end(Signal::TERM).code(), Some(0));
+    broker.restart(&[]);
+    assert_eq!(broker.values("t"), ["a", "b"]);
+    assert_eq!(broker.end(Signal::INT).code(), Some(0));
+}
+
+#[test]
+fn records_survive_a_kill() {
+    let mut broker = Broker::start(&["--topic", "t:1"]);
+    broker.produce(&["-t", "t"], b"a\nb\n").exits(0);
+    broker.end(Signal::KILL);
+    broker.restart(&[]);
+    broker.produce(&["-t", "t"], b"c\n").exits(0);
+    assert_eq!(broker.values("t"), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_log_that_lost_its_end_is_said_and_the_rest_is_served() {
+    let mut broker = Broker::start(&["--topic", "orders:1"]);
+    broker.produce(&["-t", "orders"], b"a\n").exits(0);
+    broker.produce(&["-t", "orders"], b"b\n").exits(0);
+    broker.end(Signal::KILL);
+    let log = broker.data.path().join("orders-0/00000000000000000000.log");
+    let size = std::fs::metadata(&log).unwrap().len();
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(size - 1).unwrap();
+
+    let data = broker.data.path().to_str().unwrap();
+    let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--data", data]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let talk = Lines::of(child.stderr.take().unwrap());
+    let said = talk.wait_for("log cut after an unclean shutdown");
+    assert!(said.starts_with("ottla: log cut"), "{said}");
+    assert!(said.contains(": topic orders, partition 0, file "), "{said}");
+    assert!(said.contains("lost bytes "), "{said}");
+    talk.wait_for("data in ");
+    send_signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    broker.restart(&[]);
+    assert_eq!(broker.values("orders"), ["a"]);
+}
+
+#[test]
+fn damage_in_the_log_that_is_read_is_not_the_users_mistake() {
+    let broker = Broker::start(&["--topic", "t:1"]);
+    broker.produce(&["-t", "t"], b"a\n").exits(0);
+    let log = broker.data.path().join("t-0/00000000000000000000.log");
+    let size = std::fs::metadata(&log).unwrap().len() as usize;
+    std::fs::write(&log, vec![0x41; size]).unwrap();
+    broker.read("t", &["--timeout", "1"]).exits(1).says("t");
+}
+
+#[test]
+fn topics_are_created_with_the_partitions_asked_for() {
+    let broker =
+        Broker::start(&["--topic", "a:4", "--topic", "b:2:1", "--default-partitions", "5"]);
+    broker.produce(&["-t", "c"], b"x\n").exits(0);
+    let said = run(["topic", "list", "--json", "-b", &broker.address]).exits(0);
+    let listed: Vec<_> = said.json()[0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|topic| (topic["name"].clone(), topic["partitions"].clone()))
+        .collect();
+    let expected = [("a", 4), ("b", 2), ("c", 5)].map(|(name, count)| (json!(name), json!(count)));
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn topics_are_not_created_when_that_is_forbidden() {
+    let broker = Broker::start(&["--no-auto-create"]);
+    broker.produce(&["-t", "new", "--timeout", "0.3"], b"x\n").exits(1).says("new");
+    assert_eq!(run(["topic", "list", "-b", &broker.address]).exits(0).text(), "");
+}
+
+#[test]
+fn a_port_in_use_and_a_folder_in_use_are_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    run(["broker", "--listen", &address, "--data", data]).exits(2).says(&address).says("--listen");
+    let broker = Broker::start(&[]);
+    let data = broker.data.path().to_str().unwrap();
+    let said = run(["broker", "--listen", "127.0.0.1:0", "--data", data]).exits(2);
+    said.says(data).says("--data DIR");
+    let said = run(["read", "--embedded", "--data", data, "-t", "t", "-e"]).exits(2);
+    said.says(data);
+}
+
+#[test]
+fn more_than_one_node_is_refused_for_now() {
+    run(["broker", "--nodes", "3"]).exits(2).says("one node");
+}
