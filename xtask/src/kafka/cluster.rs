@@ -1,0 +1,271 @@
+//! A cluster of real Kafka on loopback: each node is broker and controller.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::jars::{self, Jars};
+use super::probe;
+use super::runs::Run;
+use crate::process::{self, Interrupt};
+use crate::workspace;
+
+/// Sixteen bytes in base64, as Kafka wants them. It need not differ between clusters: they never
+/// meet.
+const CLUSTER_ID: &str = "b3R0bGEtdGVzdC1rYWZrYQ";
+/// One node takes 5 seconds on an idle machine of two cores.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// Between our choice of a port and Kafka's use of it, somebody else may take it.
+const TRIES: usize = 3;
+
+/// A running cluster. It ends when this value is dropped, unless it was let go.
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    /// `None` once the cluster was let go. Dropped after the nodes have ended.
+    run: Option<Run>,
+}
+
+struct Node {
+    address: SocketAddr,
+    log: PathBuf,
+    child: Child,
+}
+
+/// A port that the system chose, kept for us until the value is dropped.
+struct Port(TcpListener);
+
+impl Port {
+    fn reserve() -> Result<Self, String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        listener.map(Self).map_err(|error| format!("cannot open a port on 127.0.0.1: {error}"))
+    }
+
+    fn address(&self) -> Result<SocketAddr, String> {
+        self.0.local_addr().map_err(|error| format!("a port without a number: {error}"))
+    }
+}
+
+impl Cluster {
+    /// Starts `count` nodes and waits until each of them sees all of them.
+    pub(crate) fn start(count: usize, interrupt: &Interrupt) -> Result<Self, String> {
+        let java = jars::java()?;
+        let jars = jars::fetch()?;
+        let mut tries = 1;
+        loop {
+            let run = Run::create()?;
+            let folder = run.folder.clone();
+            let mut cluster = Self { nodes: Vec::new(), run: Some(run) };
+            match cluster.bring_up(count, &folder, &java, &jars, interrupt) {
+                Ok(()) => return Ok(cluster),
+                Err(told) if told.contains("Address already in use") && tries < TRIES => tries += 1,
+                Err(told) => return Err(told),
+            }
+        }
+    }
+
+    fn bring_up(
+        &mut self,
+        count: usize,
+        folder: &Path,
+        java: &Path,
+        jars: &Jars,
+        interrupt: &Interrupt,
+    ) -> Result<(), String> {
+        let mut ports = Vec::new();
+        for _ in 0..count {
+            ports.push((Port::reserve()?, Port::reserve()?));
+        }
+        let mut addresses = Vec::new();
+        for (client, controller) in &ports {
+            addresses.push((client.address()?, controller.address()?));
+        }
+        let folders: Vec<PathBuf> =
+            (1..=count).map(|id| folder.join(format!("node-{id}"))).collect();
+        for (index, folder) in folders.iter().enumerate() {
+            workspace::create_folder(folder)?;
+            let properties = properties(index, &addresses, folder);
+            workspace::write(&folder.join("server.properties"), properties)?;
+        }
+        let tool = |class: &str| {
+            let mut command = Command::new(java);
+            command.arg("-cp").arg(jars.broker_class_path()).arg(class);
+            command
+        };
+        format_storage(&folders, || tool("kafka.tools.StorageTool"))?;
+        drop(ports);
+        for (folder, (address, _)) in folders.iter().zip(&addresses) {
+            let mut command = Command::new(java);
+            // Enough for tests, and little enough for three nodes on a small machine.
+            command.args(["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]);
+            command.arg("-Dorg.apache.logging.log4j.level=WARN");
+            command.arg("-cp").arg(jars.broker_class_path()).arg("kafka.Kafka");
+            self.nodes.push(Node::start(command, folder, *address)?);
+            if let Some(run) = &self.run {
+                run.record(&self.pids(), &self.bootstrap_servers())?;
+            }
+        }
+        self.wait_until_ready(interrupt)
+    }
+
+    fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<(), String> {
+        let count = self.nodes.len();
+        for node in &mut self.nodes {
+            let ready = process::poll(READY_WITHIN, || {
+                interrupt.check()?;
+                if let Some(status) = process::ended(&mut node.child)? {
+                    return Err(format!("Kafka ended with {status}:\n{}", node.last_words()));
+                }
+                Ok((probe::living_brokers(node.address) == Some(count)).then_some(()))
+            })?;
+            if ready.is_none() {
+                let waited = READY_WITHIN.as_secs();
+                let words = node.last_words();
+                return Err(format!("Kafka was not ready within {waited} seconds:\n{words}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses of all nodes, as `bootstrap.servers` takes them.
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        let addresses: Vec<String> =
+            self.nodes.iter().map(|node| node.address.to_string()).collect();
+        addresses.join(",")
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().map(|node| node.child.id()).collect()
+    }
+
+    /// Lets the cluster run on after this process, until the user stops it.
+    pub(crate) fn let_go(mut self) -> Result<(), String> {
+        if let Some(run) = self.run.take() {
+            run.hand_over(&self.pids(), &self.bootstrap_servers())?;
+            self.nodes.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Its data is thrown away, so there is nothing to end in order. The folder goes after
+        // this, when the fields are dropped.
+        for node in &mut self.nodes {
+            let _ = node.child.kill();
+            let _ = node.child.wait();
+        }
+    }
+}
+
+impl Node {
+    fn start(mut command: Command, folder: &Path, address: SocketAddr) -> Result<Self, String> {
+        let log = folder.join("log.txt");
+        let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let errors = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
+        command.arg(folder.join("server.properties")).current_dir(folder);
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        // Not in our process group, so that Ctrl-C does not reach it before we end it.
+        command.process_group(0);
+        let child = command.spawn().map_err(|error| format!("cannot run java: {error}"))?;
+        Ok(Self { address, log, child })
+    }
+
+    /// The end of what the node has printed.
+    fn last_words(&self) -> String {
+        let said = std::fs::read(&self.log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+/// Formats the storage of all nodes at the same time.
+fn format_storage(folders: &[PathBuf], tool: impl Fn() -> Command) -> Result<(), String> {
+    let mut formatting = Vec::new();
+    for folder in folders {
+        let mut command = tool();
+        command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
+        command.arg(folder.join("server.properties")).current_dir(folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| format!("cannot run java: {error}"))?;
+        formatting.push(child);
+    }
+    // Each is waited for, also after one has failed.
+    let ended: Vec<_> = formatting.into_iter().map(Child::wait_with_output).collect();
+    for output in ended {
+        let output = output.map_err(|error| format!("cannot wait for java: {error}"))?;
+        if !output.status.success() {
+            let told = [output.stdout, output.stderr].concat();
+            return Err(format!("Kafka's storage: {}", String::from_utf8_lossy(&told)));
+        }
+    }
+    Ok(())
+}
+
+/// The configuration of the node with this index (its id is one more).
+fn properties(index: usize, addresses: &[(SocketAddr, SocketAddr)], folder: &Path) -> String {
+    let (client, controller) = addresses[index];
+    let voters: Vec<String> = addresses
+        .iter()
+        .enumerate()
+        .map(|(index, (_, controller))| format!("{}@{controller}", index + 1))
+        .collect();
+    let replicas = addresses.len().min(3);
+    let in_sync = if replicas == 3 { 2 } else { 1 };
+    let rows = [
+        ("node.id", (index + 1).to_string()),
+        ("process.roles", "broker,controller".to_owned()),
+        ("controller.quorum.voters", voters.join(",")),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("listeners", format!("PLAINTEXT://{client},CONTROLLER://{controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://{client}")),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
+        ("log.dirs", folder.join("data").display().to_string()),
+        ("num.partitions", "1".to_owned()),
+        ("default.replication.factor", replicas.to_string()),
+        // A test that misspells a topic should hear of it.
+        ("auto.create.topics.enable", "false".to_owned()),
+        // Few partitions inside, and no wait for more consumers: a group is ready at once.
+        ("offsets.topic.num.partitions", "4".to_owned()),
+        ("offsets.topic.replication.factor", replicas.to_string()),
+        ("transaction.state.log.num.partitions", "4".to_owned()),
+        ("transaction.state.log.replication.factor", replicas.to_string()),
+        ("transaction.state.log.min.isr", in_sync.to_string()),
+        ("share.coordinator.state.topic.num.partitions", "4".to_owned()),
+        ("share.coordinator.state.topic.replication.factor", replicas.to_string()),
+        ("share.coordinator.state.topic.min.isr", in_sync.to_string()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ("log.cleaner.dedupe.buffer.size", "8388608".to_owned()),
+    ];
+    rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    #[test]
+    fn one_node_replicates_nothing_and_three_do() {
+        let folder = Path::new("somewhere");
+        let alone = properties(0, &[(address(1), address(2))], folder);
+        assert!(alone.contains("\nlisteners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n"));
+        assert!(alone.contains("\noffsets.topic.replication.factor=1\n"));
+        assert!(alone.contains("\ntransaction.state.log.min.isr=1\n"));
+        let three: Vec<_> = (0..3).map(|i| (address(i), address(10 + i))).collect();
+        let last = properties(2, &three, folder);
+        assert!(last.starts_with("node.id=3\n"));
+        let voters = "1@127.0.0.1:10,2@127.0.0.1:11,3@127.0.0.1:12";
+        assert!(last.contains(&format!("\ncontroller.quorum.voters={voters}\n")));
+        assert!(last.contains("\ntransaction.state.log.replication.factor=3\n"));
+        assert!(last.contains("\ntransaction.state.log.min.isr=2\n"));
+    }
+}

@@ -1,0 +1,48 @@
+//! Project tasks, run as `cargo xtask <task>`.
+
+mod ci;
+mod codegen;
+mod docs;
+mod kafka;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What a task gives back; the error is a message for a human.
+pub(crate) type TaskResult = Result<(), String>;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+tasks:
+  codegen [--check] [--jar PATH]   write crates/protocol/src/messages from Kafka's schemas
+  docs [--check]                   write the pages that are made from the code
+  kafka <command>                  fetch and run real Apache Kafka
+  test [CARGO-TEST-ARGS]           set up what the tests need and run them all
+  tidy                             check the rules that no other tool knows
+  ci                               everything that must hold before a change is taken";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let args: Vec<String> = args.collect();
+    let result = match task.as_str() {
+        "codegen" => codegen::run(&args).map(|()| ExitCode::SUCCESS),
+        "docs" => docs::run(&args),
+        "kafka" => kafka::run(&args),
+        "test" => test::run(&args),
+        "tidy" => tidy::run(&args),
+        "ci" => ci::run(&args),
+        "" => Err(USAGE.to_owned()),
+        other => Err(format!("unknown task `{other}`\n\n{USAGE}")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

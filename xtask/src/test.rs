@@ -1,0 +1,214 @@
+//! `cargo xtask test`: sets up what the tests need, runs them all, counts what was skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::Value;
+
+use crate::kafka::cluster::Cluster;
+use crate::kafka::{self, jars};
+use crate::process::{self, Interrupt};
+use crate::workspace;
+
+/// The release of the Python client that tests read and write with.
+const CONFLUENT_KAFKA: &str = "confluent-kafka==2.16.1";
+/// The settings with which both commands build the same things, so that they are built once.
+const WHAT: [&str; 2] = ["--workspace", "--all-features"];
+
+/// Runs all tests; `args` go to `cargo test`.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
+    let interrupt = Interrupt::listen()?;
+    let skips = Skips::create()?;
+    let mut test = Command::new(workspace::cargo());
+    test.arg("test").args(WHAT).arg("--no-fail-fast").args(args);
+    test.current_dir(workspace::root()?).env("OTTLA_TEST_SKIPS", &skips.file);
+    skips.had(python(), "confluent-kafka", |python| {
+        test.env("OTTLA_TEST_PYTHON", python);
+    })?;
+    skips.had(kcat(), "kcat", |kcat| {
+        test.env("OTTLA_TEST_KCAT", kcat);
+    })?;
+    test.env("OTTLA_BIN", build_binary()?);
+
+    // The cluster lives as long as this name.
+    let cluster = Cluster::start(1, &interrupt);
+    interrupt.check()?;
+    let cluster = skips.had(cluster, "real Kafka", |cluster| {
+        eprintln!("Apache Kafka {} listens at {}", jars::VERSION, cluster.bootstrap_servers());
+        test.env(kafka::SERVERS_VARIABLE, cluster.bootstrap_servers());
+    })?;
+    skips.had(jars::fetch(), "Kafka's own tools", |jars| {
+        test.env(kafka::LIBS_VARIABLE, &jars.libs);
+    })?;
+    let status = process::run(&mut test, &interrupt)?;
+    drop(cluster);
+
+    let skipped = skips.list()?;
+    skipped.iter().for_each(|why| println!("  skipped: {why}"));
+    println!("{} skipped", skipped.len());
+    if !status.success() {
+        return Ok(kafka::exit_code(status));
+    }
+    if !skipped.is_empty() && std::env::var_os("CI").is_some() {
+        return Err("nothing may be skipped when CI is set".to_owned());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file to which tests, and this task, add a line for each thing that could not be tested.
+struct Skips {
+    file: PathBuf,
+}
+
+impl Skips {
+    fn create() -> Result<Self, String> {
+        let folder = workspace::scratch()?;
+        workspace::create_folder(&folder)?;
+        let file = folder.join(format!("skipped-tests-{}.txt", std::process::id()));
+        workspace::write(&file, "")?;
+        Ok(Self { file })
+    }
+
+    /// Uses what could be had; notes why something could not be had and goes on without it.
+    fn had<T>(
+        &self,
+        thing: Result<T, String>,
+        name: &str,
+        mut set_up: impl FnMut(&T),
+    ) -> Result<Option<T>, String> {
+        match thing {
+            Ok(thing) => {
+                set_up(&thing);
+                Ok(Some(thing))
+            }
+            Err(why) => {
+                let mut lines = self.read()?;
+                // One line for each reason, however many lines the reason has.
+                let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+                lines.push_str(&format!("SKIPPED: what needs {name}: {why}\n"));
+                eprintln!("no {name}: {why}");
+                workspace::write(&self.file, lines)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn read(&self) -> Result<String, String> {
+        std::fs::read_to_string(&self.file)
+            .map_err(|error| format!("{}: {error}", self.file.display()))
+    }
+
+    /// What was skipped, a line for each.
+    fn list(&self) -> Result<Vec<String>, String> {
+        let reason = |line: &str| line.trim_start_matches("SKIPPED:").trim().to_owned();
+        Ok(self.read()?.lines().map(reason).filter(|reason| !reason.is_empty()).collect())
+    }
+}
+
+impl Drop for Skips {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+/// Builds the `ottla` binary together with all that `cargo test` will want, and gives its path.
+fn build_binary() -> Result<PathBuf, String> {
+    let mut build = Command::new(workspace::cargo());
+    build.args(["build", "--profile", "test", "--bins", "--tests"]).args(WHAT);
+    build.arg("--message-format=json-render-diagnostics").current_dir(workspace::root()?);
+    build.stderr(Stdio::inherit());
+    let told = process::output(&mut build)?;
+    if !told.status.success() {
+        return Err("the workspace does not build".to_owned());
+    }
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    told.lines().find_map(binary).ok_or_else(|| "cargo built no `ottla` binary".to_owned())
+}
+
+/// The path in a message of cargo, if it is about the `ottla` binary itself and not its tests.
+fn binary(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let target = &message["target"];
+    let ours = target["name"] == "ottla" && target["kind"][0] == "bin";
+    let path = message["executable"].as_str()?;
+    (ours && message["profile"]["test"] == false).then(|| path.into())
+}
+
+/// A Python with the client `confluent_kafka`, in an environment of its own.
+fn python() -> Result<PathBuf, String> {
+    let home = workspace::scratch()?.join("venv");
+    let python = home.join("bin/python");
+    if has_client(&python) {
+        return Ok(python);
+    }
+    eprintln!("setting up Python with {CONFLUENT_KAFKA}");
+    let mut make = Command::new("python3");
+    succeed(make.args(["-m", "venv", "--clear"]).arg(&home)).map_err(|why| {
+        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
+    })?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", CONFLUENT_KAFKA];
+    succeed(Command::new(&python).args(pip))?;
+    if has_client(&python) { Ok(python) } else { Err(format!("{CONFLUENT_KAFKA} does not load")) }
+}
+
+fn has_client(python: &Path) -> bool {
+    let version = CONFLUENT_KAFKA.rsplit('=').next().unwrap_or_default();
+    let check = format!("import confluent_kafka as c; assert c.__version__ == '{version}'");
+    succeed(Command::new(python).args(["-c", &check])).is_ok()
+}
+
+/// The `kcat` on the path, installed first where we may.
+fn kcat() -> Result<PathBuf, String> {
+    if let Some(kcat) = on_path("kcat") {
+        return Ok(kcat);
+    }
+    let advice = "kcat is not installed (Debian: apt-get install kcat)";
+    if !rustix::process::getuid().is_root() || on_path("apt-get").is_none() {
+        return Err(advice.to_owned());
+    }
+    eprintln!("installing kcat");
+    let apt = |args: &[&str]| {
+        succeed(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = || apt(&["install", "--yes", "--no-install-recommends", "kcat"]);
+    install()
+        .or_else(|_| apt(&["update"]).and_then(|()| install()))
+        .map_err(|why| format!("{advice}: {why}"))?;
+    on_path("kcat").ok_or_else(|| advice.to_owned())
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Runs a program whose words matter only when it fails.
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let told = process::output(command.stdin(Stdio::null()))?;
+    if told.status.success() {
+        return Ok(());
+    }
+    let name = command.get_program().to_string_lossy().into_owned();
+    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    Err(format!("{name} ended with {}: {}", told.status, words.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_told_from_its_tests() {
+        let of = |kind: &str, test: bool| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"target\":{{\"kind\":[\"{kind}\"],\
+                 \"name\":\"ottla\"}},\"profile\":{{\"test\":{test}}},\"executable\":\"/x/ottla\"}}"
+            )
+        };
+        assert_eq!(binary(&of("bin", false)), Some("/x/ottla".into()));
+        assert_eq!(binary(&of("bin", true)), None);
+        assert_eq!(binary(&of("lib", false)), None);
+        assert_eq!(binary("{\"reason\":\"build-finished\",\"success\":true}"), None);
+        assert_eq!(binary("no message"), None);
+    }
+}

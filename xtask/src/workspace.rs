@@ -1,0 +1,40 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+/// The root folder of the workspace this task was started for.
+pub(crate) fn root() -> Result<PathBuf, String> {
+    // Cargo says at run time where the package lies. Its word at compile time would be wrong in a
+    // copy of the tree that shares its target folder with the original.
+    let from_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = match from_cargo {
+        Some(package) => package,
+        None => std::env::current_dir().map_err(|error| format!("no current folder: {error}"))?,
+    };
+    package
+        .ancestors()
+        .find(|folder| folder.join("xtask/Cargo.toml").is_file())
+        .map(Path::to_owned)
+        .ok_or_else(|| format!("{} is not inside the workspace", package.display()))
+}
+
+/// Where tasks keep what they fetch and what they run: always inside the tree, so that checkouts
+/// with a target folder elsewhere fetch once, too.
+pub(crate) fn scratch() -> Result<PathBuf, String> {
+    Ok(root()?.join("target"))
+}
+
+/// The cargo that started this task, or the one on the path.
+pub(crate) fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Writes a file; the error names it.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
+    std::fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Makes a folder with its parents; the error names it.
+pub(crate) fn create_folder(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
