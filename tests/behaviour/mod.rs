@@ -1,0 +1,19 @@
+//! What a producer does, as seen from outside: each file a behaviour, each test a sentence. The
+//! engines take these files in and say what they run against.
+
+mod acks;
+mod backpressure;
+mod bad_input;
+mod batching;
+mod compression;
+mod console_consumer;
+mod contents;
+mod flush_close;
+mod headers;
+mod metrics;
+mod ordering;
+mod outcomes;
+mod partitioning;
+mod serializers;
+mod timestamps;
+mod topics;
