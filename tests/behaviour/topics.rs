@@ -32,6 +32,7 @@ fn partitions_that_are_added_are_found_and_used() {
 
 #[test]
 fn partitions_that_are_added_while_records_stream_lose_nothing() {
+    needs!(foreign::is_here());
     let engine = engine!();
     let topic = engine.topic("grows-under-load", 2);
     let producer = engine.producer(&[WATCHFUL, ("batch.size", "500")]).blocking();
@@ -48,7 +49,7 @@ fn partitions_that_are_added_while_records_stream_lose_nothing() {
             }
             sent
         });
-        needs!(foreign::grow(engine.servers(), &topic, 4));
+        foreign::grow(engine.servers(), &topic, 4).expect("grown");
         let sent = sender.join().expect("no panic");
         assert_eq!(producer.close(PATIENCE).delivered, sent);
         let mut values: Vec<u64> =

@@ -76,9 +76,9 @@ fn a_broker_that_comes_back_in_time_gets_everything() {
     let engine = Engine::Kafka { servers: servers.clone() };
     let producer = engine.producer(&[("reconnect.backoff.ms", "10"), ("batch.size", "400")]);
     let values: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let mut cluster = Some(cluster);
     run(async {
         let mut deliveries = Vec::new();
-        let mut cluster = Some(cluster);
         for (n, value) in values.iter().enumerate() {
             match n {
                 100 => cluster.take().expect("running").kill(),
@@ -91,9 +91,9 @@ fn a_broker_that_comes_back_in_time_gets_everything() {
         for delivery in deliveries {
             delivery.await.expect("delivered");
         }
-        let found: Vec<String> = engine.read("comeback").iter().map(|seen| seen.text()).collect();
-        assert!(found == values, "lost, doubled or out of order: {found:?}");
     });
+    let found: Vec<String> = engine.read("comeback").iter().map(|seen| seen.text()).collect();
+    assert!(found == values, "lost, doubled or out of order: {found:?}");
 }
 
 #[test]
