@@ -139,9 +139,8 @@ impl TopicState {
                 let batch_size_bytes = shared.config.batch_size_bytes;
                 let mut shard = self.sticky[thread_shard()].lock();
                 let (sticky, rng) = &mut *shard;
-                let loads = slots.iter().map(|slot| slot.load());
                 sticky.partition(record.payload_len(), batch_size_bytes, count, || {
-                    pick(loads, adaptive, rng)
+                    pick(slots.len(), |n| slots[n].load(), adaptive, rng)
                 })
             }
         }

@@ -48,35 +48,56 @@ impl Sticky {
     }
 }
 
-/// Chooses a partition at random, those with shorter queues more often when `adaptive`.
+/// So many partitions are looked at for one choice, so that its cost does not grow with the topic.
+const SAMPLE: usize = 32;
+
+/// Chooses one of `count` partitions at random, those with shorter queues more often when
+/// `adaptive`.
 ///
 /// A partition with `q` queued batches has the weight `longest queue + 1 - q`. Partitions without a
-/// leader are left out while there are others.
+/// leader are left out while there are others. Of a topic with very many partitions a sample is
+/// looked at, drawn anew for each choice.
 pub fn pick(
-    loads: impl Iterator<Item = PartitionLoad> + Clone,
+    count: usize,
+    load: impl Fn(usize) -> PartitionLoad,
     adaptive: bool,
     rng: &mut Rng,
 ) -> i32 {
-    let usable = |load: &PartitionLoad, any: bool| any || load.available;
-    let any = !loads.clone().any(|load| load.available);
-    let longest =
-        loads.clone().filter(|load| usable(load, any)).map(|load| load.queued_batches).max();
-    let longest = longest.unwrap_or(0);
-    let weight = |load: &PartitionLoad| match (usable(load, any), adaptive) {
-        (false, _) => 0,
-        (true, false) => 1,
-        (true, true) => u64::from(longest - load.queued_batches) + 1,
+    if count > SAMPLE {
+        let sample: [usize; SAMPLE] = core::array::from_fn(|_| rng.below(count as u64) as usize);
+        if let Some(place) = draw(SAMPLE, |place| load(sample[place]), adaptive, rng) {
+            return sample[place] as i32;
+        }
+    }
+    let chosen = draw(count, load, adaptive, rng);
+    // Nobody has a leader: any will do, to wait for one.
+    chosen.unwrap_or_else(|| rng.below(count as u64) as usize) as i32
+}
+
+/// A weighted draw among those that have a leader.
+fn draw(
+    count: usize,
+    load: impl Fn(usize) -> PartitionLoad,
+    adaptive: bool,
+    rng: &mut Rng,
+) -> Option<usize> {
+    let usable = || (0..count).map(|n| (n, load(n))).filter(|(_, load)| load.available);
+    let longest = usable().map(|(_, load)| load.queued_batches).max()?;
+    let weight = |load: PartitionLoad| match adaptive {
+        // Queues move while we look: one may be longer by now than the longest was.
+        true => u64::from(longest.saturating_sub(load.queued_batches)) + 1,
+        false => 1,
     };
-    let total: u64 = loads.clone().map(|load| weight(&load)).sum();
+    let total: u64 = usable().map(|(_, load)| weight(load)).sum();
     let mut ticket = rng.below(total);
-    for (partition, load) in loads.enumerate() {
-        let weight = weight(&load);
+    for (n, load) in usable() {
+        let weight = weight(load);
         if ticket < weight {
-            return partition as i32;
+            return Some(n);
         }
         ticket -= weight;
     }
-    0
+    usable().next().map(|(n, _)| n)
 }
 
 #[cfg(test)]
@@ -110,7 +131,7 @@ mod tests {
         let loads = [load(3, true), load(0, true), load(0, false)];
         let mut counts = vec![0_u32; 3];
         for _ in 0..5000 {
-            counts[pick(loads.iter().copied(), true, &mut rng) as usize] += 1;
+            counts[pick(3, |n| loads[n], true, &mut rng) as usize] += 1;
         }
         // Weights 1 and 4: a fifth against four fifths; nothing to the leaderless one.
         assert!((800..1200).contains(&counts[0]), "{counts:?}");
@@ -121,7 +142,29 @@ mod tests {
     fn without_any_leader_all_partitions_are_in_the_draw() {
         let mut rng = Rng::new(2);
         let loads = [load(0, false), load(0, false)];
-        let picks: u32 = (0..100).map(|_| pick(loads.iter().copied(), true, &mut rng) as u32).sum();
+        let picks: u32 = (0..100).map(|_| pick(2, |n| loads[n], true, &mut rng) as u32).sum();
         assert!(picks > 20 && picks < 80);
+    }
+
+    #[test]
+    fn of_very_many_partitions_few_are_looked_at_and_all_are_chosen_alike() {
+        let mut rng = Rng::new(3);
+        let looks = core::cell::Cell::new(0);
+        let mut counts = vec![0_u32; 1000];
+        for _ in 0..20_000 {
+            let look = |_| {
+                looks.set(looks.get() + 1);
+                load(0, true)
+            };
+            counts[pick(1000, look, true, &mut rng) as usize] += 1;
+        }
+        assert!(looks.get() <= 20_000 * 3 * SAMPLE, "{} looks", looks.get());
+        assert!(counts.iter().all(|count| (2..60).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn the_only_partition_with_a_leader_is_found_among_very_many() {
+        let mut rng = Rng::new(4);
+        assert_eq!(pick(5000, |n| load(9, n == 4321), true, &mut rng), 4321);
     }
 }
