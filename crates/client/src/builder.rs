@@ -71,7 +71,10 @@ impl ProducerBuilder {
             .build()
             .map_err(|error| system("cannot start the I/O runtime", &error))?;
         let shared = Arc::new(Shared::new(config, self.partitioner, runtime.handle().clone()));
-        let driver = Driver::new(Arc::clone(&shared), seed());
+        let driver = {
+            let _registers_its_alarm = runtime.enter();
+            Driver::new(Arc::clone(&shared), seed())
+        };
         std::thread::Builder::new()
             .name("ottla-io".into())
             .spawn(move || runtime.block_on(driver.run()))

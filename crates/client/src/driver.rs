@@ -11,6 +11,7 @@ use ottla_core::output::{Compress, ConnectionId, Event, TopicView};
 use ottla_core::time::Instant;
 use tokio::sync::mpsc;
 
+use crate::alarm::Alarm;
 use crate::cell::BatchCell;
 use crate::flush::CloseReport;
 use crate::net::{Incoming, Wire};
@@ -52,6 +53,7 @@ pub(crate) struct Driver {
     incoming: mpsc::UnboundedReceiver<Incoming>,
     sender: mpsc::UnboundedSender<Incoming>,
     compressor: Compressor,
+    alarm: Alarm,
     ending: Ending,
     /// Somebody waits for memory, or did when we last looked.
     pressed: bool,
@@ -70,6 +72,7 @@ impl Driver {
             incoming,
             sender,
             compressor: Compressor::new(),
+            alarm: Alarm::new(shared.clock),
             ending: Ending::No,
             pressed: false,
             report: CloseReport::default(),
@@ -111,12 +114,6 @@ impl Driver {
     /// what became due in between.
     async fn sleep(&mut self, drained_at: Instant) {
         let timeout = self.core.poll_timeout(drained_at);
-        let timer = async {
-            match timeout {
-                Some(at) => tokio::time::sleep_until(self.shared.clock.to_tokio(at)).await,
-                None => std::future::pending().await,
-            }
-        };
         if !self.shared.fall_asleep() {
             return;
         }
@@ -124,7 +121,7 @@ impl Driver {
             biased;
             incoming = self.incoming.recv() => incoming,
             () = self.shared.bell() => None,
-            () = timer => None,
+            () = self.alarm.wait(timeout) => None,
         };
         self.shared.awake();
         if let Some(incoming) = incoming {

@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod alarm;
 mod append;
 mod blocking;
 mod builder;

@@ -154,6 +154,7 @@ impl<H: Host> Producer<H> {
         let times = [
             self.sender.next_timeout(),
             self.sender.throttled_until(now),
+            self.sender.gap_until(now),
             self.links.next_deadline(self.config.connections_max_idle),
             self.next_connect_at(now),
         ];

@@ -147,6 +147,12 @@ pub const KEYS: &[KeySpec] = &[
         |c, v| boolean(v).map(|b| c.linger_adaptive = b),
     ),
     sets(
+        ("linger.adaptive.gap.ms", &[]),
+        (Millis, "0 to 1000", "0.5"),
+        "The least time between two requests to one broker, unless a batch is full or its linger over.",
+        |c, v| millis(v, 0, 1000).map(|d| c.linger_adaptive_gap = d),
+    ),
+    sets(
         ("buffer.memory", &[]),
         (Bytes, "64 KiB to 1 TiB", "67108864"),
         "All memory that batches may hold, in every stage. When it is spent, send waits and try_send refuses.",

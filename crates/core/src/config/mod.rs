@@ -58,6 +58,9 @@ pub struct ProducerConfig {
     pub linger: Duration,
     /// `linger.adaptive`: a batch leaves at once while its broker has nothing of ours in flight.
     pub linger_adaptive: bool,
+    /// `linger.adaptive.gap.ms`: the least time from one request to the next, for batches that are
+    /// neither full nor over their linger.
+    pub linger_adaptive_gap: Duration,
     /// `buffer.memory`: all bytes that the producer's batches may hold.
     pub buffer_memory_bytes: usize,
     /// `max.block.ms`: how long `send` may wait for metadata and for memory.
@@ -119,6 +122,7 @@ impl Default for ProducerConfig {
             batch_size_bytes: 131_072,
             linger: Duration::from_millis(5),
             linger_adaptive: true,
+            linger_adaptive_gap: Duration::from_micros(500),
             buffer_memory_bytes: 64 << 20,
             max_block: Duration::from_secs(60),
             delivery_timeout: Duration::from_secs(120),

@@ -53,6 +53,15 @@ impl<H: Host> Sender<H> {
         waiting.map(|outbox| outbox.throttled_until).filter(|until| *until > now).min()
     }
 
+    /// When a broker with nothing to do may be sent what has gathered for it.
+    pub(crate) fn gap_until(&self, now: Instant) -> Option<Instant> {
+        if !self.rules.linger_adaptive {
+            return None;
+        }
+        let waiting = self.outboxes.values().filter(|outbox| outbox.waits_for_gap());
+        waiting.map(|outbox| outbox.gap_until).filter(|until| *until > now).min()
+    }
+
     /// Lanes for one request: those that are ready, in turn, or else, for a broker with nothing
     /// to do, those that merely have something.
     fn choose<Q: Queues<H>>(&mut self, node: i32, cx: &mut Context<'_, Q>) -> Vec<PartitionKey> {
@@ -95,7 +104,7 @@ impl<H: Host> Sender<H> {
     ) {
         loop {
             let Some(outbox) = self.outboxes.get_mut(&node) else { return };
-            if outbox.requests_in_flight > 0 {
+            if outbox.requests_in_flight > 0 || outbox.gap_until > cx.now {
                 return;
             }
             let Some(key) = outbox.partial.pop_first() else { return };
@@ -207,7 +216,9 @@ impl<H: Host> Sender<H> {
         let head = (version, correlation_id, self.rules.client_id.as_str());
         let frame = produce_frame(head, acks, timeout_ms, entries);
         self.stats.requests_sent += 1;
-        self.outboxes.entry(node).or_default().requests_in_flight += 1;
+        let outbox = self.outboxes.entry(node).or_default();
+        outbox.requests_in_flight += 1;
+        outbox.gap_until = cx.now + self.rules.linger_adaptive_gap;
         for key in &partitions {
             self.judge(*key, cx);
         }

@@ -17,6 +17,8 @@ pub(super) struct Outbox {
     pub(super) partial: BTreeSet<PartitionKey>,
     /// Requests that are not answered.
     pub(super) requests_in_flight: usize,
+    /// A request has just left: partial batches wait for company until then.
+    pub(super) gap_until: Instant,
     /// The broker asked for silence until then (KIP-219).
     pub(super) throttled_until: Instant,
     /// Why the broker cannot be reached, while it cannot.
@@ -26,6 +28,11 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn wants_link(&self) -> bool {
         !self.ready.is_empty() || !self.partial.is_empty()
+    }
+
+    /// Whether nothing but the gap keeps partial batches here.
+    pub(super) fn waits_for_gap(&self) -> bool {
+        self.requests_in_flight == 0 && !self.partial.is_empty()
     }
 }
 

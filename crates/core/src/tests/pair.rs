@@ -140,6 +140,8 @@ impl Pair {
         let mut builder = ConfigBuilder::default();
         builder.set("bootstrap.servers", "boot:9092").unwrap();
         builder.set("compression.type", "none").unwrap();
+        // Most stories are told without time passing.
+        builder.set("linger.adaptive.gap.ms", "0").unwrap();
         for (key, value) in settings {
             builder.set(key, value).unwrap();
         }

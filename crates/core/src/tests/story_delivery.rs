@@ -51,6 +51,41 @@ fn an_answer_lets_the_waiting_batch_go_before_its_linger_is_over() {
 }
 
 #[test]
+fn an_idle_broker_is_not_showered_what_comes_right_after_a_request_leaves_together() {
+    let mut pair = Pair::introduced(&[("linger.ms", "50"), ("linger.adaptive.gap.ms", "2")]);
+    pair.pass(2);
+    pair.send(0, b"goes at once: the last request is a moment ago");
+    let request = pair.next();
+    pair.accept(&request, 1);
+    pair.send(0, b"waits");
+    pair.pass(1);
+    pair.send(1, b"waits with it");
+    assert!(pair.produced.is_empty(), "the gap is not over");
+    pair.pass(1);
+    assert_eq!(pair.next().stamps(), [(0, 0, 2, 1), (1, 0, 1, 1)]);
+}
+
+#[test]
+fn a_full_batch_does_not_wait_for_the_gap() {
+    let settings = [("linger.ms", "500"), ("linger.adaptive.gap.ms", "100"), ("batch.size", "50")];
+    let mut pair = Pair::introduced(&settings);
+    pair.send(0, &[1; 40]);
+    assert!(pair.produced.is_empty());
+    pair.send(0, &[2; 40]);
+    assert_eq!(pair.next().stamps(), [(0, 0, 1, 1)]);
+}
+
+#[test]
+fn a_linger_that_is_over_does_not_wait_for_the_gap() {
+    let mut pair = Pair::introduced(&[("linger.ms", "3"), ("linger.adaptive.gap.ms", "100")]);
+    pair.send(0, b"x");
+    pair.pass(2);
+    assert!(pair.produced.is_empty());
+    pair.pass(1);
+    assert_eq!(pair.produced.len(), 1);
+}
+
+#[test]
 fn a_fixed_linger_waits_even_while_the_broker_is_idle() {
     let mut pair = Pair::ready(&[("linger.ms", "20"), ("linger.adaptive", "false")]);
     pair.send(0, b"x");
