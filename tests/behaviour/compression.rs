@@ -68,6 +68,27 @@ fn is_read_back(engine: &Engine, codec: &str) {
 }
 
 #[test]
+fn batches_that_several_threads_compress_at_once_stay_in_order() {
+    let engine = engine!();
+    let topic = engine.topic("compressed-by-threads", 1);
+    let records = records(17, 20_000);
+    for (codec, threads) in [("gzip", "3"), ("zstd", "1"), ("lz4", "0")] {
+        let settings = [
+            ("compression.type", codec),
+            ("compression.threads", threads),
+            // Some are worth handing over, and some are not.
+            ("batch.size", "40000"),
+            ("linger.ms", "1"),
+        ];
+        let metrics = deliver(&engine, &topic, &settings, &records);
+        assert!(metrics.compressed_batches > 50, "{} batches", metrics.compressed_batches);
+        assert_eq!(metrics.buffer_available_bytes, metrics.buffer_total_bytes);
+    }
+    let all = [&records[..]; 3].concat();
+    assert_same(&all, &engine.read_ours(&topic));
+}
+
+#[test]
 fn uncompressed_batches_are_read_back_by_others() {
     is_read_back(&engine!(), "none");
 }

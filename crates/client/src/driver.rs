@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ottla_codecs::{Codec, Compressor};
 use ottla_core::PartitionKey;
-use ottla_core::accumulator::{PartitionQueue, Payload, Queues};
+use ottla_core::accumulator::{PartitionQueue, Queues};
 use ottla_core::error::Outcome;
-use ottla_core::output::{Compress, ConnectionId, Event, TopicView};
+use ottla_core::output::{ConnectionId, Event, TopicView};
 use ottla_core::time::Instant;
 use tokio::sync::mpsc;
 
 use crate::alarm::Alarm;
 use crate::cell::BatchCell;
+use crate::compression::Compression;
 use crate::flush::CloseReport;
 use crate::net::{Incoming, Wire};
 use crate::shared::{ClientHost, Command, Shared};
@@ -52,7 +52,7 @@ pub(crate) struct Driver {
     wires: HashMap<ConnectionId, Wire>,
     incoming: mpsc::UnboundedReceiver<Incoming>,
     sender: mpsc::UnboundedSender<Incoming>,
-    compressor: Compressor,
+    compression: Compression,
     alarm: Alarm,
     ending: Ending,
     /// Somebody waits for memory, or did when we last looked.
@@ -65,13 +65,15 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, seed: u64) -> Self {
         let (sender, incoming) = mpsc::unbounded_channel();
+        let memory = Arc::clone(&shared.memory);
+        let compression = Compression::new(&shared.config, memory, sender.clone());
         Self {
             core: ottla_core::Producer::new(shared.config.clone(), seed),
             slots: Slots::default(),
             wires: HashMap::new(),
             incoming,
             sender,
-            compressor: Compressor::new(),
+            compression,
             alarm: Alarm::new(shared.clock),
             ending: Ending::No,
             pressed: false,
@@ -165,6 +167,9 @@ impl Driver {
             Incoming::Connected(id) => self.core.handle_connected(id, now),
             Incoming::Bytes(id, bytes) => self.core.handle_bytes(id, &bytes, &mut self.slots, now),
             Incoming::Written(token) => self.core.handle_written(token, &mut self.slots, now),
+            Incoming::Compressed(token, compressed) => {
+                self.core.handle_compressed(token, compressed, &mut self.slots, now);
+            }
             Incoming::Gone(id, why) => {
                 self.wires.remove(&id);
                 self.core.handle_disconnected(id, &why, &mut self.slots, now);
@@ -233,7 +238,10 @@ impl Driver {
                 tokio::task::yield_now().await;
             }
             while let Some(job) = self.core.poll_compress() {
-                self.compress(job);
+                if let Some((token, compressed)) = self.compression.run(job) {
+                    let now = self.shared.clock.now();
+                    self.core.handle_compressed(token, compressed, &mut self.slots, now);
+                }
                 busy = true;
             }
             if !busy {
@@ -242,23 +250,6 @@ impl Driver {
         };
         *self.shared.stats.lock() = self.core.stats();
         drained_at
-    }
-
-    fn compress(&mut self, job: Compress<ClientHost>) {
-        let Compress { token, payload, compression, level } = job;
-        let compressed = Codec::new(compression, level).ok().and_then(|codec| {
-            let chunks: Vec<&[u8]> = payload.chunks().collect();
-            let mut out = Vec::with_capacity(payload.size_bytes() / 2);
-            self.compressor.compress(&codec, &chunks, &mut out).ok()?;
-            (out.len() < payload.size_bytes()).then_some(out)
-        });
-        drop(payload);
-        let payload = compressed.map(|out| {
-            let size_bytes = out.len();
-            Payload::new(vec![self.shared.memory.replacement(out)], size_bytes)
-        });
-        let now = self.shared.clock.now();
-        self.core.handle_compressed(token, payload, &mut self.slots, now);
     }
 
     fn take_events(&mut self) {

@@ -45,6 +45,7 @@ mod builder;
 mod callbacks;
 mod cell;
 mod clock;
+mod compression;
 mod delivery;
 mod driver;
 mod error;

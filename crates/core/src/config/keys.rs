@@ -254,6 +254,12 @@ pub const KEYS: &[KeySpec] = &[
         "The level of whichever codec compression.type names.",
         |c, v| integer(v, -131_072, 22).map(|n| c.compression_level = Some(n)),
     ),
+    sets(
+        ("compression.threads", &[]),
+        (Integer, "0 to 64", "one for each core beyond two (with gzip, beyond one), 4 at most"),
+        "How many threads of their own compress large batches; with 0 the I/O thread does it.",
+        |c, v| integer(v, 0, 64).map(|n| c.compression_threads = Some(n)),
+    ),
     other("compression.gzip.level", Effect::Sets(|c, v| level(c, v, CompressionType::Gzip))),
     other("compression.lz4.level", Effect::Sets(|c, v| level(c, v, CompressionType::Lz4))),
     other("compression.zstd.level", Effect::Sets(|c, v| level(c, v, CompressionType::Zstd))),

@@ -94,6 +94,8 @@ pub struct ProducerConfig {
     pub compression: CompressionType,
     /// `compression.level`: the level of the chosen codec.
     pub compression_level: Option<i32>,
+    /// `compression.threads`: how many threads of their own compress batches.
+    pub compression_threads: Option<usize>,
     /// `compression.gzip.level` and its siblings (KIP-390), by codec number.
     pub codec_levels: [Option<i32>; 5],
     /// `partitioner`.
@@ -139,6 +141,7 @@ impl Default for ProducerConfig {
             max_response_size_bytes: 100_000_000,
             compression: CompressionType::Lz4,
             compression_level: None,
+            compression_threads: None,
             codec_levels: [None; 5],
             partitioner: PartitionerKind::Murmur2,
             partitioner_adaptive: true,

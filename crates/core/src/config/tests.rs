@@ -92,7 +92,10 @@ fn every_default_in_the_table_is_the_default() {
             if apply(&mut config, spec.default).is_ok() {
                 assert_eq!(config, ProducerConfig::default(), "{}", spec.name);
             } else {
-                assert_eq!(spec.default, "the codec's own", "{}", spec.name);
+                // A default that depends on something is said in words.
+                let threads = "one for each core beyond two (with gzip, beyond one), 4 at most";
+                let words = ["the codec's own", threads];
+                assert!(words.contains(&spec.default), "{}: {}", spec.name, spec.default);
             }
         }
     }

@@ -1,0 +1,169 @@
+//! Where batches are compressed: on the I/O thread, or on threads of their own where cores are
+//! free.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use ottla_codecs::{Codec, Compressor};
+use ottla_core::accumulator::Payload;
+use ottla_core::config::ProducerConfig;
+use ottla_core::output::{Compress, CompressToken};
+use ottla_protocol::record::CompressionType;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::mpsc;
+
+use crate::memory::{Chunk, Memory};
+use crate::net::Incoming;
+use crate::shared::ClientHost;
+
+/// A smaller batch is compressed sooner than handed over.
+const WORTH_HANDING_OVER_BYTES: usize = 16 << 10;
+/// More threads than this are started only when they are asked for.
+const MOST_UNASKED: usize = 4;
+
+/// The compressed form of a batch; `None` when it would be no smaller.
+pub(crate) type Compressed = Option<Payload<Chunk>>;
+
+/// Compresses batches here, or has it done.
+pub(crate) struct Compression {
+    own: Compressor,
+    memory: Arc<Memory>,
+    results: mpsc::UnboundedSender<Incoming>,
+    most_threads: usize,
+    threads: usize,
+    line: Arc<Line>,
+}
+
+/// The jobs that wait for a thread.
+#[derive(Default)]
+struct Line {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Compress<ClientHost>>,
+    idle_threads: usize,
+    ended: bool,
+}
+
+impl Compression {
+    /// No thread is started before there is work for it.
+    pub(crate) fn new(
+        config: &ProducerConfig,
+        memory: Arc<Memory>,
+        results: mpsc::UnboundedSender<Incoming>,
+    ) -> Self {
+        let spare = || spare_cores(config.compression);
+        Self {
+            own: Compressor::new(),
+            memory,
+            results,
+            most_threads: config.compression_threads.unwrap_or_else(spare),
+            threads: 0,
+            line: Arc::default(),
+        }
+    }
+
+    /// Compresses the batch now and gives the result, or gives the job to a thread, whose result
+    /// comes as [`Incoming::Compressed`].
+    pub(crate) fn run(&mut self, job: Compress<ClientHost>) -> Option<(CompressToken, Compressed)> {
+        if self.most_threads > 0 && job.payload.size_bytes() >= WORTH_HANDING_OVER_BYTES {
+            return match self.hand_over(job) {
+                Ok(()) => None,
+                Err(job) => Some(compress(&mut self.own, &self.memory, job)),
+            };
+        }
+        Some(compress(&mut self.own, &self.memory, job))
+    }
+
+    /// Gives a job to a thread; gives it back when all of them have enough to do: this thread is
+    /// then one of them.
+    fn hand_over(&mut self, job: Compress<ClientHost>) -> Result<(), Compress<ClientHost>> {
+        let mut state = self.line.state.lock();
+        let all_busy = state.jobs.len() >= state.idle_threads;
+        if all_busy && self.threads < self.most_threads && self.start() {
+            self.threads += 1;
+        } else if state.jobs.len() >= state.idle_threads + self.threads {
+            return Err(job);
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.line.changed.notify_one();
+        Ok(())
+    }
+
+    fn start(&self) -> bool {
+        let (line, memory) = (Arc::clone(&self.line), Arc::clone(&self.memory));
+        let results = self.results.clone();
+        let thread = std::thread::Builder::new().name("ottla-compress".into());
+        let started = thread.spawn(move || {
+            let mut compressor = Compressor::new();
+            while let Some(job) = line.next() {
+                let (token, compressed) = compress(&mut compressor, &memory, job);
+                if results.send(Incoming::Compressed(token, compressed)).is_err() {
+                    break;
+                }
+            }
+        });
+        started.is_ok()
+    }
+}
+
+/// Threads that are free for compression, where nobody said how many.
+fn spare_cores(compression: CompressionType) -> usize {
+    // The producing thread and the I/O thread want a core each. Next to gzip, which takes several
+    // times as long as all the rest, the I/O thread wants little.
+    let spoken_for = if compression == CompressionType::Gzip { 1 } else { 2 };
+    let cores = available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(spoken_for).min(MOST_UNASKED)
+}
+
+impl Drop for Compression {
+    fn drop(&mut self) {
+        let mut state = self.line.state.lock();
+        state.ended = true;
+        state.jobs.clear();
+        drop(state);
+        self.line.changed.notify_all();
+    }
+}
+
+impl Line {
+    fn next(&self) -> Option<Compress<ClientHost>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.ended {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            state.idle_threads += 1;
+            self.changed.wait(&mut state);
+            state.idle_threads -= 1;
+        }
+    }
+}
+
+fn compress(
+    compressor: &mut Compressor,
+    memory: &Arc<Memory>,
+    job: Compress<ClientHost>,
+) -> (CompressToken, Compressed) {
+    let Compress { token, payload, compression, level } = job;
+    let compressed = Codec::new(compression, level).ok().and_then(|codec| {
+        let chunks: Vec<&[u8]> = payload.chunks().collect();
+        let mut out = Vec::with_capacity(payload.size_bytes() / 2);
+        compressor.compress(&codec, &chunks, &mut out).ok()?;
+        (out.len() < payload.size_bytes()).then_some(out)
+    });
+    drop(payload);
+    let compressed = compressed.map(|out| {
+        let size_bytes = out.len();
+        Payload::new(vec![memory.replacement(out)], size_bytes)
+    });
+    (token, compressed)
+}
