@@ -136,8 +136,8 @@ impl Shared {
     ) -> Result<Delivery, Obstacle> {
         match topic {
             Some(topic) => self.append_to(topic, record, brought),
-            None => match self.find_topic(record.topic) {
-                Some(topic) => self.append_to(&topic, record, brought),
+            None => match self.topics.load().get(record.topic) {
+                Some(topic) => self.append_to(topic, record, brought),
                 None if self.is_closed() => Err(Obstacle::Refused(self.closed_error())),
                 None => self.check_size(record).and(Err(Obstacle::TopicUnknown)),
             },
@@ -155,12 +155,12 @@ impl Shared {
         // A partitioner of the application's own runs without any lock.
         let own = match (&self.partitioner, record.partition) {
             (Some(partitioner), None) => {
-                let count = topic.slots.read().len() as i32;
+                let count = topic.slots.load().len() as i32;
                 Some(partitioner.partition(record, count))
             }
             _ => record.partition,
         };
-        let slots = topic.slots.read();
+        let slots = topic.slots.load();
         let partition = match own {
             Some(partition) => partition,
             None => topic.choose(self, record, &slots),

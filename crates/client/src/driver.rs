@@ -297,10 +297,9 @@ impl Driver {
             slot.set_available(partition.leader.is_some());
             slots.push(Arc::clone(slot));
         }
-        let slots: Arc<[Arc<Slot>]> = slots.into();
         let state = match self.shared.find_topic(&view.name) {
             Some(state) => {
-                *state.slots.write() = slots;
+                state.slots.store(Arc::new(slots));
                 state
             }
             None => Arc::new(TopicState::new(view.name.clone(), slots, self.seed)),

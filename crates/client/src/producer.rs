@@ -177,7 +177,7 @@ impl Producer {
     pub async fn partitions(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
         let shared = self.shared();
         let state = shared.wait_topic(topic, shared.deadline(shared.config.max_block)).await?;
-        let slots = state.slots.read();
+        let slots = state.slots.load();
         Ok(slots
             .iter()
             .map(|slot| PartitionInfo { partition: slot.index(), has_leader: slot.is_available() })

@@ -1,20 +1,21 @@
 //! What producing threads and the I/O thread share.
 //!
-//! Locks, in the order in which they may be taken together: a topic's list of slots (read), then
-//! one slot's queue. Everything else is held alone and for a moment; no lock is held while code of
-//! the application runs.
+//! The tables that every send looks at, topics and their slots, are read without a lock and
+//! replaced as a whole. Under a slot's queue lock, memory and the mailbox may be locked; everything
+//! else is held alone and for a moment; no lock is held while code of the application runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ottla_core::PartitionKey;
 use ottla_core::config::ProducerConfig;
 use ottla_core::error::{ErrorKind, Failure};
 use ottla_core::host::Host;
 use ottla_core::stats::Stats;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::callbacks::Callbacks;
@@ -61,7 +62,9 @@ pub(crate) struct Shared {
     /// The I/O thread's runtime: its timers serve futures on any executor.
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) stats: Mutex<Stats>,
-    topics: RwLock<HashMap<Arc<str>, Arc<TopicState>>>,
+    /// Those that are known, by name. Replaced when there is one more; sends read it without a
+    /// lock.
+    pub(crate) topics: ArcSwap<HashMap<Arc<str>, Arc<TopicState>>>,
     waiting: Mutex<HashMap<Arc<str>, Vec<TopicWaiter>>>,
     closed: AtomicBool,
     /// Why the cluster could not be reached, while it cannot.
@@ -101,7 +104,7 @@ impl Shared {
             callbacks: Arc::default(),
             runtime,
             stats: Mutex::new(Stats::default()),
-            topics: RwLock::new(HashMap::new()),
+            topics: ArcSwap::default(),
             waiting: Mutex::new(HashMap::new()),
             closed: AtomicBool::new(false),
             unreachable: Mutex::new(None),
@@ -197,12 +200,17 @@ impl Shared {
     // ---- topics ----------------------------------------------------------------------------
 
     pub(crate) fn find_topic(&self, name: &str) -> Option<Arc<TopicState>> {
-        self.topics.read().get(name).cloned()
+        self.topics.load().get(name).cloned()
     }
 
     /// A topic that became known.
     pub(crate) fn topic_ready(&self, state: &Arc<TopicState>) {
-        self.topics.write().insert(state.name.clone(), Arc::clone(state));
+        if self.find_topic(&state.name).is_none() {
+            // The I/O thread alone does this, so nothing that others add is lost.
+            let mut topics = HashMap::clone(&self.topics.load());
+            topics.insert(state.name.clone(), Arc::clone(state));
+            self.topics.store(Arc::new(topics));
+        }
         let waiters = self.waiting.lock().remove(&state.name).unwrap_or_default();
         for waiter in waiters {
             let _ = waiter.send(Ok(Arc::clone(state)));

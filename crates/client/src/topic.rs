@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::PartitionQueue;
 use ottla_core::partitioner::{Choice, PartitionLoad, Sticky, pick};
 use ottla_core::record::Record;
 use ottla_core::rng::Rng;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use crate::callbacks::Callbacks;
 use crate::delivery::Delivery;
@@ -110,17 +111,18 @@ const STICKY_SHARDS: usize = 16;
 /// A topic that is known.
 pub(crate) struct TopicState {
     pub(crate) name: Arc<str>,
-    pub(crate) slots: RwLock<Arc<[Arc<Slot>]>>,
+    /// By partition. Replaced when there are more; a list that is being read stays.
+    pub(crate) slots: ArcSwap<Vec<Arc<Slot>>>,
     sticky: [Mutex<(Sticky, Rng)>; STICKY_SHARDS],
     next: AtomicU32,
 }
 
 impl TopicState {
-    pub(crate) fn new(name: Arc<str>, slots: Arc<[Arc<Slot>]>, seed: u64) -> Self {
+    pub(crate) fn new(name: Arc<str>, slots: Vec<Arc<Slot>>, seed: u64) -> Self {
         let shard = |n: usize| Mutex::new((Sticky::default(), Rng::new(seed ^ (n as u64) << 32)));
         Self {
             name,
-            slots: RwLock::new(slots),
+            slots: ArcSwap::from_pointee(slots),
             sticky: std::array::from_fn(shard),
             next: AtomicU32::new(seed as u32),
         }
