@@ -266,3 +266,34 @@ fn the_blocking_producer_serves_several_threads() {
     assert_eq!(producer.close(PATIENCE).delivered, 440);
     assert_eq!(engine.read(&topic).len(), 440);
 }
+
+#[test]
+fn a_hundred_thousand_tasks_await_their_deliveries_at_once() {
+    const TASKS: u32 = 100_000;
+    let engine = engine!();
+    let topic: Arc<str> = engine.topic("tasks", 6).into();
+    // Nothing leaves before all of them wait.
+    let producer = engine.producer(&[("linger.ms", "60000"), ("linger.adaptive", "false")]);
+    run(async {
+        let handle = producer.topic(&topic).await.expect("known");
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..TASKS {
+            let (handle, waiting) = (handle.clone(), Arc::clone(&waiting));
+            let topic = Arc::clone(&topic);
+            tasks.spawn(async move {
+                let value = n.to_be_bytes();
+                let record = Record::new(&topic).value(&value);
+                let delivery = handle.send(record).await.expect("accepted");
+                waiting.fetch_add(1, Ordering::Relaxed);
+                delivery.await.expect("delivered").offset.expect("an offset")
+            });
+        }
+        while waiting.load(Ordering::Relaxed) < TASKS as usize {
+            tokio::task::yield_now().await;
+        }
+        producer.flush(PATIENCE).await.expect("flushed");
+        assert_eq!(in_time(tasks.join_all()).await.len(), TASKS as usize);
+    });
+    assert_eq!(producer.metrics().records_delivered, u64::from(TASKS));
+}
