@@ -59,7 +59,7 @@ impl<H: Host> Sender<H> {
             return None;
         }
         let waiting = self.outboxes.values().filter(|outbox| outbox.waits_for_gap());
-        waiting.map(|outbox| outbox.gap_until).filter(|until| *until > now).min()
+        waiting.map(|outbox| outbox.gap.until()).filter(|until| *until > now).min()
     }
 
     /// Lanes for one request: those that are ready, in turn, or else, for a broker with nothing
@@ -104,7 +104,10 @@ impl<H: Host> Sender<H> {
     ) {
         loop {
             let Some(outbox) = self.outboxes.get_mut(&node) else { return };
-            if outbox.requests_in_flight > 0 || outbox.gap_until > cx.now {
+            if outbox.requests_in_flight > 0 || outbox.partial.is_empty() {
+                return;
+            }
+            if outbox.gap.holds_back(cx.now) {
                 return;
             }
             let Some(key) = outbox.partial.pop_first() else { return };
@@ -170,6 +173,7 @@ impl<H: Host> Sender<H> {
         let serial = self.serial();
         let mut entries: Vec<Entry<'_, H::Chunk>> = Vec::with_capacity(chosen.len());
         let mut partitions = Vec::with_capacity(chosen.len());
+        let mut record_count = 0;
         for key in chosen {
             let lane = &mut self.lanes[key.0 as usize];
             if !lane.stamp_front(&mut self.sequencer) {
@@ -184,6 +188,7 @@ impl<H: Host> Sender<H> {
                 self.stats.retries += 1;
             }
             batch.attempts += 1;
+            record_count += batch.record_count();
             self.stats.batches_sent += 1;
             self.stats.batch_bytes_sent += batch.wire_size_bytes() as u64;
             let partition = cx.cluster.partition(key);
@@ -218,7 +223,7 @@ impl<H: Host> Sender<H> {
         self.stats.requests_sent += 1;
         let outbox = self.outboxes.entry(node).or_default();
         outbox.requests_in_flight += 1;
-        outbox.gap_until = cx.now + self.rules.linger_adaptive_gap;
+        outbox.gap.sent(record_count, self.rules.linger_adaptive_gap, cx.now);
         for key in &partitions {
             self.judge(*key, cx);
         }

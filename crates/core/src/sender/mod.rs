@@ -9,6 +9,7 @@ mod answer;
 mod drain;
 mod expiry;
 mod frame;
+mod gap;
 mod lane;
 mod outbox;
 mod sequencer;

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::gap::Gap;
 use crate::PartitionKey;
 use crate::output::ConnectionId;
 use crate::time::Instant;
@@ -17,8 +18,8 @@ pub(super) struct Outbox {
     pub(super) partial: BTreeSet<PartitionKey>,
     /// Requests that are not answered.
     pub(super) requests_in_flight: usize,
-    /// A request has just left: partial batches wait for company until then.
-    pub(super) gap_until: Instant,
+    /// A request has just left: partial batches wait for company.
+    pub(super) gap: Gap,
     /// The broker asked for silence until then (KIP-219).
     pub(super) throttled_until: Instant,
     /// Why the broker cannot be reached, while it cannot.

@@ -237,7 +237,12 @@ fn with_short_lives_some_records_fail_and_every_outcome_is_still_true() {
 
 #[test]
 fn compressed_batches_keep_their_order_and_their_count() {
-    let settings = [("batch.size", "150"), ("linger.ms", "10"), ("compression.type", "lz4")];
+    let settings = [
+        ("batch.size", "150"),
+        ("linger.ms", "10"),
+        ("linger.adaptive.gap.ms", "2"),
+        ("compression.type", "lz4"),
+    ];
     for seed in seeds(2_000_000, 200) {
         let mut chance = Chance::new(seed, &settings);
         chance.run(400, true);

@@ -66,6 +66,29 @@ fn an_idle_broker_is_not_showered_what_comes_right_after_a_request_leaves_togeth
 }
 
 #[test]
+fn who_sends_only_after_the_last_answer_does_not_wait_for_company_that_never_comes() {
+    let mut pair = Pair::introduced(&[("linger.ms", "50"), ("linger.adaptive.gap.ms", "2")]);
+    let mut waits = 0;
+    for n in 1..=70 {
+        pair.send(0, b"one at a time");
+        if pair.produced.is_empty() {
+            waits += 1;
+            pair.pass(2);
+        }
+        let request = pair.next();
+        pair.accept(&request, n);
+    }
+    assert_eq!(waits, 5, "three to learn it, and one now and then to see whether it is still so");
+    // Company comes: from then on waiting is worth while again.
+    pair.append(0, b"a");
+    pair.send(0, b"b");
+    let request = pair.next();
+    pair.accept(&request, 71);
+    pair.send(0, b"c");
+    assert!(pair.produced.is_empty());
+}
+
+#[test]
 fn a_full_batch_does_not_wait_for_the_gap() {
     let settings = [("linger.ms", "500"), ("linger.adaptive.gap.ms", "100"), ("batch.size", "50")];
     let mut pair = Pair::introduced(&settings);
