@@ -143,6 +143,16 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether records are counted and then forgotten. Default false.
+    ///
+    /// For measuring producers: the protocol is the real one, batches get offsets, and nothing
+    /// of them is looked at but the header, nor checked for duplicates, nor kept. Every log
+    /// begins where it ends.
+    pub fn discard(mut self, discard: bool) -> Self {
+        self.config.discards = discard;
+        self
+    }
+
     /// How many requests [`Cluster::requests`] remembers, 0 for none. Default 10,000.
     pub fn request_log(mut self, capacity: usize) -> Self {
         self.config.request_log_capacity = capacity;
@@ -205,6 +215,12 @@ impl ClusterBuilder {
         let invalid = |message: String| Err(StartError::Config(message));
         if self.nodes != 1 {
             return invalid(format!("a cluster of {} nodes: only 1 is possible yet", self.nodes));
+        }
+        if let (true, Some(dir)) = (self.config.discards, &self.data_dir) {
+            let dir = dir.display();
+            return invalid(format!(
+                "a broker that discards records keeps nothing in a folder: {dir} is not needed"
+            ));
         }
         if self.config.default_partitions < 1 {
             let partitions = self.config.default_partitions;

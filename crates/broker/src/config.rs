@@ -30,6 +30,8 @@ pub(crate) struct BrokerConfig {
     pub(crate) retention_check_interval: Duration,
     /// How many requests are remembered for `Cluster::requests`; the oldest go first.
     pub(crate) request_log_capacity: usize,
+    /// Whether logs keep nothing of what is appended.
+    pub(crate) discards: bool,
     /// Whether files are flushed to the medium where Kafka does so. Off for temporary data.
     pub(crate) is_durable: bool,
 }
@@ -49,6 +51,7 @@ impl Default for BrokerConfig {
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             retention_check_interval: Duration::from_secs(300),
             request_log_capacity: 10_000,
+            discards: false,
             is_durable: true,
         }
     }

@@ -136,7 +136,7 @@ impl Node {
         if !data.was_clean() {
             catalog.bump_leader_epochs().map_err(fault)?;
         }
-        let partitions = Partitions::open(&data, &catalog, now.unix_ms)?;
+        let partitions = Partitions::open(&data, &catalog, config.discards, now.unix_ms)?;
         catalog.forget_deleted().map_err(fault)?;
         let groups = Groups::open(dir.join(GROUP_OFFSETS), storage, &config)?;
         data.mark_in_use()?;

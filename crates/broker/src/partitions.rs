@@ -46,6 +46,8 @@ impl Partition {
 pub(crate) struct Partitions {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
+    /// Logs keep nothing, and have no folders.
+    discards: bool,
     by_topic: HashMap<Uuid, Vec<Partition>>,
     /// Partitions that may have a file open, in the order in which they were first used.
     open_logs: VecDeque<(Uuid, i32)>,
@@ -57,11 +59,16 @@ impl Partitions {
     /// # Errors
     /// When a log is absent, damaged or another topic's. Nothing is served then: a partition that
     /// silently came back empty would be a loss that nobody notices.
-    pub(crate) fn open(data: &DataDir, catalog: &Catalog, now_ms: i64) -> Result<Self, StartError> {
+    pub(crate) fn open(
+        data: &DataDir,
+        catalog: &Catalog,
+        discards: bool,
+        now_ms: i64,
+    ) -> Result<Self, StartError> {
         let storage = data.storage().clone();
         let dir = data.path().to_owned();
         let mut partitions =
-            Self { storage, dir, by_topic: HashMap::new(), open_logs: VecDeque::new() };
+            Self { storage, dir, discards, by_topic: HashMap::new(), open_logs: VecDeque::new() };
         partitions.sweep(catalog)?;
         let recovery_points = data.recovery_points()?;
         let log_starts = data.log_starts()?;
@@ -178,6 +185,9 @@ impl Partitions {
         now_ms: i64,
     ) -> Result<PartitionLog, LogError> {
         let dir = self.partition_dir(name, index);
+        if self.discards {
+            return Ok(PartitionLog::discarding(self.storage.clone(), dir, config.clone()));
+        }
         self.storage
             .create_dir(&dir)
             .and_then(|()| self.write_topic_id(id, &dir))
@@ -209,6 +219,9 @@ impl Partitions {
         let mut waiters = Vec::new();
         for (index, partition) in partitions.into_iter().enumerate() {
             waiters.extend(partition.waiters);
+            if self.discards {
+                continue;
+            }
             let dir = self.partition_dir(name, index as i32);
             // Out of the way first, so that a topic of the same name can be made at once.
             let doomed = self.dir.join(format!("{name}-{index}.{id}-delete"));

@@ -108,3 +108,21 @@ fn a_port_in_use_and_a_folder_in_use_are_said() {
 fn more_than_one_node_is_refused_for_now() {
     run(["broker", "--nodes", "3"]).exits(2).says("one node");
 }
+
+#[test]
+fn a_broker_that_discards_says_so_takes_records_and_has_none_to_read() {
+    let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--discard", "--topic", "t:3"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ready = Lines::of(child.stdout.take().unwrap()).wait_for("ready ");
+    let servers = ready.trim().strip_prefix("ready ").unwrap();
+    Lines::of(child.stderr.take().unwrap()).wait_for("nothing can be read back");
+    support::run_with(["produce", "-b", servers, "-t", "t"], b"a\nb\n").exits(0);
+    assert_eq!(run(["read", "-b", servers, "-t", "t", "-e"]).exits(0).text(), "");
+    send_signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn a_folder_for_a_broker_that_discards_is_a_mistake() {
+    run(["broker", "--discard", "--data", "somewhere"]).exits(2).says("--discard");
+}

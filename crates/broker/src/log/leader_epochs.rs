@@ -13,7 +13,7 @@ const FILE_NAME: &str = "leader-epoch-checkpoint";
 const VERSION: &str = "0";
 
 /// The leader epochs of one partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LeaderEpochs {
     path: PathBuf,
     /// Epoch and the first offset that was written in it, both rising.

@@ -22,7 +22,8 @@ pub struct PartitionLog {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     config: LogConfig,
-    /// In order of base offset, never empty; the last one is written to.
+    /// In order of base offset; the last one is written to. Empty in a log that keeps nothing, and
+    /// in no other.
     pub(super) segments: Vec<Segment>,
     log_start_offset: i64,
     log_end_offset: i64,
@@ -106,6 +107,33 @@ impl PartitionLog {
         }
     }
 
+    /// A log that gives out offsets and keeps nothing: it always begins where it ends.
+    #[must_use]
+    pub fn discarding(storage: Arc<dyn Storage>, dir: PathBuf, config: LogConfig) -> Self {
+        Self::from_parts(storage, dir, config, Vec::new(), 0, LeaderEpochs::default())
+    }
+
+    fn discards(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Counts the records of a batch, by its header alone.
+    fn append_to_nothing(&mut self, bytes: &[u8]) -> Result<Appended, Rejection> {
+        let invalid = |message| Rejection::new(ErrorCode::INVALID_RECORD, message);
+        let header = BatchHeader::read(bytes).map_err(|error| invalid(error.to_string()))?;
+        if header.magic != BatchHeader::MAGIC || header.record_count < 1 {
+            return Err(invalid("not a record batch of version 2 with records in it".to_owned()));
+        }
+        if header.size_bytes() != Some(bytes.len()) {
+            return Err(invalid("the batch is not as long as its header says".to_owned()));
+        }
+        let base_offset = self.log_end_offset;
+        self.log_end_offset += i64::from(header.record_count);
+        self.log_start_offset = self.log_end_offset;
+        let last_offset = self.log_end_offset - 1;
+        Ok(Appended { base_offset, last_offset, log_append_time_ms: None, is_duplicate: false })
+    }
+
     /// Appends what a producer sent: validates it, discards a duplicate, gives it offsets, writes
     /// it.
     ///
@@ -118,6 +146,9 @@ impl PartitionLog {
         leader_epoch: i32,
         now_ms: i64,
     ) -> Result<Appended, Rejection> {
+        if self.discards() {
+            return self.append_to_nothing(bytes);
+        }
         if let Some(failure) = &self.failure {
             return Err(Rejection::new(ErrorCode::KAFKA_STORAGE_ERROR, failure.clone()));
         }

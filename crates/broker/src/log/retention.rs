@@ -26,7 +26,7 @@ impl PartitionLog {
     /// What the disk says.
     pub fn apply_retention(&mut self, now_ms: i64) -> Result<usize, LogError> {
         let config = self.config().clone();
-        if !config.is_deleted {
+        if !config.is_deleted || self.segments.is_empty() {
             return Ok(0);
         }
         let mut removed = 0;

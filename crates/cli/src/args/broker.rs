@@ -28,8 +28,12 @@ pub(crate) struct BrokerArgs {
     listen: String,
 
     /// Data folder [default: ottla in the user's state folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "discard")]
     data: Option<PathBuf>,
+
+    /// Count records and keep nothing of them, to measure how fast a producer is
+    #[arg(long)]
+    discard: bool,
 
     /// Topic to create unless it is there (repeatable)
     #[arg(long = "topic", value_name = "NAME:PARTITIONS[:REPLICAS]")]
@@ -56,6 +60,8 @@ pub(crate) struct BrokerPlan {
     pub(crate) listen: String,
     /// `None` is the folder in the user's state directory.
     pub(crate) data: Option<PathBuf>,
+    /// Records are counted and forgotten.
+    pub(crate) discard: bool,
     pub(crate) topics: Vec<TopicSpec>,
     pub(crate) auto_create: bool,
     pub(crate) default_partitions: i32,
@@ -88,6 +94,7 @@ impl BrokerArgs {
         Ok(BrokerPlan {
             listen: self.listen,
             data: self.data,
+            discard: self.discard,
             topics: self.topics,
             auto_create: !self.no_auto_create,
             default_partitions: self.default_partitions,

@@ -14,17 +14,24 @@ use crate::talk::Talk;
 pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> {
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
-    let data = plan.data.map_or_else(default_data_dir, Ok)?;
     let mut builder = Cluster::builder()
         .listen(&plan.listen)
-        .data_dir(&data)
+        .request_log(0)
         .auto_create_topics(plan.auto_create)
         .default_partitions(plan.default_partitions);
     for topic in &plan.topics {
         builder = builder.topic(&topic.name, topic.partitions);
     }
-    let cluster = builder.start().map_err(|error| cannot_start(&error))?;
-    talk.note(format_args!("data in {}", data.display()));
+    let cluster = if plan.discard {
+        let cluster = builder.discard(true).start().map_err(|error| cannot_start(&error))?;
+        talk.note("records are counted and discarded: nothing can be read back");
+        cluster
+    } else {
+        let data = plan.data.map_or_else(default_data_dir, Ok)?;
+        let cluster = builder.data_dir(&data).start().map_err(|error| cannot_start(&error))?;
+        talk.note(format_args!("data in {}", data.display()));
+        cluster
+    };
     // Whoever started us waits for this line; when they are gone, others may still come.
     let ready = format!("ready {}\n", cluster.bootstrap_servers());
     let mut stdout = io::stdout().lock();
