@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Detach,
 }
 
+type TopicTable = HashMap<Arc<str>, Arc<TopicState>, foldhash::fast::RandomState>;
 type TopicWaiter = oneshot::Sender<Result<Arc<TopicState>, Arc<Failure>>>;
 
 /// The shared state of one producer.
@@ -64,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Mutex<Stats>,
     /// Those that are known, by name. Replaced when there is one more; sends read it without a
     /// lock.
-    pub(crate) topics: ArcSwap<HashMap<Arc<str>, Arc<TopicState>>>,
+    pub(crate) topics: ArcSwap<TopicTable>,
     waiting: Mutex<HashMap<Arc<str>, Vec<TopicWaiter>>>,
     closed: AtomicBool,
     /// Why the cluster could not be reached, while it cannot.
