@@ -1,7 +1,5 @@
 //! The real clocks: a monotonic one for timers, the wall's for record timestamps.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ottla_core::time::Instant;
 
 /// A monotonic clock that counts from its creation.
@@ -29,5 +27,16 @@ impl Clock {
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn wall_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    #[cfg(target_os = "linux")]
+    {
+        // The same clock, without the standard library's detour by way of a checked duration: this
+        // is asked for every record.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| since.as_millis() as i64)
+    }
 }

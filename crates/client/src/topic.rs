@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use ottla_core::PartitionKey;
@@ -108,18 +108,31 @@ impl Slot {
 /// Threads are spread over this many sticky partitions for each topic.
 const STICKY_SHARDS: usize = 16;
 
+/// Where the keyless records of some threads go. Alone in its cache lines: threads would slow each
+/// other down otherwise.
+#[repr(align(128))]
+struct Shard {
+    /// A [`Sticky`]: read and written without a lock by the threads of this shard, nearly always
+    /// one.
+    sticky: AtomicU64,
+    rng: Mutex<Rng>,
+}
+
 /// A topic that is known.
 pub(crate) struct TopicState {
     pub(crate) name: Arc<str>,
     /// By partition. Replaced when there are more; a list that is being read stays.
     pub(crate) slots: ArcSwap<Vec<Arc<Slot>>>,
-    sticky: [Mutex<(Sticky, Rng)>; STICKY_SHARDS],
+    sticky: [Shard; STICKY_SHARDS],
     next: AtomicU32,
 }
 
 impl TopicState {
     pub(crate) fn new(name: Arc<str>, slots: Vec<Arc<Slot>>, seed: u64) -> Self {
-        let shard = |n: usize| Mutex::new((Sticky::default(), Rng::new(seed ^ (n as u64) << 32)));
+        let shard = |n: usize| Shard {
+            sticky: AtomicU64::new(Sticky::default().into()),
+            rng: Mutex::new(Rng::new(seed ^ (n as u64) << 32)),
+        };
         Self {
             name,
             slots: ArcSwap::from_pointee(slots),
@@ -139,11 +152,14 @@ impl TopicState {
             Choice::Sticky => {
                 let adaptive = shared.config.partitioner_adaptive;
                 let batch_size_bytes = shared.config.batch_size_bytes;
-                let mut shard = self.sticky[thread_shard()].lock();
-                let (sticky, rng) = &mut *shard;
-                sticky.partition(record.payload_len(), batch_size_bytes, count, || {
-                    pick(slots.len(), |n| slots[n].load(), adaptive, rng)
-                })
+                let shard = &self.sticky[thread_shard()];
+                let mut sticky = Sticky::from(shard.sticky.load(Ordering::Relaxed));
+                let bytes = record.payload_len();
+                let partition = sticky.partition(bytes, batch_size_bytes, count, || {
+                    pick(slots.len(), |n| slots[n].load(), adaptive, &mut shard.rng.lock())
+                });
+                shard.sticky.store(sticky.into(), Ordering::Relaxed);
+                partition
             }
         }
     }

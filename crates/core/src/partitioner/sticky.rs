@@ -51,6 +51,23 @@ impl Sticky {
 /// So many partitions are looked at for one choice, so that its cost does not grow with the topic.
 const SAMPLE: usize = 32;
 
+/// The same in 64 bits, for hosts that keep it in an atomic: two threads that write over each other
+/// only let a few bytes more or less go to one partition.
+impl From<Sticky> for u64 {
+    fn from(sticky: Sticky) -> Self {
+        let partition = sticky.partition.map_or(0, |partition| partition as u32 + 1);
+        let bytes = u32::try_from(sticky.bytes).unwrap_or(u32::MAX);
+        Self::from(partition) << 32 | Self::from(bytes)
+    }
+}
+
+impl From<u64> for Sticky {
+    fn from(bits: u64) -> Self {
+        let partition = ((bits >> 32) as u32).checked_sub(1).map(|partition| partition as i32);
+        Self { partition, bytes: bits as u32 as usize }
+    }
+}
+
 /// Chooses one of `count` partitions at random, those with shorter queues more often when
 /// `adaptive`.
 ///
@@ -116,6 +133,16 @@ mod tests {
         assert_eq!(sticky.partition(60, 100, 3, || 2), 2);
         assert_eq!(sticky.partition(60, 100, 3, || unreachable!()), 2);
         assert_eq!(sticky.partition(60, 100, 3, || 1), 1);
+    }
+
+    #[test]
+    fn what_is_stuck_to_survives_the_way_through_64_bits() {
+        for partition in [None, Some(0), Some(7), Some(i32::MAX)] {
+            for bytes in [0, 1, 131_072, u32::MAX as usize] {
+                let sticky = Sticky { partition, bytes };
+                assert_eq!(Sticky::from(u64::from(sticky)), sticky);
+            }
+        }
     }
 
     #[test]
