@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::kafka::jars;
-use crate::{codegen, docs, process, test, tidy, workspace};
+use crate::{codegen, counts, docs, process, test, tidy, workspace};
 
 const USAGE: &str = "usage: cargo xtask ci";
 
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let what = ["doc", "--workspace", "--all-features", "--no-deps", "--lib"];
         cargo(&what, &[("RUSTDOCFLAGS", "-D warnings")])
     };
-    let steps: [(&str, Step<'_>); 8] = [
+    let steps: [(&str, Step<'_>); 9] = [
         ("format", &fmt),
         ("tidy", &|| tidy::run(&[])),
         ("licences and sources", &deny),
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         ("generated pages", &|| docs::run(&["--check".to_owned()])),
         ("clippy", &clippy),
         ("documentation", &doc),
+        ("instruction counts", &counts::check),
         ("tests", &|| test::run(&[])),
     ];
     for (name, step) in steps {

@@ -2,7 +2,9 @@
 
 mod ci;
 mod codegen;
+mod counts;
 mod docs;
+mod install;
 mod kafka;
 mod process;
 mod test;
@@ -21,6 +23,7 @@ tasks:
   docs [--check]                   write the pages that are made from the code
   kafka <command>                  fetch and run real Apache Kafka
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
+  counts [--bless]                 count the core's instructions, compare them with the baseline
   tidy                             check the rules that no other tool knows
   ci                               everything that must hold before a change is taken";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         "docs" => docs::run(&args),
         "kafka" => kafka::run(&args),
         "test" => test::run(&args),
+        "counts" => counts::run(&args),
         "tidy" => tidy::run(&args),
         "ci" => ci::run(&args),
         "" => Err(USAGE.to_owned()),

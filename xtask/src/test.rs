@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
+use crate::install::{self, succeed};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::{self, jars};
 use crate::process::{self, Interrupt};
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     skips.had(python(), "confluent-kafka", |python| {
         test.env("OTTLA_TEST_PYTHON", python);
     })?;
-    skips.had(kcat(), "kcat", |kcat| {
+    skips.had(install::find_or_install("kcat"), "kcat", |kcat| {
         test.env("OTTLA_TEST_KCAT", kcat);
     })?;
     test.env("OTTLA_BIN", build_binary()?);
@@ -155,42 +156,6 @@ fn has_client(python: &Path) -> bool {
     let version = CONFLUENT_KAFKA.rsplit('=').next().unwrap_or_default();
     let check = format!("import confluent_kafka as c; assert c.__version__ == '{version}'");
     succeed(Command::new(python).args(["-c", &check])).is_ok()
-}
-
-/// The `kcat` on the path, installed first where we may.
-fn kcat() -> Result<PathBuf, String> {
-    if let Some(kcat) = on_path("kcat") {
-        return Ok(kcat);
-    }
-    let advice = "kcat is not installed (Debian: apt-get install kcat)";
-    if !rustix::process::getuid().is_root() || on_path("apt-get").is_none() {
-        return Err(advice.to_owned());
-    }
-    eprintln!("installing kcat");
-    let apt = |args: &[&str]| {
-        succeed(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let install = || apt(&["install", "--yes", "--no-install-recommends", "kcat"]);
-    install()
-        .or_else(|_| apt(&["update"]).and_then(|()| install()))
-        .map_err(|why| format!("{advice}: {why}"))?;
-    on_path("kcat").ok_or_else(|| advice.to_owned())
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-/// Runs a program whose words matter only when it fails.
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let told = process::output(command.stdin(Stdio::null()))?;
-    if told.status.success() {
-        return Ok(());
-    }
-    let name = command.get_program().to_string_lossy().into_owned();
-    let words = String::from_utf8_lossy(&told.stderr).into_owned();
-    Err(format!("{name} ended with {}: {}", told.status, words.trim()))
 }
 
 #[cfg(test)]

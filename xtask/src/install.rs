@@ -1,0 +1,64 @@
+//! Programs of others that tasks use: where they are, and how they are had.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::process;
+
+/// A program on the path.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// A program on the path, whose package has its name; the error says how to install it.
+pub(crate) fn find(program: &str) -> Result<PathBuf, String> {
+    on_path(program).ok_or_else(|| advice(program))
+}
+
+/// A program on the path, whose package has its name, installed first where we may: as root on
+/// Debian.
+pub(crate) fn find_or_install(program: &str) -> Result<PathBuf, String> {
+    if let Some(found) = on_path(program) {
+        return Ok(found);
+    }
+    if !rustix::process::getuid().is_root() || on_path("apt-get").is_none() {
+        return Err(advice(program));
+    }
+    eprintln!("installing {program}");
+    let apt = |args: &[&str]| {
+        succeed(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = || apt(&["install", "--yes", "--no-install-recommends", program]);
+    install()
+        .or_else(|_| apt(&["update"]).and_then(|()| install()))
+        .map_err(|why| format!("{}: {why}", advice(program)))?;
+    find(program)
+}
+
+fn advice(program: &str) -> String {
+    format!("{program} is not installed (Debian: apt-get install {program})")
+}
+
+/// Runs a program whose words matter only when it fails.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
+    let told = process::output(command.stdin(Stdio::null()))?;
+    if told.status.success() {
+        return Ok(());
+    }
+    let name = command.get_program().to_string_lossy().into_owned();
+    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    Err(format!("{name} ended with {}: {}", told.status, words.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_the_cure() {
+        let why = find("ottla-has-no-such-program").unwrap_err();
+        assert!(why.contains("apt-get install ottla-has-no-such-program"), "{why}");
+        assert!(find("cargo").is_ok());
+    }
+}
