@@ -38,6 +38,18 @@ impl Servers {
         Ok(Self { bootstrap: cluster.bootstrap_servers(), cluster: Some(cluster) })
     }
 
+    /// As [`Servers::open`]; an embedded broker without a folder keeps its data for as long as it
+    /// runs.
+    pub(crate) fn open_for_a_while(target: &Target, talk: &Talk) -> Result<Self, Failure> {
+        if *target != Target::Embedded(None) {
+            return Self::open(target, talk);
+        }
+        talk.note("embedded broker, whose data goes when it ends");
+        let builder = Cluster::builder().request_log(0).default_partitions(DEFAULT_PARTITIONS);
+        let cluster = builder.start().map_err(|error| cannot_start(&error))?;
+        Ok(Self { bootstrap: cluster.bootstrap_servers(), cluster: Some(cluster) })
+    }
+
     /// Whether the broker is in this process.
     pub(crate) fn is_embedded(&self) -> bool {
         self.cluster.is_some()

@@ -42,6 +42,7 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
     match command {
         Command::Produce(args) => runtime.block_on(command::produce::run(args.resolve()?, talk)),
         Command::Read(args) => runtime.block_on(command::read::run(args.resolve()?, talk)),
+        Command::Bench(args) => runtime.block_on(command::bench::run(args.resolve()?, talk)),
         Command::Broker(args) => runtime.block_on(command::broker::run(args.resolve()?, talk)),
         Command::Topic(args) => runtime.block_on(command::topic::run(args, talk)),
     }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use ottla::config::find_key;
+
 use crate::exit::Failure;
 
 /// One setting, with the place it came from for error messages.
@@ -14,6 +16,35 @@ pub(crate) struct Property {
     pub(crate) value: String,
     /// The file and the line, for a setting from a file.
     pub(crate) place: Option<String>,
+}
+
+/// Settings by name; a later one takes the place of an earlier one.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) list: Vec<Property>,
+}
+
+impl Settings {
+    /// Adds a setting in place of an earlier one of the same name.
+    pub(crate) fn set(&mut self, mut property: Property) {
+        // kcat's mark for settings that librdkafka has for each topic; some names begin so anyway.
+        if let Some(name) = property.name.strip_prefix("topic.")
+            && find_key(&property.name).is_none()
+        {
+            property.name = name.to_owned();
+        }
+        self.list.retain(|known| known.name != property.name);
+        self.list.push(property);
+    }
+
+    /// Takes out the servers under both of their names.
+    pub(crate) fn take_servers(&mut self) -> Option<Property> {
+        let is_servers =
+            |p: &Property| matches!(p.name.as_str(), "bootstrap.servers" | "metadata.broker.list");
+        let servers = self.list.iter().rev().find(|p| is_servers(p)).cloned();
+        self.list.retain(|property| !is_servers(property));
+        servers
+    }
 }
 
 /// Reads a file of properties.

@@ -3,6 +3,7 @@
 //! Each command has two types. The one that clap fills holds words as typed; its `resolve` gives
 //! the other, in which everything that can be checked without a server has been checked.
 
+pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod produce;
 pub(crate) mod read;
@@ -18,6 +19,7 @@ Examples:
   ottla read --embedded -t user-events -e --format ndjson
   ottla produce -b localhost:9092 -t user-events -K : -H source=shell < events.txt
   ottla broker --listen 127.0.0.1:9092 --topic user-events:6
+  ottla bench -b localhost:9092 --topic bench --num-records 1000000 --record-size 100
   ottla topic create page-views --partitions 12 -b localhost:9092
 
 Exit codes: 0 all done, 1 some record failed, 2 wrong usage or configuration,
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Produce(Box<produce::ProduceArgs>),
     /// Print the records of a topic
     Read(Box<read::ReadArgs>),
+    /// Measure how fast records are taken, and how soon they are delivered
+    Bench(Box<bench::BenchArgs>),
     /// Run a broker on this machine that any Kafka client can use
     Broker(broker::BrokerArgs),
     /// Create, list, describe and delete topics

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ottla::config::find_key;
 
 use super::target::{self, Target, TargetArgs};
 use super::words::{self, HeaderArg, Input};
 use crate::exit::Failure;
-use crate::properties::{self, Property};
+use crate::properties::{self, Property, Settings};
 
 const DETAILS: &str = "\
 Lines: a line without its end is a value, byte for byte; a carriage return belongs to it. Lines
@@ -268,34 +267,6 @@ fn sources(files: &[OsString], format: Option<Format>) -> Vec<Source> {
         Source { format: format.unwrap_or(guessed), input }
     };
     inputs.into_iter().map(source).collect()
-}
-
-/// Settings by name; a later one takes the place of an earlier one.
-#[derive(Debug, Default)]
-struct Settings {
-    list: Vec<Property>,
-}
-
-impl Settings {
-    fn set(&mut self, mut property: Property) {
-        // kcat's mark for settings that librdkafka has for each topic; some names begin so anyway.
-        if let Some(name) = property.name.strip_prefix("topic.")
-            && find_key(&property.name).is_none()
-        {
-            property.name = name.to_owned();
-        }
-        self.list.retain(|known| known.name != property.name);
-        self.list.push(property);
-    }
-
-    /// Takes out the servers under both of their names.
-    fn take_servers(&mut self) -> Option<Property> {
-        let is_servers =
-            |p: &Property| matches!(p.name.as_str(), "bootstrap.servers" | "metadata.broker.list");
-        let servers = self.list.iter().rev().find(|p| is_servers(p)).cloned();
-        self.list.retain(|property| !is_servers(property));
-        servers
-    }
 }
 
 #[cfg(test)]

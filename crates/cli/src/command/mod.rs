@@ -1,6 +1,8 @@
 //! The commands: each takes its checked options and ends with an exit code or a failure.
 
+pub(crate) mod bench;
 pub(crate) mod broker;
+pub(crate) mod configure;
 pub(crate) mod produce;
 pub(crate) mod read;
 pub(crate) mod topic;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use ottla::ErrorCode;
 use ottla::admin::{Admin, RequestError, RequestErrorKind};
 
+use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
 use crate::talk::Talk;
 
@@ -21,6 +24,20 @@ pub(crate) async fn connect(
     talk: &Talk,
 ) -> Result<Admin, Failure> {
     Admin::connect_with(bootstrap, timeout, retry_note(timeout, talk)).await.map_err(failure)
+}
+
+/// Makes sure that somebody answers, and that it is a Kafka broker. A broker that is in this
+/// process need not be asked.
+pub(crate) async fn reach(
+    servers: &Servers,
+    timeout: Duration,
+    talk: &Talk,
+) -> Result<(), Failure> {
+    if servers.is_embedded() {
+        return Ok(());
+    }
+    let mut admin = connect(&servers.bootstrap, timeout, talk).await?;
+    admin.reach_brokers().await.map_err(failure)
 }
 
 /// Says the first reason why no server answered.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ottla::config::{ConfigBuilder, ConfigError};
 use ottla::{Producer, ProducerConfig};
 use serde_json::json;
 
 use self::session::{Ending, Session};
 use crate::args::produce::{Format, ProducePlan};
 use crate::args::words::Input;
+use crate::command::configure::configure;
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
 use crate::failed_out::Failures;
@@ -59,7 +59,7 @@ pub(crate) async fn run(plan: ProducePlan, talk: &Talk) -> Result<Exit, Failure>
     let servers = Servers::open(&plan.target, talk)?;
     let config = configure(&settings, &servers.bootstrap, &talk.silent())?;
     let reached = tokio::select! {
-        reached = reach(&servers, &plan, talk) => reached,
+        reached = super::reach(&servers, plan.timeout, talk) => reached,
         () = signals.next() => {
             talk.error("interrupted: nothing was read or sent");
             return Ok(Exit::Interrupted);
@@ -120,43 +120,6 @@ fn settings(plan: &ProducePlan) -> Vec<Property> {
         settings.push(Property { name: TOPIC_WAIT_SETTING.to_owned(), value, place: None });
     }
     settings
-}
-
-/// The typed configuration, after which building the producer cannot fail for a setting.
-fn configure(settings: &[Property], servers: &str, talk: &Talk) -> Result<ProducerConfig, Failure> {
-    let place = |key: &str| {
-        let setting = settings.iter().find(|setting| setting.name == key)?;
-        setting.place.as_deref()
-    };
-    let mut builder = ConfigBuilder::default();
-    for Property { name, value, place } in settings {
-        builder.set(name, value).map_err(|error| wrong_setting(&error, place.as_deref()))?;
-    }
-    let config = builder
-        .set("bootstrap.servers", servers)
-        .and_then(|()| builder.build())
-        .map_err(|error| wrong_setting(&error, place(&error.key)))?;
-    for (name, why) in builder.ignored() {
-        talk.note(format_args!("setting {name} has no effect: {why}"));
-    }
-    if let Some(key) = builder.gives_up_idempotence_for() {
-        talk.note(format_args!("idempotence is off because of {key}"));
-    }
-    Ok(config)
-}
-
-fn wrong_setting(error: &ConfigError, place: Option<&str>) -> Failure {
-    Failure::usage(format!("setting {error}")).at(place)
-}
-
-/// Makes sure that somebody answers, and that it is a Kafka broker. A broker that is in this
-/// process need not be asked.
-async fn reach(servers: &Servers, plan: &ProducePlan, talk: &Talk) -> Result<(), Failure> {
-    if servers.is_embedded() {
-        return Ok(());
-    }
-    let mut admin = super::connect(&servers.bootstrap, plan.timeout, talk).await?;
-    admin.reach_brokers().await.map_err(super::failure)
 }
 
 fn reading(plan: &ProducePlan, config: &ProducerConfig, held_back: Arc<AtomicUsize>) -> Reading {
