@@ -4,6 +4,7 @@ mod ci;
 mod codegen;
 mod counts;
 mod docs;
+mod flamegraph;
 mod install;
 mod kafka;
 mod process;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask <task>
 tasks:
   codegen [--check] [--jar PATH]   write crates/protocol/src/messages from Kafka's schemas
   docs [--check]                   write the pages that are made from the code
+  flamegraph                       draw where the producer's time goes
   kafka <command>                  fetch and run real Apache Kafka
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
   counts [--bless]                 count the core's instructions, compare them with the baseline
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "codegen" => codegen::run(&args).map(|()| ExitCode::SUCCESS),
         "docs" => docs::run(&args),
+        "flamegraph" => flamegraph::run(&args),
         "kafka" => kafka::run(&args),
         "test" => test::run(&args),
         "counts" => counts::run(&args),

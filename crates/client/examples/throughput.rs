@@ -1,5 +1,7 @@
 //! How fast one thread can hand records over and see them delivered:
 //! `cargo run --release --example throughput -- SERVERS TOPIC COUNT BYTES [key=value]…`.
+//!
+//! Besides the producer's settings there is `record.keys=N`: records get one of N keys, in turn.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +14,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (count, bytes): (u64, usize) = (count.parse()?, bytes.parse()?);
     let mut builder = Producer::builder().set("bootstrap.servers", servers);
+    let mut keys: Vec<String> = Vec::new();
     for (key, value) in settings.iter().filter_map(|setting| setting.split_once('=')) {
-        builder = builder.set(key, value);
+        if key == "record.keys" {
+            keys = (0..value.parse()?).map(|n: u32| format!("user-{n:05}")).collect();
+        } else {
+            builder = builder.set(key, value);
+        }
     }
     let producer = builder.build()?;
     let blocking = producer.blocking();
@@ -22,7 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let start = Instant::now();
     for n in 0..count {
-        let record = Record::new(topic).value(&values[n as usize % values.len()]);
+        let mut record = Record::new(topic).value(&values[n as usize % values.len()]);
+        if !keys.is_empty() {
+            record = record.key(&keys[n as usize % keys.len()]);
+        }
         match producer.try_send(record) {
             Ok(delivery) => drop(delivery),
             Err(TrySendError::Full | TrySendError::TopicPending) => drop(blocking.send(record)?),
