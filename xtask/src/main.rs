@@ -1,5 +1,6 @@
 //! Project tasks, run as `cargo xtask <task>`.
 
+mod bench;
 mod ci;
 mod codegen;
 mod counts;
@@ -20,6 +21,7 @@ pub(crate) type TaskResult = Result<(), String>;
 const USAGE: &str = "usage: cargo xtask <task>
 
 tasks:
+  bench [--peers] [--quick]        measure the producer beside others
   codegen [--check] [--jar PATH]   write crates/protocol/src/messages from Kafka's schemas
   docs [--check]                   write the pages that are made from the code
   flamegraph                       draw where the producer's time goes
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let task = args.next().unwrap_or_default();
     let args: Vec<String> = args.collect();
     let result = match task.as_str() {
+        "bench" => bench::run(&args),
         "codegen" => codegen::run(&args).map(|()| ExitCode::SUCCESS),
         "docs" => docs::run(&args),
         "flamegraph" => flamegraph::run(&args),
