@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [
 
   --peers         other clients besides (needs cmake and libcurl's headers; Go, Java and
                   confluent-kafka where they are to take part)
-  --quick         a tenth of the records, and two rounds
+  --quick         a quarter of the records, and two rounds
   --rounds N      how often each row runs [default: 5]
   --engines LIST  of discard, embedded, kafka, kafka3, with commas [default: discard,kafka]
 

@@ -90,7 +90,7 @@ impl Runner<'_> {
         let head = ["create", servers, &partitions, &replicas];
         self.topics(&head, &topics)?;
         let records = load.records / if load.rate > 0 { 1 } else { adapter.slower };
-        let records = if self.quick { records / 10 } else { records }.max(1000);
+        let records = if self.quick { records / 4 } else { records }.max(1000);
         let linger_ms = adapter.paced.flatten().filter(|_| load.rate > 0).or(Some(5));
         let workload = json!({
             "servers": servers, "topics": topics, "partitions": load.partitions,

@@ -148,7 +148,7 @@ pub const KEYS: &[KeySpec] = &[
     ),
     sets(
         ("linger.adaptive.gap.ms", &[]),
-        (Millis, "0 to 1000", "0.5"),
+        (Millis, "0 to 1000", "0.2"),
         "The least time between two requests to one broker, unless a batch is full or its linger over.",
         |c, v| millis(v, 0, 1000).map(|d| c.linger_adaptive_gap = d),
     ),

@@ -124,7 +124,7 @@ impl Default for ProducerConfig {
             batch_size_bytes: 131_072,
             linger: Duration::from_millis(5),
             linger_adaptive: true,
-            linger_adaptive_gap: Duration::from_micros(500),
+            linger_adaptive_gap: Duration::from_micros(200),
             buffer_memory_bytes: 64 << 20,
             max_block: Duration::from_secs(60),
             delivery_timeout: Duration::from_secs(120),
