@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench_workload::{Latencies, Meter, Pace, Source, Whose, Workload};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::{FLUSH_WITHIN, FULL_PAUSE, Failure, Run, client, is_full};
+use crate::{FULL_PAUSE, Failure, Run, SETTLED_WITHIN, client, is_full};
 
 /// At a fixed rate, requests are counted by librdkafka's statistics, which come this often.
 const STATISTICS_MS: &str = "250";
@@ -91,7 +91,10 @@ struct Sender {
 }
 
 impl Sender {
+    /// Sends that many records and waits for the outcome of the last of them. (`flush` looks every
+    /// 100 ms only, which would count as librdkafka's time; with a linger nothing waits for it.)
     fn send(&self, records: u64, rate: u64) -> Result<(), Failure> {
+        let all = self.settled() + records;
         let workload = &self.workload;
         thread::scope(|scope| {
             let one = |thread| move || self.send_share(workload.share(records, thread), rate);
@@ -104,8 +107,19 @@ impl Sender {
             }
             result
         })?;
-        self.producer.flush(FLUSH_WITHIN)?;
+        let deadline = Instant::now() + SETTLED_WITHIN;
+        while self.settled() < all {
+            if Instant::now() > deadline {
+                return Err("librdkafka does not say what came of the last records".into());
+            }
+            thread::sleep(FULL_PAUSE);
+        }
         Ok(())
+    }
+
+    fn settled(&self) -> u64 {
+        let counts = &self.counts;
+        counts.acknowledged.load(Ordering::Relaxed) + counts.failed.load(Ordering::Relaxed)
     }
 
     fn send_share(&self, records: u64, rate: u64) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// How long a full queue is left alone before the next try.
 pub(crate) const FULL_PAUSE: Duration = Duration::from_micros(200);
 /// What differs from librdkafka's defaults: a longer queue, which it is faster with.
