@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ pub(crate) struct Callbacks {
     /// Tells this producer's callback thread from that of another.
     id: u64,
     sender: Mutex<Option<mpsc::Sender<Job>>>,
+    used: AtomicBool,
 }
 
 thread_local! {
@@ -31,7 +32,11 @@ thread_local! {
 impl Default for Callbacks {
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), sender: Mutex::new(None) }
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            sender: Mutex::new(None),
+            used: AtomicBool::new(false),
+        }
     }
 }
 
@@ -59,6 +64,19 @@ impl Callbacks {
             // No thread, so nothing is under way.
             let _ = done.send(());
         }
+    }
+
+    /// There will be a callback to call.
+    pub(crate) fn expect_one(&self) {
+        if !self.was_used() {
+            self.used.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether there has ever been a callback to call. Known before its batch is settled: whoever
+    /// sees it settled must not take the callback for done.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.load(Ordering::SeqCst)
     }
 
     /// Whether this is the callback thread: it must not wait for itself.

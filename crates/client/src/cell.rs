@@ -110,6 +110,7 @@ impl BatchCell {
         timestamp_ms: i64,
         callback: Callback,
     ) -> Option<DueCallback> {
+        self.slot.callbacks().expect_one();
         let mut inner = self.inner.lock();
         if let Some(outcome) = inner.find(index) {
             let result = self.result(outcome, index, timestamp_ms);

@@ -33,11 +33,17 @@ impl CloseReport {
     }
 }
 
+/// The least that the I/O thread gets to say what there is to wait for.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+
 pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), FlushError> {
     let deadline = shared.deadline(wait);
     let (sender, receiver) = oneshot::channel();
     shared.command(Command::Flush(sender));
-    let batches = match shared.until(deadline, receiver).await {
+    // The deadline is for the records. The I/O thread says in a moment what there is, and a flush of
+    // nothing succeeds however little time it has.
+    let answered_by = deadline.max(shared.deadline(ANSWER_GRACE));
+    let batches = match shared.until(answered_by, receiver).await {
         Some(Ok(batches)) => batches,
         // The I/O thread has ended, so that nothing is pending.
         Some(Err(_)) => return Ok(()),
@@ -59,7 +65,7 @@ pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), Fl
 /// Waits until the callbacks of everything that has its outcome were called; false when the
 /// deadline came first. From within a callback there is nothing to wait for.
 async fn called_back(shared: &Arc<Shared>, deadline: tokio::time::Instant) -> bool {
-    if shared.callbacks.is_this_thread() {
+    if shared.callbacks.is_this_thread() || !shared.callbacks.was_used() {
         return true;
     }
     let (done, called) = oneshot::channel();
