@@ -40,8 +40,8 @@ pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), Fl
     let deadline = shared.deadline(wait);
     let (sender, receiver) = oneshot::channel();
     shared.command(Command::Flush(sender));
-    // The deadline is for the records. The I/O thread says in a moment what there is, and a flush of
-    // nothing succeeds however little time it has.
+    // The deadline is for the records. The I/O thread says in a moment what there is, and a flush
+    // of nothing succeeds however little time it has.
     let answered_by = deadline.max(shared.deadline(ANSWER_GRACE));
     let batches = match shared.until(answered_by, receiver).await {
         Some(Ok(batches)) => batches,
