@@ -10,7 +10,7 @@ use ottla_core::record::Record;
 use ottla_core::time::Instant;
 
 use crate::cell::BatchCell;
-use crate::clock::{Clock, wall_ms};
+use crate::clock::{Clock, RecentWall, wall_ms};
 use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::memory::{Chunk, Memory};
@@ -32,6 +32,7 @@ enum Obstacle {
 struct Door<'a> {
     memory: &'a Arc<Memory>,
     clock: &'a Clock,
+    recent_wall: &'a RecentWall,
     slot: &'a Arc<Slot>,
     brought: &'a mut Option<Chunk>,
 }
@@ -49,6 +50,15 @@ impl AppendDoor<ClientHost> for Door<'_> {
 
     fn now(&mut self) -> Instant {
         self.clock.now()
+    }
+
+    fn wall_ms(&mut self) -> i64 {
+        wall_ms()
+    }
+
+    #[inline]
+    fn recent_wall_ms(&mut self) -> i64 {
+        self.recent_wall.ms()
     }
 }
 
@@ -136,7 +146,7 @@ impl Shared {
     ) -> Result<Delivery, Obstacle> {
         match topic {
             Some(topic) => self.append_to(topic, record, brought),
-            None => match self.topics.load().get(record.topic) {
+            None => match self.topics.find(record.topic) {
                 Some(topic) => self.append_to(topic, record, brought),
                 None if self.is_closed() => Err(Obstacle::Refused(self.closed_error())),
                 None => self.check_size(record).and(Err(Obstacle::TopicUnknown)),
@@ -152,31 +162,26 @@ impl Shared {
         brought: &mut Option<Chunk>,
     ) -> Result<Delivery, Obstacle> {
         self.check_size(record)?;
-        // A partitioner of the application's own runs without any lock.
-        let own = match (&self.partitioner, record.partition) {
-            (Some(partitioner), None) => {
-                let count = topic.slots.load().len() as i32;
-                Some(partitioner.partition(record, count))
-            }
-            _ => record.partition,
-        };
-        let slots = topic.slots.load();
-        let partition = match own {
+        let partition = match record.partition {
             Some(partition) => partition,
-            None => topic.choose(self, record, &slots),
+            None => self.choose(topic, record),
         };
-        let Some(slot) = usize::try_from(partition).ok().and_then(|number| slots.get(number))
-        else {
-            return Err(Obstacle::Refused(no_such_partition(topic, partition, slots.len())));
+        let Some(slot) = usize::try_from(partition).ok().and_then(|at| topic.slots.get(at)) else {
+            return Err(Obstacle::Refused(no_such_partition(topic, partition)));
         };
-        let timestamp_ms = record.timestamp_ms.unwrap_or_else(wall_ms);
         let payloads = Payloads {
             key: record.key,
             value: record.value,
             headers: record.headers,
-            timestamp_ms,
+            timestamp_ms: record.timestamp_ms,
         };
-        let mut door = Door { memory: &self.memory, clock: &self.clock, slot, brought };
+        let mut door = Door {
+            memory: &self.memory,
+            clock: &self.clock,
+            recent_wall: &self.recent_wall,
+            slot,
+            brought,
+        };
         let appended = {
             let mut queue = slot.queue.lock();
             if self.is_closed() {
@@ -190,7 +195,7 @@ impl Shared {
             }
         };
         match appended {
-            Ok(Appended { completion, index, note }) => {
+            Ok(Appended { completion, index, timestamp_ms, note }) => {
                 tell(note);
                 Ok(Delivery::new(completion, index, timestamp_ms))
             }
@@ -198,6 +203,16 @@ impl Shared {
                 tell(note);
                 Err(Obstacle::MemorySpent { capacity_bytes })
             }
+        }
+    }
+
+    /// A partition for a record that names none. No lock is held: a partitioner of the application's
+    /// own may do what it likes.
+    #[inline]
+    fn choose(&self, topic: &TopicState, record: &Record<'_>) -> i32 {
+        match &self.partitioner {
+            Some(partitioner) => partitioner.partition(record, topic.slots.len() as i32),
+            None => topic.choose(self, record),
         }
     }
 
@@ -228,7 +243,8 @@ impl Shared {
 }
 
 #[cold]
-fn no_such_partition(topic: &TopicState, partition: i32, count: usize) -> SendError {
+fn no_such_partition(topic: &TopicState, partition: i32) -> SendError {
+    let count = topic.slots.len();
     let last = count.saturating_sub(1);
     let message =
         format!("topic {} has no partition {partition}: it has {count}, 0 to {last}", topic.name);

@@ -86,6 +86,7 @@ impl Driver {
     /// Runs until the producer is closed.
     pub(crate) async fn run(mut self) {
         loop {
+            self.shared.recent_wall.note();
             self.take_mail();
             while let Ok(incoming) = self.incoming.try_recv() {
                 self.take_incoming(incoming);
@@ -299,7 +300,7 @@ impl Driver {
         }
         let state = match self.shared.find_topic(&view.name) {
             Some(state) => {
-                state.slots.store(Arc::new(slots));
+                state.slots.replace_len(slots);
                 state
             }
             None => Arc::new(TopicState::new(view.name.clone(), slots, self.seed)),

@@ -58,6 +58,7 @@ mod producer;
 pub mod reader;
 mod serializer;
 mod shared;
+mod table;
 mod topic;
 mod typed;
 mod wire;

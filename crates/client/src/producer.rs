@@ -177,8 +177,8 @@ impl Producer {
     pub async fn partitions(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
         let shared = self.shared();
         let state = shared.wait_topic(topic, shared.deadline(shared.config.max_block)).await?;
-        let slots = state.slots.load();
-        Ok(slots
+        Ok(state
+            .slots
             .iter()
             .map(|slot| PartitionInfo { partition: slot.index(), has_leader: slot.is_available() })
             .collect())

@@ -1,7 +1,6 @@
 //! What producing threads and the I/O thread share.
 //!
-//! The tables that every send looks at, topics and their slots, are read without a lock and
-//! replaced as a whole. Under a slot's queue lock, memory and the mailbox may be locked; everything
+//! The tables that every send looks at, topics and their slots, are read without a lock. Under a slot's queue lock, memory and the mailbox may be locked; everything
 //! else is held alone and for a moment; no lock is held while code of the application runs.
 
 use std::collections::HashMap;
@@ -9,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ottla_core::PartitionKey;
 use ottla_core::config::ProducerConfig;
 use ottla_core::error::{ErrorKind, Failure};
@@ -20,10 +18,11 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::callbacks::Callbacks;
 use crate::cell::BatchCell;
-use crate::clock::Clock;
+use crate::clock::{Clock, RecentWall};
 use crate::error::SendError;
 use crate::flush::CloseReport;
 use crate::memory::{Chunk, Memory};
+use crate::table::NameTable;
 use crate::topic::{Partitioner, TopicState};
 
 /// What this crate lends to the core.
@@ -50,7 +49,6 @@ pub(crate) enum Command {
     Detach,
 }
 
-type TopicTable = HashMap<Arc<str>, Arc<TopicState>, foldhash::fast::RandomState>;
 type TopicWaiter = oneshot::Sender<Result<Arc<TopicState>, Arc<Failure>>>;
 
 /// The shared state of one producer.
@@ -58,14 +56,14 @@ pub(crate) struct Shared {
     pub(crate) config: ProducerConfig,
     pub(crate) partitioner: Option<Box<dyn Partitioner>>,
     pub(crate) clock: Clock,
+    pub(crate) recent_wall: RecentWall,
     pub(crate) memory: Arc<Memory>,
     pub(crate) callbacks: Arc<Callbacks>,
     /// The I/O thread's runtime: its timers serve futures on any executor.
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) stats: Mutex<Stats>,
-    /// Those that are known, by name. Replaced when there is one more; sends read it without a
-    /// lock.
-    pub(crate) topics: ArcSwap<TopicTable>,
+    /// Those that are known, by name.
+    pub(crate) topics: NameTable<Arc<TopicState>>,
     waiting: Mutex<HashMap<Arc<str>, Vec<TopicWaiter>>>,
     closed: AtomicBool,
     /// Why the cluster could not be reached, while it cannot.
@@ -102,10 +100,11 @@ impl Shared {
             config,
             partitioner,
             clock: Clock::new(),
+            recent_wall: RecentWall::default(),
             callbacks: Arc::default(),
             runtime,
             stats: Mutex::new(Stats::default()),
-            topics: ArcSwap::default(),
+            topics: NameTable::default(),
             waiting: Mutex::new(HashMap::new()),
             closed: AtomicBool::new(false),
             unreachable: Mutex::new(None),
@@ -201,17 +200,12 @@ impl Shared {
     // ---- topics ----------------------------------------------------------------------------
 
     pub(crate) fn find_topic(&self, name: &str) -> Option<Arc<TopicState>> {
-        self.topics.load().get(name).cloned()
+        self.topics.find(name).cloned()
     }
 
     /// A topic that became known.
     pub(crate) fn topic_ready(&self, state: &Arc<TopicState>) {
-        if self.find_topic(&state.name).is_none() {
-            // The I/O thread alone does this, so nothing that others add is lost.
-            let mut topics = HashMap::clone(&self.topics.load());
-            topics.insert(state.name.clone(), Arc::clone(state));
-            self.topics.store(Arc::new(topics));
-        }
+        self.topics.add(Arc::clone(state));
         let waiters = self.waiting.lock().remove(&state.name).unwrap_or_default();
         for waiter in waiters {
             let _ = waiter.send(Ok(Arc::clone(state)));

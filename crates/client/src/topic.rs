@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::PartitionQueue;
 use ottla_core::partitioner::{Choice, PartitionLoad, Sticky, pick};
@@ -17,6 +16,7 @@ use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::producer::Producer;
 use crate::shared::{ClientHost, Shared};
+use crate::table::{GrowingList, Named};
 
 /// Chooses partitions in place of the named partitioners; see
 /// [`ProducerBuilder::partitioner`](crate::ProducerBuilder::partitioner).
@@ -121,8 +121,8 @@ struct Shard {
 /// A topic that is known.
 pub(crate) struct TopicState {
     pub(crate) name: Arc<str>,
-    /// By partition. Replaced when there are more; a list that is being read stays.
-    pub(crate) slots: ArcSwap<Vec<Arc<Slot>>>,
+    /// By partition.
+    pub(crate) slots: GrowingList<Arc<Slot>>,
     sticky: [Shard; STICKY_SHARDS],
     next: AtomicU32,
 }
@@ -135,7 +135,7 @@ impl TopicState {
         };
         Self {
             name,
-            slots: ArcSwap::from_pointee(slots),
+            slots: GrowingList::new(slots),
             sticky: std::array::from_fn(shard),
             next: AtomicU32::new(seed as u32),
         }
@@ -143,8 +143,8 @@ impl TopicState {
 
     /// What the named partitioner says.
     #[inline]
-    pub(crate) fn choose(&self, shared: &Shared, record: &Record<'_>, slots: &[Arc<Slot>]) -> i32 {
-        let count = slots.len() as i32;
+    pub(crate) fn choose(&self, shared: &Shared, record: &Record<'_>) -> i32 {
+        let count = self.slots.len() as i32;
         let key = record.key.filter(|_| !shared.config.partitioner_ignore_keys);
         match shared.config.partitioner.choose(key, count) {
             Choice::Partition(partition) => partition,
@@ -156,12 +156,20 @@ impl TopicState {
                 let mut sticky = Sticky::from(shard.sticky.load(Ordering::Relaxed));
                 let bytes = record.payload_len();
                 let partition = sticky.partition(bytes, batch_size_bytes, count, || {
-                    pick(slots.len(), |n| slots[n].load(), adaptive, &mut shard.rng.lock())
+                    let load =
+                        |n| self.slots.get(n).map_or_else(PartitionLoad::nobody, |s| s.load());
+                    pick(count as usize, load, adaptive, &mut shard.rng.lock())
                 });
                 shard.sticky.store(sticky.into(), Ordering::Relaxed);
                 partition
             }
         }
+    }
+}
+
+impl Named for Arc<TopicState> {
+    fn name(&self) -> &str {
+        &self.name
     }
 }
 

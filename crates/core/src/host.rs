@@ -32,4 +32,10 @@ pub trait AppendDoor<H: Host> {
     fn completion(&mut self) -> H::Completion;
     /// The time. Asked only when a batch is opened, so that the common append reads no clock.
     fn now(&mut self) -> Instant;
+    /// The wall clock in milliseconds since the Unix epoch, for a record without a timestamp that
+    /// opens a batch.
+    fn wall_ms(&mut self) -> i64;
+    /// The same for records that join an open batch: asked for nearly every record, so it should be
+    /// cheap, and may be a few milliseconds behind.
+    fn recent_wall_ms(&mut self) -> i64;
 }

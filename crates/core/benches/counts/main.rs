@@ -72,7 +72,7 @@ const BATCHES: usize = 4000;
 const BATCH_SIZE_BYTES: usize = 131_072;
 
 const PLAIN: Payloads<'_> =
-    Payloads { key: None, value: Some(&[b'v'; 100]), headers: &[], timestamp_ms: 5 };
+    Payloads { key: None, value: Some(&[b'v'; 100]), headers: &[], timestamp_ms: Some(5) };
 const WITH_ALL: Payloads<'_> = Payloads {
     key: Some(b"user-12345"),
     headers: &[

@@ -87,6 +87,14 @@ impl AppendDoor<Bench> for Door<'_> {
     fn now(&mut self) -> Instant {
         self.now
     }
+
+    fn wall_ms(&mut self) -> i64 {
+        5
+    }
+
+    fn recent_wall_ms(&mut self) -> i64 {
+        5
+    }
 }
 
 /// The queues of all partitions, by their keys.

@@ -45,8 +45,8 @@ pub struct Payloads<'a> {
     pub value: Option<&'a [u8]>,
     /// The headers.
     pub headers: &'a [Header<'a>],
-    /// Milliseconds since the Unix epoch.
-    pub timestamp_ms: i64,
+    /// Milliseconds since the Unix epoch; without it, the host's time of the append.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// What the sender must be told about an append.
@@ -65,6 +65,8 @@ pub struct Appended<C> {
     pub completion: C,
     /// The record's number in that batch.
     pub index: u32,
+    /// The timestamp that the record has.
+    pub timestamp_ms: i64,
     /// Whether to tell the sender.
     pub note: Note,
 }
@@ -88,6 +90,9 @@ struct OpenBatch<H: Host> {
     record_count: u32,
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
+    /// The wall clock when the batch was opened, if it was looked at: no record that comes later is
+    /// stamped with an earlier time.
+    opened_wall_ms: i64,
     opened_at: Instant,
     completion: H::Completion,
 }
@@ -116,11 +121,12 @@ impl<H: Host> PartitionQueue<H> {
         record: &Payloads<'_>,
         door: &mut impl AppendDoor<H>,
     ) -> Result<Appended<H::Completion>, NeedMemory> {
-        if let Some(open) = &mut self.open
-            && let Some(index) = open.append_in_place(record, self.batch_size_bytes)
-        {
-            let completion = open.completion.clone();
-            return Ok(Appended { completion, index, note: Note::None });
+        if let Some(open) = &mut self.open {
+            let timestamp_ms = open.timestamp_ms(record, door);
+            if let Some(index) = open.append_in_place(record, timestamp_ms, self.batch_size_bytes) {
+                let completion = open.completion.clone();
+                return Ok(Appended { completion, index, timestamp_ms, note: Note::None });
+            }
         }
         self.append_with_chunk(record, door)
     }
@@ -133,15 +139,19 @@ impl<H: Host> PartitionQueue<H> {
         door: &mut impl AppendDoor<H>,
     ) -> Result<Appended<H::Completion>, NeedMemory> {
         let mut note = Note::None;
+        let timestamp_ms = match &self.open {
+            Some(open) => open.timestamp_ms(record, door),
+            None => record.timestamp_ms.unwrap_or_else(|| door.wall_ms()),
+        };
         if let Some(open) = &self.open {
-            let size_bytes = open.parts(record).encoded_len() + open.size_bytes;
-            if size_bytes > self.batch_size_bytes || !open.holds_timestamp(record.timestamp_ms) {
+            let size_bytes = open.parts(record, timestamp_ms).encoded_len() + open.size_bytes;
+            if size_bytes > self.batch_size_bytes || !open.holds_timestamp(timestamp_ms) {
                 self.close();
                 note = Note::Tell;
             }
         }
         let record_bytes = match &self.open {
-            Some(open) => open.parts(record).encoded_len(),
+            Some(open) => open.parts(record, timestamp_ms).encoded_len(),
             None => parts(record, 0, 0).encoded_len(),
         };
         let usual = if self.open.is_some() { CHUNK_BYTES } else { FIRST_CHUNK_BYTES };
@@ -162,19 +172,20 @@ impl<H: Host> PartitionQueue<H> {
                 last: chunk,
                 size_bytes: 0,
                 record_count: 0,
-                base_timestamp_ms: record.timestamp_ms,
-                max_timestamp_ms: record.timestamp_ms,
+                base_timestamp_ms: timestamp_ms,
+                max_timestamp_ms: timestamp_ms,
+                opened_wall_ms: record.timestamp_ms.map_or(timestamp_ms, |_| i64::MIN),
                 opened_at: door.now(),
                 completion: door.completion(),
             }),
         };
-        let index = open.write(record);
+        let index = open.write(record, timestamp_ms);
         let completion = open.completion.clone();
         if open.size_bytes >= self.batch_size_bytes {
             self.close();
             note = Note::Tell;
         }
-        Ok(Appended { completion, index, note })
+        Ok(Appended { completion, index, timestamp_ms, note })
     }
 
     /// Closes the open batch, if there is one: it takes no further record.
@@ -219,29 +230,44 @@ impl<H: Host> PartitionQueue<H> {
 }
 
 impl<H: Host> OpenBatch<H> {
+    /// The record's own timestamp, or what the host's cheap clock says.
+    #[inline]
+    fn timestamp_ms(&self, record: &Payloads<'_>, door: &mut impl AppendDoor<H>) -> i64 {
+        match record.timestamp_ms {
+            Some(timestamp_ms) => timestamp_ms,
+            None => door.recent_wall_ms().max(self.opened_wall_ms),
+        }
+    }
+
     /// Appends when the last chunk has room and the batch stays within its size.
     #[inline]
-    fn append_in_place(&mut self, record: &Payloads<'_>, batch_size_bytes: usize) -> Option<u32> {
-        let parts = self.parts(record);
+    fn append_in_place(
+        &mut self,
+        record: &Payloads<'_>,
+        timestamp_ms: i64,
+        batch_size_bytes: usize,
+    ) -> Option<u32> {
+        let parts = self.parts(record, timestamp_ms);
         let body_len = parts.body_len();
         let encoded_len = encoded_len(body_len);
+        let holds_timestamp = self.holds_timestamp(timestamp_ms);
         let chunk = self.last.buffer();
         let fits = chunk.capacity() - chunk.len() >= encoded_len + RecordParts::SLACK
             && self.size_bytes + encoded_len <= batch_size_bytes
-            && holds_timestamp(self.base_timestamp_ms, record.timestamp_ms);
+            && holds_timestamp;
         if !fits {
             return None;
         }
         parts.encode_into(body_len, chunk);
-        Some(self.count(encoded_len, record.timestamp_ms))
+        Some(self.count(encoded_len, timestamp_ms))
     }
 
     /// Writes into the last chunk, which was chosen to have room.
-    fn write(&mut self, record: &Payloads<'_>) -> u32 {
-        let parts = self.parts(record);
+    fn write(&mut self, record: &Payloads<'_>, timestamp_ms: i64) -> u32 {
+        let parts = self.parts(record, timestamp_ms);
         let body_len = parts.body_len();
         parts.encode_into(body_len, self.last.buffer());
-        self.count(encoded_len(body_len), record.timestamp_ms)
+        self.count(encoded_len(body_len), timestamp_ms)
     }
 
     #[inline]
@@ -254,16 +280,15 @@ impl<H: Host> OpenBatch<H> {
     }
 
     #[inline]
-    fn parts<'a>(&self, record: &Payloads<'a>) -> RecordParts<'a> {
-        parts(
-            record,
-            record.timestamp_ms.wrapping_sub(self.base_timestamp_ms),
-            self.record_count as i32,
-        )
+    fn parts<'a>(&self, record: &Payloads<'a>, timestamp_ms: i64) -> RecordParts<'a> {
+        let timestamp_delta = timestamp_ms.wrapping_sub(self.base_timestamp_ms);
+        parts(record, timestamp_delta, self.record_count as i32)
     }
 
+    /// Whether the distance between the two timestamps fits the wire's signed 64 bits.
+    #[inline]
     fn holds_timestamp(&self, timestamp_ms: i64) -> bool {
-        holds_timestamp(self.base_timestamp_ms, timestamp_ms)
+        timestamp_ms.checked_sub(self.base_timestamp_ms).is_some()
     }
 
     fn close(self) -> Batch<H> {
@@ -283,12 +308,6 @@ impl<H: Host> OpenBatch<H> {
 #[inline]
 fn encoded_len(body_len: usize) -> usize {
     varint_len(body_len as i32) + body_len
-}
-
-/// Whether the distance between two timestamps fits the wire's signed 64 bits.
-#[inline]
-fn holds_timestamp(base_timestamp_ms: i64, timestamp_ms: i64) -> bool {
-    timestamp_ms.checked_sub(base_timestamp_ms).is_some()
 }
 
 #[inline]

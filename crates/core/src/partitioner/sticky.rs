@@ -11,6 +11,14 @@ pub struct PartitionLoad {
     pub available: bool,
 }
 
+impl PartitionLoad {
+    /// That of a partition which cannot be chosen.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self { queued_batches: 0, available: false }
+    }
+}
+
 /// The partition that keyless records go to, and how many bytes it got since it was chosen.
 ///
 /// A host keeps one for each topic, or one for each topic and producing thread, so that threads do

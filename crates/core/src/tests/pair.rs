@@ -71,6 +71,12 @@ impl AppendDoor<TestHost> for Door<'_> {
     fn now(&mut self) -> Instant {
         self.now
     }
+    fn wall_ms(&mut self) -> i64 {
+        0
+    }
+    fn recent_wall_ms(&mut self) -> i64 {
+        0
+    }
 }
 
 /// A Produce request that the story has not answered.
@@ -209,7 +215,8 @@ impl Pair {
     /// Appends a record; nothing else happens yet.
     pub(super) fn append(&mut self, partition: usize, value: &[u8]) -> usize {
         let key = self.partitions[partition];
-        let record = Payloads { key: None, value: Some(value), headers: &[], timestamp_ms: 5 };
+        let record =
+            Payloads { key: None, value: Some(value), headers: &[], timestamp_ms: Some(5) };
         let mut door = Door { now: self.now, batches: &mut self.batches };
         let appended = self.queues.with(key, |queue| queue.append(&record, &mut door)).unwrap();
         if appended.note == Note::Tell {
