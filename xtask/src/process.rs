@@ -105,6 +105,17 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Processor time that a process has taken so far, in seconds; nothing where that cannot be read.
+pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
+    /// Of every Linux that there is today (`getconf CLK_TCK`).
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name stands in brackets, and may itself have spaces and brackets.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
 /// The command line of a living process, its arguments separated by blanks; `None` without one.
 pub(crate) fn command_line(pid: u32) -> Option<String> {
     if let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::kafka::cluster::Cluster;
-use crate::process::Interrupt;
+use crate::kafka::runs::Storage;
+use crate::process::{self, Interrupt};
 
 /// A kind of broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,8 @@ impl Engine {
     pub(crate) fn start(self, ottla: &Path, interrupt: &Interrupt) -> Result<Started, String> {
         let (servers, holds) = match self {
             Self::Kafka(nodes) => {
-                let cluster = Cluster::start(nodes, interrupt)?;
+                // In memory, or the disk would be what is measured.
+                let cluster = Cluster::start_on(Storage::Memory, nodes, interrupt)?;
                 (cluster.bootstrap_servers(), Holds::Kafka(cluster))
             }
             Self::Discard => broker(ottla, &["--discard"], None)?,
@@ -58,7 +60,7 @@ impl Engine {
                 broker(ottla, &["--data", &data], Some(folder))?
             }
         };
-        Ok(Started { engine: self, servers, _holds: holds })
+        Ok(Started { engine: self, servers, holds })
     }
 }
 
@@ -66,11 +68,22 @@ impl Engine {
 pub(crate) struct Started {
     pub(crate) engine: Engine,
     pub(crate) servers: String,
-    _holds: Holds,
+    holds: Holds,
+}
+
+impl Started {
+    /// Processor time that the brokers have taken so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let pids = match &self.holds {
+            Holds::Kafka(cluster) => cluster.pids(),
+            Holds::Broker(child, _) => vec![child.id()],
+        };
+        pids.into_iter().filter_map(process::cpu_seconds).sum()
+    }
 }
 
 enum Holds {
-    Kafka(#[allow(dead_code, reason = "held for its end")] Cluster),
+    Kafka(Cluster),
     Broker(Child, Option<std::path::PathBuf>),
 }
 

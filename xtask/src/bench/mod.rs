@@ -5,6 +5,7 @@
 //! acknowledged is compared with what the log counts.
 
 mod adapters;
+mod curve;
 mod engines;
 mod page;
 mod picture;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use self::adapters::Adapters;
 use self::engines::Engine;
 use self::runs::{Measured, Runner};
-use self::workloads::{LATENCY, MAIN, SPREAD, Table};
+use self::workloads::{CURVE, LATENCY, MAIN, SPREAD, Table};
 use crate::process::Interrupt;
 use crate::workspace;
 
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
             interrupt: &interrupt,
         };
         let wide: &[Table] = match engine {
-            Engine::Discard => &[MAIN, SPREAD, LATENCY],
+            Engine::Discard => &[MAIN, SPREAD, LATENCY, CURVE],
             _ => &[MAIN],
         };
         for table in wide {

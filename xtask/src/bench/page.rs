@@ -124,8 +124,10 @@ fn table_of(filled: &Filled) -> String {
     let is_latency = filled.table.workloads.iter().any(|load| load.rate > 0);
     let mut text = String::new();
     if is_latency {
-        text.push_str("| | | p50 µs | p99 µs | p99.9 µs | requests/s | CPU, % of a core | MiB |\n");
-        text.push_str("|---|---|---:|---:|---:|---:|---:|---:|\n");
+        text.push_str(
+            "| | | p50 µs | p99 µs | p99.9 µs | requests/s | CPU, % of a core | broker's CPU | MiB |\n",
+        );
+        text.push_str("|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
     } else {
         text.push_str("| | | records/s | least … greatest | CPU µs/record | MiB |\n");
         text.push_str("|---|---|---:|---:|---:|---:|\n");
@@ -157,8 +159,12 @@ fn cells(text: &mut String, row: &Measured) -> std::fmt::Result {
 fn latency_cells(text: &mut String, row: &Measured) -> std::fmt::Result {
     let [p50, p99, p99_9] = row.latency_us.unwrap_or_default();
     let requests = row.requests_per_second.map_or_else(|| "?".to_owned(), |n| format!("{n:.0}"));
-    let (cpu, mib) = (row.cpu_share * 100.0, row.peak_mib);
-    writeln!(text, " {p50:.0} | {p99:.0} | {p99_9:.0} | {requests} | {cpu:.0} | {mib:.0} |")
+    let (cpu, broker) = (row.cpu_share * 100.0, row.broker_cpu_share * 100.0);
+    let mib = row.peak_mib;
+    writeln!(
+        text,
+        " {p50:.0} | {p99:.0} | {p99_9:.0} | {requests} | {cpu:.0} | {broker:.0} | {mib:.0} |"
+    )
 }
 
 /// What the goals came to, one line for each workload and goal.

@@ -12,7 +12,7 @@ const FOLDER: &str = "pictures";
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 250.0;
 const ROW: f64 = 20.0;
-const STYLE: &str = "text{font:13px sans-serif;fill:#333}.head{font-weight:bold}.ours{fill:#0a66c2}\
+pub(crate) const STYLE: &str = "text{font:13px sans-serif;fill:#333}.head{font-weight:bold}.ours{fill:#0a66c2}\
     .other{fill:#b8c4d0}.page{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#ddd}\
     .ours{fill:#6cb6ff}.other{fill:#4b5661}.page{fill:#16191d}}";
 
@@ -36,6 +36,10 @@ const LATENCY: Figure = |row| {
 pub(crate) fn write(docs: &Path, tables: &[Filled]) -> Result<(), String> {
     let folder = docs.join(FOLDER);
     workspace::create_folder(&folder)?;
+    for filled in tables.iter().filter(|filled| filled.table.id == "curve") {
+        let title = format!("{}: {}", filled.table.title, filled.engine.title());
+        workspace::write(&folder.join("gap.svg"), super::curve::draw(&title, filled))?;
+    }
     for filled in tables.iter().filter(|filled| filled.table.peers) {
         let engine = filled.engine.title();
         let name = format!("{:?}", filled.engine).to_lowercase().replace(['(', ')'], "");
@@ -87,6 +91,6 @@ fn draw(title: &str, filled: &Filled, figure: Figure) -> String {
     )
 }
 
-fn text(body: &mut String, x: f64, y: f64, class: &str, words: &str) {
+pub(crate) fn text(body: &mut String, x: f64, y: f64, class: &str, words: &str) {
     let _ = writeln!(body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.0}\">{words}</text>");
 }

@@ -23,6 +23,8 @@ pub(crate) struct Measured {
     pub(crate) requests_per_second: Option<f64>,
     /// Share of one core that the process took.
     pub(crate) cpu_share: f64,
+    /// The same of the broker, with the warm-up.
+    pub(crate) broker_cpu_share: f64,
 }
 
 /// The least, the median and the greatest of some figures.
@@ -56,9 +58,9 @@ impl Runner<'_> {
         let mut columns = Vec::new();
         for load in table.workloads {
             let takes_part = |adapter: &&Adapter| match (load.rate > 0, table.peers) {
-                (true, _) => adapter.paced.is_some(),
+                (true, true) => adapter.paced.is_some(),
                 (false, true) => adapter.paced != Some(Some(0)),
-                (false, false) => adapter.is_ours,
+                (_, false) => adapter.is_ours,
             };
             let adapters: Vec<&Adapter> = self.adapters.list.iter().filter(takes_part).collect();
             let mut outcomes: Vec<Vec<Value>> = adapters.iter().map(|_| Vec::new()).collect();
@@ -99,16 +101,23 @@ impl Runner<'_> {
             "threads": load.threads, "tasks": load.tasks, "acks": "all",
             "linger_ms": linger_ms, "batch_bytes": null, "rate": load.rate,
             "surface": if load.surface.is_empty() { adapter.surface } else { load.surface },
-            "properties": {},
+            "properties": if load.gap_ms.is_empty() {
+                json!({})
+            } else {
+                json!({ "linger.adaptive.gap.ms": load.gap_ms })
+            },
         });
         let mut command = adapter.command();
         command.arg(workload.to_string()).stdin(Stdio::null());
+        let broker_before = self.engine.cpu_seconds();
         let told = process::output(&mut command)?;
+        let broker_cpu_seconds = self.engine.cpu_seconds() - broker_before;
         if !told.status.success() {
             let words = String::from_utf8_lossy(&told.stderr);
             return Err(format!("{}: {}", told.status, words.trim()));
         }
-        let outcome = last_object(&told.stdout).ok_or("it printed no outcome")?;
+        let mut outcome = last_object(&told.stdout).ok_or("it printed no outcome")?;
+        outcome["broker_cpu_seconds"] = json!(broker_cpu_seconds);
         if !adapter.is_limit {
             let counted = self.topics(&["count", servers], &topics)?;
             check(&outcome, counted.trim())?;
@@ -160,6 +169,8 @@ fn measured_of(adapter: &Adapter, outcomes: &[Value]) -> Option<Measured> {
             .is_u64()
             .then(|| spread(&|o| number(o, "requests") / number(o, "seconds")).median),
         cpu_share: spread(&|o| number(o, "cpu_seconds") / number(o, "seconds")).median,
+        broker_cpu_share: spread(&|o| number(o, "broker_cpu_seconds") / number(o, "seconds"))
+            .median,
     })
 }
 

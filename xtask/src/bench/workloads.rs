@@ -16,6 +16,8 @@ pub(crate) struct Load {
     /// Records for a client that takes some millions a second; slower ones send fewer.
     pub(crate) records: u64,
     pub(crate) surface: &'static str,
+    /// `linger.adaptive.gap.ms`, where it is not the default.
+    pub(crate) gap_ms: &'static str,
 }
 
 /// 100 bytes without a key, not compressed, to 12 partitions, by one thread as fast as it goes.
@@ -31,6 +33,7 @@ const BASE: Load = Load {
     rate: 0,
     records: 8_000_000,
     surface: "",
+    gap_ms: "",
 };
 
 /// Workloads that stand in one table, and who runs them.
@@ -100,5 +103,27 @@ pub(crate) const LATENCY: Table = Table {
         Load { name: "1,000/s", rate: 1000, records: 3000, ..BASE },
         Load { name: "20,000/s", rate: 20_000, records: 60_000, ..BASE },
         Load { name: "100,000/s", rate: 100_000, records: 300_000, ..BASE },
+    ],
+};
+
+/// 20,000 records a second, with this gap between requests to a broker that has nothing to do.
+const fn gap(name: &'static str, gap_ms: &'static str) -> Load {
+    Load { name, gap_ms, rate: 20_000, records: 100_000, ..BASE }
+}
+
+/// How eagerly a batch leaves: latency against processor time.
+pub(crate) const CURVE: Table = Table {
+    id: "curve",
+    title: "The gap between requests, at 20,000 records a second",
+    peers: false,
+    workloads: &[
+        gap("0 ms", "0"),
+        gap("0.05 ms", "0.05"),
+        gap("0.1 ms", "0.1"),
+        gap("0.2 ms (default)", "0.2"),
+        gap("0.3 ms", "0.3"),
+        gap("0.5 ms", "0.5"),
+        gap("1 ms", "1"),
+        gap("2 ms", "2"),
     ],
 };

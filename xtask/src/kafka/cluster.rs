@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::jars::{self, Jars};
 use super::probe;
-use super::runs::Run;
+use super::runs::{Run, Storage};
 use crate::process::{self, Interrupt};
 use crate::workspace;
 
@@ -51,14 +51,23 @@ impl Port {
 impl Cluster {
     /// Starts `count` nodes and waits until each of them sees all of them.
     pub(crate) fn start(count: usize, interrupt: &Interrupt) -> Result<Self, String> {
+        Self::start_on(Storage::Disk, count, interrupt)
+    }
+
+    /// The same, with logs that are kept there.
+    pub(crate) fn start_on(
+        storage: Storage,
+        count: usize,
+        interrupt: &Interrupt,
+    ) -> Result<Self, String> {
         let java = jars::java()?;
         let jars = jars::fetch()?;
         let mut tries = 1;
         loop {
-            let run = Run::create()?;
-            let folder = run.folder.clone();
+            let run = Run::create(storage)?;
+            let folders = (run.folder.clone(), run.logs.clone());
             let mut cluster = Self { nodes: Vec::new(), run: Some(run) };
-            match cluster.bring_up(count, &folder, &java, &jars, interrupt) {
+            match cluster.bring_up(count, &folders, &java, &jars, interrupt) {
                 Ok(()) => return Ok(cluster),
                 Err(told) if told.contains("Address already in use") && tries < TRIES => tries += 1,
                 Err(told) => return Err(told),
@@ -69,7 +78,7 @@ impl Cluster {
     fn bring_up(
         &mut self,
         count: usize,
-        folder: &Path,
+        (folder, logs): &(PathBuf, PathBuf),
         java: &Path,
         jars: &Jars,
         interrupt: &Interrupt,
@@ -86,7 +95,8 @@ impl Cluster {
             (1..=count).map(|id| folder.join(format!("node-{id}"))).collect();
         for (index, folder) in folders.iter().enumerate() {
             workspace::create_folder(folder)?;
-            let properties = properties(index, &addresses, folder);
+            let data = logs.join(format!("node-{}", index + 1)).join("data");
+            let properties = properties(index, &addresses, &data);
             workspace::write(&folder.join("server.properties"), properties)?;
         }
         let tool = |class: &str| {
@@ -136,7 +146,8 @@ impl Cluster {
         addresses.join(",")
     }
 
-    fn pids(&self) -> Vec<u32> {
+    /// The processes of all nodes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.nodes.iter().map(|node| node.child.id()).collect()
     }
 
@@ -207,7 +218,7 @@ fn format_storage(folders: &[PathBuf], tool: impl Fn() -> Command) -> Result<(),
 }
 
 /// The configuration of the node with this index (its id is one more).
-fn properties(index: usize, addresses: &[(SocketAddr, SocketAddr)], folder: &Path) -> String {
+fn properties(index: usize, addresses: &[(SocketAddr, SocketAddr)], data: &Path) -> String {
     let (client, controller) = addresses[index];
     let voters: Vec<String> = addresses
         .iter()
@@ -225,7 +236,7 @@ fn properties(index: usize, addresses: &[(SocketAddr, SocketAddr)], folder: &Pat
         ("advertised.listeners", format!("PLAINTEXT://{client}")),
         ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
-        ("log.dirs", folder.join("data").display().to_string()),
+        ("log.dirs", data.display().to_string()),
         ("num.partitions", "1".to_owned()),
         ("default.replication.factor", replicas.to_string()),
         // A test that misspells a topic should hear of it.

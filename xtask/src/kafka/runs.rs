@@ -8,15 +8,26 @@ use std::time::Duration;
 use crate::process;
 use crate::workspace;
 
+/// Where logs are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// In the folder of the cluster.
+    Disk,
+    /// In memory, for measuring.
+    Memory,
+}
+
 /// The folder of a cluster. It is removed when the value is dropped, unless it was handed over.
 pub(crate) struct Run {
     pub(crate) folder: PathBuf,
+    /// Where the nodes' logs are.
+    pub(crate) logs: PathBuf,
     handed_over: bool,
 }
 
 impl Run {
     /// A new folder. What killed tasks have left behind is cleared away first.
-    pub(crate) fn create() -> Result<Self, String> {
+    pub(crate) fn create(storage: Storage) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         for left in all()?.iter().filter(|found| found.is_left_behind()) {
             left.end();
@@ -24,7 +35,12 @@ impl Run {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = home()?.join(format!("run-{}-{count}", std::process::id()));
         workspace::create_folder(&folder)?;
-        let run = Self { folder, handed_over: false };
+        let logs = match storage {
+            Storage::Disk => folder.clone(),
+            Storage::Memory => in_memory(&folder).ok_or("there is no file system in memory")?,
+        };
+        workspace::create_folder(&logs)?;
+        let run = Self { folder, logs, handed_over: false };
         run.record(&[], "")?;
         Ok(run)
     }
@@ -52,9 +68,24 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if !self.handed_over {
-            let _ = std::fs::remove_dir_all(&self.folder);
+            remove(&self.folder);
         }
     }
+}
+
+/// Removes the folder of a cluster, and its logs if they are in memory.
+fn remove(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+    if let Some(logs) = in_memory(folder) {
+        let _ = std::fs::remove_dir_all(logs);
+    }
+}
+
+/// Where the logs of a cluster go that keeps them in memory.
+fn in_memory(folder: &Path) -> Option<PathBuf> {
+    let memory = Path::new("/dev/shm");
+    let name = folder.file_name()?.to_str()?;
+    memory.is_dir().then(|| memory.join(format!("ottla-kafka-{name}")))
 }
 
 /// A cluster as its folder tells of it.
@@ -98,7 +129,7 @@ impl Found {
         self.living().into_iter().for_each(process::kill);
         let gone = || Ok(self.living().is_empty().then_some(()));
         let _ = process::poll(Duration::from_secs(10), gone);
-        let _ = std::fs::remove_dir_all(&self.folder);
+        remove(&self.folder);
     }
 }
 
