@@ -206,8 +206,8 @@ impl Shared {
         }
     }
 
-    /// A partition for a record that names none. No lock is held: a partitioner of the application's
-    /// own may do what it likes.
+    /// A partition for a record that names none. No lock is held: a partitioner of the
+    /// application's own may do what it likes.
     #[inline]
     fn choose(&self, topic: &TopicState, record: &Record<'_>) -> i32 {
         match &self.partitioner {

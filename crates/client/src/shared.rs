@@ -1,7 +1,8 @@
 //! What producing threads and the I/O thread share.
 //!
-//! The tables that every send looks at, topics and their slots, are read without a lock. Under a slot's queue lock, memory and the mailbox may be locked; everything
-//! else is held alone and for a moment; no lock is held while code of the application runs.
+//! The tables that every send looks at, topics and their slots, are read without a lock. Under a
+//! slot's queue lock, memory and the mailbox may be locked; everything else is held alone and for a
+//! moment; no lock is held while code of the application runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
