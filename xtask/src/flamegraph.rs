@@ -34,7 +34,7 @@ const SHARES: [(&str, &[&str]); 6] = [
     ("kernel (system calls, page faults)", &["_[k]"]),
     ("checksum", &["crc32c"]),
     ("compression", &["lz4_flex", "ompress"]),
-    ("look-up of topics", &["arc_swap"]),
+    ("look-up of topics", &["ottla::table"]),
     ("append", &["append", "encode_into"]),
 ];
 
