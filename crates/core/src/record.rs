@@ -4,7 +4,8 @@ pub use ottla_protocol::record::Header;
 
 /// A record on its way in: borrowed bytes, copied once, straight into the batch.
 ///
-/// A record without a value is a tombstone. One without a timestamp gets the time of `send`.
+/// A record without a value is a tombstone. One without a timestamp gets the time of `send`: exactly
+/// if it opens a batch, else as of a moment before, at most a tick of the system (1 to 10 ms).
 ///
 /// ```
 /// use ottla_core::record::{Header, Record};
