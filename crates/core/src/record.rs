@@ -4,8 +4,8 @@ pub use ottla_protocol::record::Header;
 
 /// A record on its way in: borrowed bytes, copied once, straight into the batch.
 ///
-/// A record without a value is a tombstone. One without a timestamp gets the time of `send`: exactly
-/// if it opens a batch, else as of a moment before, at most a tick of the system (1 to 10 ms).
+/// A record without a value is a tombstone. One without a timestamp gets the time of `send`.
+/// A record that joins an open batch may get that of a moment before, by a system tick at most.
 ///
 /// ```
 /// use ottla_core::record::{Header, Record};
