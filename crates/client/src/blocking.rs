@@ -85,6 +85,11 @@ impl BlockingProducer {
         block_on(self.producer.flush(deadline))
     }
 
+    /// As [`Producer::purge`].
+    pub fn purge(&self, queued: bool, in_flight: bool) {
+        block_on(self.producer.purge(queued, in_flight));
+    }
+
     /// As [`Producer::close`].
     pub fn close(&self, deadline: Duration) -> CloseReport {
         block_on(self.producer.close(deadline))

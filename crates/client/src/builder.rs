@@ -27,11 +27,32 @@ pub struct ProducerBuilder {
     /// The first setting that was refused: told by `build`, so that calls can be chained.
     refused: Option<ConfigError>,
     partitioner: Option<Box<dyn Partitioner>>,
+    listener: Option<ServerListener>,
 }
+
+/// What became of the connection to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEvent<'a> {
+    /// It could not be reached, or the connection to it broke. It is tried again.
+    Unreachable {
+        /// `host:port`.
+        server: &'a str,
+        /// What happened.
+        why: &'a str,
+    },
+    /// A connection to it is ready.
+    Reachable {
+        /// `host:port`.
+        server: &'a str,
+    },
+}
+
+pub(crate) type ServerListener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
 impl ProducerBuilder {
     pub(crate) fn new() -> Self {
-        Self { config: ConfigBuilder::default(), refused: None, partitioner: None }
+        Self { config: ConfigBuilder::default(), refused: None, partitioner: None, listener: None }
     }
 
     /// Sets one key, by its Java or its librdkafka name; [`crate::config::KEYS`] has them all. A
@@ -46,6 +67,16 @@ impl ProducerBuilder {
     /// Uses `partitioner` for records that do not name their partition.
     pub fn partitioner(mut self, partitioner: impl Partitioner) -> Self {
         self.partitioner = Some(Box::new(partitioner));
+        self
+    }
+
+    /// Has `listener` told when a server cannot be reached and when it can. It is called on the
+    /// producer's I/O thread, so it should do no more than hand over.
+    pub fn on_server_event(
+        mut self,
+        listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Box::new(listener));
         self
     }
 
@@ -70,7 +101,11 @@ impl ProducerBuilder {
             .enable_all()
             .build()
             .map_err(|error| system("cannot start the I/O runtime", &error))?;
-        let shared = Arc::new(Shared::new(config, self.partitioner, runtime.handle().clone()));
+        let shared = Arc::new(Shared::new(
+            config,
+            (self.partitioner, self.listener),
+            runtime.handle().clone(),
+        ));
         let driver = {
             let _registers_its_alarm = runtime.enter();
             Driver::new(Arc::clone(&shared), seed())

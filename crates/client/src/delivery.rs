@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::batch::Batch;
 use crate::cell::BatchCell;
 use crate::error::ProduceError;
 use crate::executor::block_on;
@@ -30,7 +31,7 @@ pub struct RecordMetadata {
 /// Dropping it changes nothing: the record is sent all the same.
 #[must_use = "a delivery tells whether the record arrived; await it, or drop it on purpose"]
 pub struct Delivery {
-    cell: Arc<BatchCell>,
+    batch: Batch,
     index: u32,
     timestamp_ms: i64,
     /// Our place among the cell's wakers, once we have waited.
@@ -39,25 +40,43 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) const fn new(cell: Arc<BatchCell>, index: u32, timestamp_ms: i64) -> Self {
-        Self { cell, index, timestamp_ms, place: None }
+        Self { batch: Batch(cell), index, timestamp_ms, place: None }
+    }
+
+    /// The batch that the record was appended to.
+    #[must_use]
+    pub const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The record's number in its batch.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The record's timestamp, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ms
     }
 
     /// The topic.
     #[must_use]
     pub fn topic(&self) -> &str {
-        self.cell.slot().topic()
+        self.batch.topic()
     }
 
     /// The partition that the record was appended to.
     #[must_use]
     pub fn partition(&self) -> i32 {
-        self.cell.slot().index()
+        self.batch.partition()
     }
 
     /// The outcome, if it is known.
     #[must_use]
     pub fn try_outcome(&self) -> Option<Result<RecordMetadata, ProduceError>> {
-        self.cell.outcome(self.index, self.timestamp_ms)
+        self.batch.outcome(self.index, self.timestamp_ms)
     }
 
     /// Blocks this thread until the outcome is known, at the latest when `delivery.timeout.ms` has
@@ -77,8 +96,9 @@ impl Delivery {
         self,
         callback: impl FnOnce(Result<RecordMetadata, ProduceError>) + Send + 'static,
     ) {
-        let due = self.cell.call_back(self.index, self.timestamp_ms, Box::new(callback));
-        self.cell.slot().callbacks().run(due.into_iter().collect());
+        let cell = &self.batch.0;
+        let due = cell.call_back(self.index, self.timestamp_ms, Box::new(callback));
+        cell.slot().callbacks().run(due.into_iter().collect());
     }
 }
 
@@ -87,13 +107,9 @@ impl Future for Delivery {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let outcome = this.cell.outcome(this.index, this.timestamp_ms).or_else(|| {
-            this.cell.outcome_or_wait(
-                this.index,
-                this.timestamp_ms,
-                context.waker(),
-                &mut this.place,
-            )
+        let cell = &this.batch.0;
+        let outcome = cell.outcome(this.index, this.timestamp_ms).or_else(|| {
+            cell.outcome_or_wait(this.index, this.timestamp_ms, context.waker(), &mut this.place)
         });
         outcome.map_or(Poll::Pending, Poll::Ready)
     }
@@ -102,7 +118,7 @@ impl Future for Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.cell.stop_waiting(place);
+            self.batch.0.stop_waiting(place);
         }
     }
 }

@@ -11,6 +11,7 @@ use ottla_core::time::Instant;
 use tokio::sync::mpsc;
 
 use crate::alarm::Alarm;
+use crate::builder::ServerEvent;
 use crate::cell::BatchCell;
 use crate::compression::Compression;
 use crate::flush::CloseReport;
@@ -146,6 +147,11 @@ impl Driver {
                 Command::Flush(answer) => {
                     let _ = answer.send(self.core.flush(&mut self.slots, now));
                 }
+                Command::Purge { queued, in_flight, done } => {
+                    self.core.purge(queued, in_flight, &mut self.slots, now);
+                    self.take_events();
+                    let _ = done.send(());
+                }
                 Command::Detach => {
                     self.ending = Ending::Detached(self.core.flush(&mut self.slots, now));
                 }
@@ -272,10 +278,12 @@ impl Driver {
             Event::TopicFailed { topic, failure } => self.shared.topic_failed(&topic, &failure),
             Event::ServerUnreachable { server, why } => {
                 tracing::warn!(server, why, "a broker is out of reach");
+                self.shared.tell(&ServerEvent::Unreachable { server: &server, why: &why });
                 self.shared.set_unreachable(Some(unreachable(&server, &why)));
             }
             Event::ServerReachable { server } => {
                 tracing::debug!(server, "connected");
+                self.shared.tell(&ServerEvent::Reachable { server: &server });
                 self.shared.set_unreachable(None);
             }
         }

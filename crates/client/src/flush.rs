@@ -1,13 +1,11 @@
 //! Waiting until what was accepted is done.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::cell::BatchCell;
+use crate::batch::Batch;
 use crate::error::FlushError;
 use crate::shared::{Command, Shared};
 
@@ -51,7 +49,7 @@ pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), Fl
     };
     let all = async {
         for batch in &batches {
-            settled(batch).await;
+            Batch(Arc::clone(batch)).settled().await;
         }
     };
     let in_time = shared.until(deadline, all).await.is_some();
@@ -75,17 +73,12 @@ async fn called_back(shared: &Arc<Shared>, deadline: tokio::time::Instant) -> bo
     shared.until(deadline, called).await.is_some()
 }
 
-/// Waits until every record of a batch has its outcome.
-async fn settled(batch: &BatchCell) {
-    let mut place = None;
-    poll_fn(|context| {
-        if batch.is_settled() || batch.wait_settled(context.waker(), &mut place) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+/// Gives up what waits, what is in flight, or both; done when all of it has its outcome.
+pub(crate) async fn purge(shared: &Shared, queued: bool, in_flight: bool) {
+    let (done, purged) = oneshot::channel();
+    shared.command(Command::Purge { queued, in_flight, done });
+    // Without an I/O thread the producer was closed, and nothing is left.
+    let _ = purged.await;
 }
 
 /// The least that callbacks get when the records have used up the deadline.

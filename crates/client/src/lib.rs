@@ -40,6 +40,7 @@
 pub mod admin;
 mod alarm;
 mod append;
+mod batch;
 mod blocking;
 mod builder;
 mod callbacks;
@@ -63,8 +64,9 @@ mod topic;
 mod typed;
 mod wire;
 
+pub use batch::{Batch, Settled};
 pub use blocking::BlockingProducer;
-pub use builder::ProducerBuilder;
+pub use builder::{ProducerBuilder, ServerEvent};
 pub use delivery::{Delivery, RecordMetadata};
 pub use error::{FlushError, ProduceError, SendError, TrySendError};
 pub use flush::CloseReport;

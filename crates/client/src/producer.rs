@@ -146,6 +146,14 @@ impl Producer {
         flush::flush(self.shared(), deadline).await
     }
 
+    /// Gives up records: those that wait to be sent (`queued`), those that were sent and have no
+    /// answer yet (`in_flight`), or both. Each gets its outcome, an error of the kind
+    /// [`Purged`](crate::ErrorKind::Purged): *not persisted* if it was never sent, *maybe
+    /// persisted* otherwise. The producer goes on.
+    pub async fn purge(&self, queued: bool, in_flight: bool) {
+        flush::purge(self.shared(), queued, in_flight).await;
+    }
+
     /// Accepts no more records, sends what was accepted and waits for the outcomes; what has none
     /// at the deadline is given up, unsent records as *not persisted*, sent ones as *maybe
     /// persisted*. When this returns, every delivery is settled, and every callback was called

@@ -17,6 +17,7 @@ use ottla_core::stats::Stats;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use crate::builder::{ServerEvent, ServerListener};
 use crate::callbacks::Callbacks;
 use crate::cell::BatchCell;
 use crate::clock::{Clock, RecentWall};
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Want(Arc<str>),
     /// Send what is there; answer with the batches to wait for.
     Flush(oneshot::Sender<Vec<Arc<BatchCell>>>),
+    /// Give up what waits, what is in flight, or both; tell when that is done.
+    Purge { queued: bool, in_flight: bool, done: oneshot::Sender<()> },
     /// Give up what is left.
     Abort(oneshot::Sender<CloseReport>),
     /// Tell when the callbacks of all that is settled were called.
@@ -56,6 +59,7 @@ type TopicWaiter = oneshot::Sender<Result<Arc<TopicState>, Arc<Failure>>>;
 pub(crate) struct Shared {
     pub(crate) config: ProducerConfig,
     pub(crate) partitioner: Option<Box<dyn Partitioner>>,
+    listener: Option<ServerListener>,
     pub(crate) clock: Clock,
     pub(crate) recent_wall: RecentWall,
     pub(crate) memory: Arc<Memory>,
@@ -93,13 +97,14 @@ impl Mailbox {
 impl Shared {
     pub(crate) fn new(
         config: ProducerConfig,
-        partitioner: Option<Box<dyn Partitioner>>,
+        (partitioner, listener): (Option<Box<dyn Partitioner>>, Option<ServerListener>),
         runtime: tokio::runtime::Handle,
     ) -> Self {
         Self {
             memory: Memory::new(config.buffer_memory_bytes),
             config,
             partitioner,
+            listener,
             clock: Clock::new(),
             recent_wall: RecentWall::default(),
             callbacks: Arc::default(),
@@ -271,6 +276,12 @@ impl Shared {
 
     pub(crate) fn set_unreachable(&self, why: Option<String>) {
         *self.unreachable.lock() = why;
+    }
+
+    pub(crate) fn tell(&self, event: &ServerEvent<'_>) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
     }
 
     pub(crate) fn unreachable(&self) -> Option<String> {

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     TopicRecreated,
     /// The producer was closed before the record was done.
     Closed,
+    /// The program gave the record up, by `purge`.
+    Purged,
 }
 
 /// Why records were not delivered.

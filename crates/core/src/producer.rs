@@ -116,6 +116,18 @@ impl<H: Host> Producer<H> {
         sender.abort(reason, &mut cx);
     }
 
+    /// Gives up what waits (`queued`), what was sent and is not answered (`in_flight`), or both.
+    pub fn purge<Q: Queues<H>>(
+        &mut self,
+        queued: bool,
+        in_flight: bool,
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        let (sender, mut cx) = self.split(queues, now);
+        sender.purge(queued, in_flight, &mut cx);
+    }
+
     /// A [`Compress`] job is done; `None` when the result would have been no smaller.
     pub fn handle_compressed<Q: Queues<H>>(
         &mut self,

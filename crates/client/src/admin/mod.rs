@@ -14,12 +14,14 @@
 //! # }
 //! ```
 
+mod cluster;
 mod describe;
 mod topics;
 
 use std::time::Duration;
 
 pub use crate::wire::{RequestError, RequestErrorKind};
+pub use cluster::{BrokerDescription, ClusterDescription, PartitionState, TopicState};
 pub use describe::{ConfigEntry, PartitionDescription, TopicDescription};
 pub use topics::{CreatedTopic, NewTopic, TopicListing};
 

@@ -86,6 +86,16 @@ impl PartitionerKind {
             }
         }
     }
+
+    /// The partition that a key decides among `partition_count` (1 or more); none if keys do not
+    /// count, or this one does not.
+    #[must_use]
+    pub fn partition_of_key(self, key: &[u8], partition_count: i32) -> Option<i32> {
+        match self.choose(Some(key), partition_count) {
+            Choice::Partition(partition) => Some(partition),
+            Choice::Sticky | Choice::Next => None,
+        }
+    }
 }
 
 #[cfg(test)]

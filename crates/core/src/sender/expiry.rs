@@ -2,11 +2,12 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::timers::TimerKind;
 use super::{Context, Sender};
 use crate::PartitionKey;
-use crate::accumulator::Queues;
+use crate::accumulator::{Batch, Queues};
 use crate::error::ErrorKind;
 use crate::host::Host;
 use crate::time::Instant;
@@ -46,11 +47,10 @@ impl<H: Host> Sender<H> {
     /// every time), maybe persisted otherwise.
     fn expire<Q: Queues<H>>(&mut self, key: PartitionKey, cx: &mut Context<'_, Q>) {
         let lifetime = self.rules.delivery_timeout;
-        let idempotent = self.rules.idempotent;
         let over = |opened_at: Instant| opened_at + lifetime <= cx.now;
         let why = self.expiry_message(key, cx);
         let lane = &mut self.lanes[key.0 as usize];
-        let mut expired = alloc::vec::Vec::new();
+        let mut expired = Vec::new();
         while lane.in_flight.front().is_some_and(|flying| over(flying.batch.opened_at())) {
             expired.extend(lane.in_flight.pop_front().map(|flying| (flying.batch, true)));
         }
@@ -65,18 +65,59 @@ impl<H: Host> Sender<H> {
         while cx.queues.with(key, |queue| queue.oldest()).is_some_and(over) {
             expired.extend(cx.queues.with(key, |queue| queue.take(true)).map(|b| (b, false)));
         }
-        for (batch, in_flight) in expired {
+        self.give_up_some(key, expired, (ErrorKind::Timeout, &why));
+        self.judge(key, cx);
+        if let Some(oldest) = self.oldest(key, cx) {
+            self.arm_expiry(key, oldest);
+        }
+    }
+
+    /// Gives up batches of a partition that goes on with others. Each comes with whether it was in
+    /// flight; those that may be in the log leave a question behind for the sequence numbers.
+    fn give_up_some(
+        &mut self,
+        key: PartitionKey,
+        batches: Vec<(Batch<H>, bool)>,
+        (kind, why): (ErrorKind, &str),
+    ) {
+        let idempotent = self.rules.idempotent;
+        for (batch, in_flight) in batches {
             let lane = &mut self.lanes[key.0 as usize];
             if in_flight || batch.ambiguous {
                 lane.unresolved |= idempotent;
             } else {
                 lane.sequence_refused(batch.order, batch.stamp());
             }
-            self.give_up(batch, in_flight, ErrorKind::Timeout, &why);
+            self.give_up(batch, in_flight, kind, why);
         }
-        self.judge(key, cx);
-        if let Some(oldest) = self.oldest(key, cx) {
-            self.arm_expiry(key, oldest);
+    }
+
+    /// Gives up what waits (`queued`), what was sent and has no answer (`in_flight`), or both. The
+    /// partitions go on with what comes after.
+    pub(crate) fn purge<Q: Queues<H>>(
+        &mut self,
+        queued: bool,
+        in_flight: bool,
+        cx: &mut Context<'_, Q>,
+    ) {
+        for number in 0..self.lanes.len() {
+            let key = PartitionKey(number as u32);
+            let lane = &mut self.lanes[number];
+            let mut purged = Vec::new();
+            if in_flight {
+                purged.extend(lane.in_flight.drain(..).map(|flying| (flying.batch, true)));
+            }
+            if queued {
+                purged.extend(lane.waiting.drain(..).map(|slot| (slot.batch, false)));
+                while let Some(batch) = cx.queues.with(key, |queue| queue.take(true)) {
+                    purged.push((batch, false));
+                }
+            }
+            if !purged.is_empty() {
+                let why = "the program gave the record up (purge)";
+                self.give_up_some(key, purged, (ErrorKind::Purged, why));
+                self.judge(key, cx);
+            }
         }
     }
 
