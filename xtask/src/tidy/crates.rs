@@ -11,13 +11,14 @@ use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("ottla-protocol", &[]),
     ("ottla-codecs", &["ottla-protocol"]),
     ("ottla-core", &["ottla-protocol"]),
     ("ottla-broker", &["ottla-protocol", "ottla-codecs"]),
     ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core"]),
     ("ottla-cli", &["ottla", "ottla-broker"]),
+    ("ottla-python", &["ottla", "ottla-broker"]),
     ("ottla-tests", &["ottla", "ottla-broker", "ottla-protocol", "ottla-codecs"]),
     // It writes code of the others, so it must build when they do not.
     ("xtask", &[]),

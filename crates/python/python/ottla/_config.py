@@ -1,0 +1,214 @@
+"""From a ``confluent_kafka`` configuration to the library's settings."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+
+from . import _native
+from .errors import KafkaError, KafkaException
+
+#: What librdkafka does where nothing is set.
+_COMPATIBLE_DEFAULTS: Dict[str, str] = {
+    "acks": "all",
+    "batch.size": "1000000",
+    "client.id": "rdkafka",
+    "compression.type": "none",
+    "delivery.timeout.ms": "300000",
+    "enable.idempotence": "false",
+    "linger.ms": "5",
+    "max.in.flight.requests.per.connection": "1000000",
+    "max.request.size": "1000000",
+    "partitioner": "consistent_random",
+    "buffer.memory": str(1 << 30),
+    "socket.connection.setup.timeout.ms": "30000",
+}
+
+#: Other names of settings that have a default here.
+_ALIASES: Dict[str, str] = {
+    "request.required.acks": "acks",
+    "compression.codec": "compression.type",
+    "message.timeout.ms": "delivery.timeout.ms",
+    "queue.buffering.max.ms": "linger.ms",
+    "max.in.flight": "max.in.flight.requests.per.connection",
+    "message.max.bytes": "max.request.size",
+    "queue.buffering.max.kbytes": "buffer.memory",
+    "metadata.broker.list": "bootstrap.servers",
+    "message.send.max.retries": "retries",
+}
+
+#: Settings of librdkafka that have nothing to change here.
+_WITHOUT_EFFECT: FrozenSet[str] = frozenset(
+    """
+    api.version.fallback.ms broker.address.ttl builtin.features enabled_events
+    enable.sasl.oauthbearer.unsecure.jwt https.ca.location https.ca.pem internal.termination.signal
+    log.queue opaque open_cb plugin.library.paths produce.offset.report
+    queuing.strategy socket.blocking.max.ms socket.max.fails test.mock.broker.rtt
+    topic.blacklist topic.metadata.refresh.fast.cnt metadata.recovery.strategy
+    closesocket_cb connect_cb socket_cb resolve_cb client.software.name client.software.version
+    """.split()
+)
+
+#: Settings of consumers: a producer warns and goes on, as librdkafka's does.
+_OF_CONSUMERS: FrozenSet[str] = frozenset(
+    """
+    group.id group.instance.id partition.assignment.strategy session.timeout.ms
+    heartbeat.interval.ms group.protocol.type group.protocol group.remote.assignor
+    coordinator.query.interval.ms max.poll.interval.ms enable.auto.commit auto.commit.interval.ms
+    enable.auto.offset.store queued.min.messages queued.max.messages.kbytes fetch.wait.max.ms
+    fetch.queue.backoff.ms fetch.message.max.bytes max.partition.fetch.bytes fetch.max.bytes
+    fetch.min.bytes fetch.error.backoff.ms offset.store.method isolation.level consume_cb
+    rebalance_cb offset_commit_cb enable.partition.eof check.crcs auto.offset.reset
+    auto.commit.enable consume.callback.max.messages
+    """.split()
+)
+
+_CALLBACKS: Tuple[str, ...] = ("error_cb", "stats_cb", "throttle_cb", "oauth_cb")
+
+#: The producer fails to find it, and says so, when nothing else was given to connect to.
+_NOWHERE = "no-bootstrap-servers-configured.invalid:9092"
+
+_KNOWN: FrozenSet[str] = frozenset(_native.known_settings())
+
+
+@dataclass
+class Settings:
+    """What the constructor was given, sorted."""
+
+    native: Dict[str, str] = field(default_factory=dict)
+    callbacks: Dict[str, Callable[..., Any]] = field(default_factory=dict)
+    on_delivery: Optional[Callable[..., Any]] = None
+    logger: Optional[Any] = None
+    only_errors: bool = False
+    queue_max_messages: int = 100_000
+    statistics_interval_s: float = 0.0
+
+
+def refused(text: str) -> KafkaException:
+    """The exception for a setting that cannot be."""
+    return KafkaException(KafkaError(KafkaError._INVALID_ARG, text))  # type: ignore[attr-defined]
+
+
+def merged(args: Tuple[Any, ...], kwargs: Mapping[str, Any]) -> Dict[str, Any]:
+    """The constructor's dict and keywords as one."""
+    if len(args) > 1:
+        raise TypeError("expected tuple containing single dict")
+    if args and not isinstance(args[0], dict):
+        raise TypeError("expected configuration dict")
+    if not args and not kwargs:
+        raise TypeError("expected configuration dict")
+    config: Dict[str, Any] = dict(args[0]) if args else {}
+    config.update(kwargs)
+    of_topics = config.pop("default.topic.config", None)
+    if of_topics is not None:
+        if not isinstance(of_topics, dict):
+            raise TypeError("expected default.topic.config to be a dict")
+        config.update(of_topics)
+    return config
+
+
+def read(config: Dict[str, Any]) -> Settings:
+    """Sorts a configuration; raises what ``confluent_kafka`` raises."""
+    settings = Settings()
+    rest: Dict[str, str] = {}
+    for key, value in config.items():
+        if not isinstance(key, str):
+            raise TypeError(f"expected configuration property name as a str, not {key!r}")
+        if key in _CALLBACKS:
+            _take_callback(settings, key, value)
+        elif key in ("on_delivery", "dr_cb", "dr_msg_cb"):
+            if value is not None and not callable(value):
+                raise refused(f"{key} requires a callable object")
+            settings.on_delivery = value
+        elif key == "logger":
+            settings.logger = value
+        elif value is not None:
+            rest[key] = _text(value)
+    _take_numbers(settings, rest)
+    settings.native = _native_settings(rest)
+    return settings
+
+
+def _take_callback(settings: Settings, key: str, value: Any) -> None:
+    if value is None:
+        return
+    if not callable(value):
+        kind = ValueError if key == "throttle_cb" else TypeError
+        raise kind(f"expected {key} property as a callable function")
+    settings.callbacks[key] = value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return text.lower() if text in ("True", "False") else text
+
+
+def _take_numbers(settings: Settings, rest: Dict[str, str]) -> None:
+    only_errors = rest.pop("delivery.report.only.error", "false")
+    settings.only_errors = only_errors.lower() in ("true", "1", "t")
+    most = rest.pop("queue.buffering.max.messages", None)
+    if most is not None:
+        count = _whole("queue.buffering.max.messages", most, 0, 2**31 - 1)
+        settings.queue_max_messages = count or 2**62
+    every = rest.pop("statistics.interval.ms", None)
+    if every is not None:
+        settings.statistics_interval_s = _whole("statistics.interval.ms", every, 0, 86_400_000) / 1000
+
+
+def _whole(key: str, text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise refused(f'Invalid value for configuration property "{key}": {text}') from None
+    if not least <= number <= most:
+        raise refused(
+            f'Configuration property "{key}" value {number} is outside allowed range {least}..{most}'
+        )
+    return number
+
+
+def _native_settings(rest: Dict[str, str]) -> Dict[str, str]:
+    native: Dict[str, str] = {}
+    for key, text in rest.items():
+        if key in _OF_CONSUMERS:
+            warnings.warn(
+                f"Configuration property {key} is a consumer property and is ignored by a producer",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        elif key.endswith("_cb"):
+            raise refused(f'Property "{key}" cannot be set by configuration')
+        elif key in _WITHOUT_EFFECT:
+            continue
+        elif key not in _KNOWN:
+            raise refused(f'No such configuration property: "{key}"')
+        else:
+            native[_ALIASES.get(key, key)] = text
+    _say_as_the_library_does(native, rest)
+    idempotent = native.get("enable.idempotence", "false").lower() in ("true", "1", "t")
+    for key, text in _COMPATIBLE_DEFAULTS.items():
+        if idempotent and key == "max.in.flight.requests.per.connection":
+            text = "5"
+        native.setdefault(key, text)
+    native.setdefault("bootstrap.servers", _NOWHERE)
+    return native
+
+
+def _say_as_the_library_does(native: Dict[str, str], rest: Dict[str, str]) -> None:
+    if "queue.buffering.max.kbytes" in rest and "buffer.memory" not in rest:
+        kib = _whole("queue.buffering.max.kbytes", rest["queue.buffering.max.kbytes"], 1, 2**31 - 1)
+        native["buffer.memory"] = str(max(kib, 64) << 10)
+    if native.get("delivery.timeout.ms") == "0":
+        # For ever, in librdkafka's words.
+        native["delivery.timeout.ms"] = "86400000"
+    if native.get("compression.type") == "inherit":
+        del native["compression.type"]
+
+
+def refusal(raised: BaseException) -> KafkaException:
+    """What the library refuses, as ``confluent_kafka`` would say it."""
+    key, reason = raised.args
+    return refused(f'Invalid value for configuration property "{key}": {reason}')

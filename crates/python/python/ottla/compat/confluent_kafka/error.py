@@ -1,0 +1,10 @@
+"""What programs import from ``confluent_kafka.error``."""
+
+from ottla.errors import ConsumeError as ConsumeError
+from ottla.errors import KafkaError as KafkaError
+from ottla.errors import KafkaException as KafkaException
+from ottla.errors import KeyDeserializationError as KeyDeserializationError
+from ottla.errors import KeySerializationError as KeySerializationError
+from ottla.errors import ProduceError as ProduceError
+from ottla.errors import ValueDeserializationError as ValueDeserializationError
+from ottla.errors import ValueSerializationError as ValueSerializationError

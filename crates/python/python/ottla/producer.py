@@ -1,0 +1,167 @@
+"""``Producer``: the surface of ``confluent_kafka.Producer``, name for name."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import sys
+import time
+import weakref
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
+
+from . import _config, _native
+from .admin import ClusterMetadata, describe
+from .errors import KafkaError, KafkaException
+
+os.register_at_fork(after_in_child=_native.forked)
+
+_alive: "weakref.WeakSet[Producer]" = weakref.WeakSet()
+
+
+class Producer(_native.ProducerBase):
+    """Sends records. Outcomes are told to callbacks, by :meth:`poll`, :meth:`flush` and
+    :meth:`close`.
+
+    ``Producer({"bootstrap.servers": "localhost:9092"})``: settings have the names that librdkafka
+    or Java give them, and librdkafka's defaults.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        settings = _config.read(_config.merged(args, kwargs))
+        self._settings = settings
+        self._started_at = time.time()
+        self._down: Dict[str, str] = {}
+        self._known: set[str] = set()
+        try:
+            self._start(
+                settings.native,
+                on_delivery=settings.on_delivery,
+                on_server=self._server_event if self._wants_server_events() else None,
+                on_tick=self._tell_statistics if "stats_cb" in settings.callbacks else None,
+                tick_s=settings.statistics_interval_s,
+                only_errors=settings.only_errors,
+                queue_max_messages=settings.queue_max_messages,
+            )
+        except _native.ConfigRefused as raised:
+            raise _config.refusal(raised) from None
+        _alive.add(self)
+
+    def _wants_server_events(self) -> bool:
+        return "error_cb" in self._settings.callbacks or self._settings.logger is not None
+
+    def _server_event(self, server: str, why: Optional[str]) -> None:
+        self._known.add(server)
+        if why is None:
+            self._down.pop(server, None)
+            return
+        self._down[server] = why
+        self._log(logging.ERROR, "FAIL", f"{server}: {why}")
+        self._tell_error(KafkaError(KafkaError._TRANSPORT, f"{server}: {why}"))  # type: ignore[attr-defined]
+        if len(self._down) == len(self._known):
+            count = len(self._down)
+            text = f"{count}/{count} brokers are down"
+            self._tell_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, text))  # type: ignore[attr-defined]
+
+    def _tell_error(self, error: KafkaError) -> None:
+        callback = self._settings.callbacks.get("error_cb")
+        if callback is not None:
+            callback(error)
+
+    def _log(self, level: int, facility: str, text: str) -> None:
+        if self._settings.logger is not None:
+            client = self._settings.native["client.id"]
+            self._settings.logger.log(level, "%s [%s] %s", facility, client, text)
+
+    def _tell_statistics(self) -> None:
+        self._settings.callbacks["stats_cb"](json.dumps(self._statistics()))
+
+    def _statistics(self) -> Dict[str, Any]:
+        told = self._metrics()
+        now = time.time()
+        client = self._settings.native["client.id"]
+        return {
+            "name": f"{client}#producer-{id(self):x}",
+            "client_id": client,
+            "type": "producer",
+            "ts": time.monotonic_ns() // 1000,
+            "time": int(now),
+            "age": int((now - self._started_at) * 1_000_000),
+            "replyq": 0,
+            "msg_cnt": told["queue_length"],
+            "msg_size": told["buffer_total_bytes"] - told["buffer_available_bytes"],
+            "msg_max": self._settings.queue_max_messages,
+            "msg_size_max": told["buffer_total_bytes"],
+            "tx": told["requests_sent"],
+            "tx_bytes": told["batch_bytes_sent"],
+            "txmsgs": told["records_delivered"],
+            "txmsg_bytes": told["batch_bytes_sent"],
+            "brokers": {},
+            "topics": {},
+            "ottla": told,
+        }
+
+    def list_topics(self, topic: Optional[str] = None, timeout: float = -1) -> ClusterMetadata:
+        """Brokers, topics and partitions of the cluster; of one topic only, if it is named."""
+        return describe(self._settings.native["bootstrap.servers"], topic, timeout)
+
+    @property
+    def cluster_id(self) -> Optional[str]:
+        """The id that the cluster has given itself."""
+        return describe(self._settings.native["bootstrap.servers"], None, 10).cluster_id
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Takes a name and a password for connections that authenticate by them."""
+        for name, value in (("username", username), ("password", password)):
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+
+    def init_transactions(self, timeout: float = -1) -> NoReturn:
+        """Transactions are not part of this version."""
+        self._no_transactions()
+
+    def begin_transaction(self) -> NoReturn:
+        """Transactions are not part of this version."""
+        self._no_transactions()
+
+    def send_offsets_to_transaction(
+        self, positions: List[Any], group_metadata: object, timeout: float = -1
+    ) -> NoReturn:
+        """Transactions are not part of this version."""
+        self._no_transactions()
+
+    def commit_transaction(self, timeout: float = -1) -> NoReturn:
+        """Transactions are not part of this version."""
+        self._no_transactions()
+
+    def abort_transaction(self, timeout: float = -1) -> NoReturn:
+        """Transactions are not part of this version."""
+        self._no_transactions()
+
+    def _no_transactions(self) -> NoReturn:
+        text = "The Transactional API requires transactional.id to be configured"
+        raise KafkaException(KafkaError(KafkaError._NOT_CONFIGURED, text))  # type: ignore[attr-defined]
+
+    def __enter__(self) -> "Producer":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        raise TypeError("a producer cannot be pickled: make one in each process")
+
+
+def _warn_of_what_is_left() -> None:
+    for producer in list(_alive):
+        left = len(producer)
+        if left > 0:
+            print(
+                f"ottla: the program ends with {left} records of a producer not delivered or not "
+                "reported; call flush() or close() before it does",
+                file=sys.stderr,
+            )
+
+
+atexit.register(_warn_of_what_is_left)

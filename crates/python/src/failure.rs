@@ -1,0 +1,91 @@
+//! Failures of records as Python sees them: librdkafka's codes, or the native interface's errors.
+
+use ottla::{ErrorCode, ErrorKind, Outcome, ProduceError};
+use pyo3::prelude::*;
+
+use crate::classes::{self, Told};
+
+/// librdkafka's own codes, below the broker's.
+pub(crate) mod code {
+    pub(crate) const DESTROY: i32 = -197;
+    pub(crate) const FAIL: i32 = -196;
+    pub(crate) const TRANSPORT: i32 = -195;
+    pub(crate) const MSG_TIMED_OUT: i32 = -192;
+    pub(crate) const UNKNOWN_PARTITION: i32 = -190;
+    pub(crate) const UNKNOWN_TOPIC: i32 = -188;
+    pub(crate) const INVALID_ARG: i32 = -186;
+    pub(crate) const UNSUPPORTED_FEATURE: i32 = -165;
+    pub(crate) const PURGE_QUEUE: i32 = -152;
+    pub(crate) const PURGE_INFLIGHT: i32 = -151;
+}
+
+/// The code that librdkafka would give such a failure.
+pub(crate) fn code_of(error: &ProduceError) -> i32 {
+    let by_broker = error.code().map(|code| i32::from(code.0));
+    let sent = error.outcome() == Outcome::MaybePersisted;
+    match error.kind() {
+        ErrorKind::Timeout => code::MSG_TIMED_OUT,
+        ErrorKind::RetriesExhausted | ErrorKind::Network => by_broker.unwrap_or(code::TRANSPORT),
+        ErrorKind::UnknownTopic => by_broker.unwrap_or(code::UNKNOWN_TOPIC),
+        ErrorKind::UnknownPartition => code::UNKNOWN_PARTITION,
+        ErrorKind::TooLarge => i32::from(ErrorCode::MESSAGE_TOO_LARGE.0),
+        ErrorKind::InvalidRecord => by_broker.unwrap_or(code::INVALID_ARG),
+        ErrorKind::Unsupported => by_broker.unwrap_or(code::UNSUPPORTED_FEATURE),
+        ErrorKind::Purged if sent => code::PURGE_INFLIGHT,
+        ErrorKind::Purged => code::PURGE_QUEUE,
+        ErrorKind::Closed => code::DESTROY,
+        _ => by_broker.unwrap_or(code::FAIL),
+    }
+}
+
+/// The failure as a `KafkaError`.
+pub(crate) fn kafka_error<'py>(
+    py: Python<'py>,
+    error: &ProduceError,
+) -> PyResult<Bound<'py, PyAny>> {
+    let made = classes::kafka_error(py, code_of(error), &error.to_string())?;
+    made.setattr("outcome", outcome_of(error))?;
+    Ok(made)
+}
+
+/// The failure as the native interface raises it.
+pub(crate) fn native_error<'py>(
+    py: Python<'py>,
+    accepted: bool,
+    error: &ProduceError,
+) -> PyResult<Bound<'py, PyAny>> {
+    let told = Told {
+        text: error.to_string(),
+        kind: kind_of(error),
+        outcome: outcome_of(error),
+        code: error.code().map(|code| i32::from(code.0)),
+        attempts: error.attempts(),
+        broker: error.broker(),
+    };
+    classes::native_error(py, accepted, &told)
+}
+
+fn outcome_of(error: &ProduceError) -> &'static str {
+    match error.outcome() {
+        Outcome::NotPersisted => "not_persisted",
+        Outcome::MaybePersisted => "maybe_persisted",
+    }
+}
+
+fn kind_of(error: &ProduceError) -> &'static str {
+    match error.kind() {
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::RetriesExhausted => "retries_exhausted",
+        ErrorKind::Network => "network",
+        ErrorKind::UnknownTopic => "unknown_topic",
+        ErrorKind::UnknownPartition => "unknown_partition",
+        ErrorKind::TooLarge => "too_large",
+        ErrorKind::InvalidRecord => "invalid_record",
+        ErrorKind::Unauthorized => "unauthorized",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::TopicRecreated => "topic_recreated",
+        ErrorKind::Closed => "closed",
+        ErrorKind::Purged => "purged",
+        _ => "refused",
+    }
+}
