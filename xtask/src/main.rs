@@ -9,6 +9,7 @@ mod flamegraph;
 mod install;
 mod kafka;
 mod process;
+mod python;
 mod test;
 mod tidy;
 mod workspace;
@@ -26,6 +27,7 @@ tasks:
   docs [--check]                   write the pages that are made from the code
   flamegraph                       draw where the producer's time goes
   kafka <command>                  fetch and run real Apache Kafka
+  python [PYTEST-ARGS]             build the Python package and test it
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
   counts [--bless]                 count the core's instructions, compare them with the baseline
   tidy                             check the rules that no other tool knows
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "docs" => docs::run(&args),
         "flamegraph" => flamegraph::run(&args),
         "kafka" => kafka::run(&args),
+        "python" => python::run(&args),
         "test" => test::run(&args),
         "counts" => counts::run(&args),
         "tidy" => tidy::run(&args),

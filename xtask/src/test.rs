@@ -9,10 +9,11 @@ use crate::install::{self, succeed};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::{self, jars};
 use crate::process::{self, Interrupt};
+use crate::python;
 use crate::workspace;
 
 /// The release of the Python client that tests read and write with.
-const CONFLUENT_KAFKA: &str = "confluent-kafka==2.16.1";
+pub(crate) const CONFLUENT_KAFKA: &str = "confluent-kafka==2.16.1";
 /// The settings with which both commands build the same things, so that they are built once.
 const WHAT: [&str; 2] = ["--workspace", "--all-features"];
 
@@ -42,6 +43,14 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         test.env(kafka::LIBS_VARIABLE, &jars.libs);
     })?;
     let status = process::run(&mut test, &interrupt)?;
+    let mut python_passed = true;
+    if args.is_empty() {
+        let servers = cluster.as_ref().map(Cluster::bootstrap_servers);
+        let tested = python::test(servers.as_deref(), &[], &interrupt);
+        if let Some(passed) = skips.had(tested, "the Python package", |_| ())? {
+            python_passed = passed;
+        }
+    }
     drop(cluster);
 
     let skipped = skips.list()?;
@@ -49,6 +58,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     println!("{} skipped", skipped.len());
     if !status.success() {
         return Ok(kafka::exit_code(status));
+    }
+    if !python_passed {
+        return Err("the tests of the Python package failed".to_owned());
     }
     if !skipped.is_empty() && std::env::var_os("CI").is_some() {
         return Err("nothing may be skipped when CI is set".to_owned());

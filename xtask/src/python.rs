@@ -1,0 +1,70 @@
+//! `cargo xtask python`: builds the Python package into an environment of its own and tests it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::install::succeed;
+use crate::kafka;
+use crate::process::{self, Interrupt};
+use crate::test::CONFLUENT_KAFKA;
+use crate::workspace;
+
+/// What builds the package, tests it, and is compared with it.
+const TOOLS: [&str; 4] = ["maturin>=1.9,<2", "pytest>=8,<9", "mypy>=1.13,<2", CONFLUENT_KAFKA];
+
+/// Runs the tests; `args` go to pytest. `OTTLA_TEST_KAFKA` may name a real Kafka.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
+    let interrupt = Interrupt::listen()?;
+    let servers = std::env::var(kafka::SERVERS_VARIABLE).ok();
+    let passed = test(servers.as_deref(), args, &interrupt)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds, checks the types and runs the tests, on real Kafka too if there are `servers`; whether
+/// all is well. An error means that it could not be tried.
+pub(crate) fn test(
+    servers: Option<&str>,
+    args: &[String],
+    interrupt: &Interrupt,
+) -> Result<bool, String> {
+    let package = workspace::root()?.join("crates/python");
+    let home = workspace::scratch()?.join("python-package");
+    let python = environment(&home)?;
+    let mut build = Command::new(home.join("bin/maturin"));
+    build.args(["develop", "--quiet"]).current_dir(&package).env("VIRTUAL_ENV", &home);
+    if !process::run(&mut build, interrupt)?.success() {
+        return Err("the Python package does not build".to_owned());
+    }
+    let mut pytest = module(&python, "pytest", &package);
+    pytest.args(args);
+    if let Some(servers) = servers {
+        pytest.env(kafka::SERVERS_VARIABLE, servers);
+    }
+    let passed = process::run(&mut pytest, interrupt)?.success();
+    let mut types = module(&python, "mypy", &package);
+    let typed = process::run(&mut types, interrupt)?.success();
+    Ok(passed && typed)
+}
+
+fn module(python: &Path, name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", name]).current_dir(folder);
+    command
+}
+
+/// A Python with the tools.
+fn environment(home: &Path) -> Result<PathBuf, String> {
+    let python = home.join("bin/python");
+    let check = ["-c", "import maturin, pytest, mypy, confluent_kafka"];
+    if succeed(Command::new(&python).args(check)).is_ok() {
+        return Ok(python);
+    }
+    eprintln!("setting up Python with {}", TOOLS.join(", "));
+    let mut make = Command::new("python3");
+    succeed(make.args(["-m", "venv", "--clear"]).arg(home)).map_err(|why| {
+        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
+    })?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    succeed(Command::new(&python).args(pip).args(TOOLS))?;
+    Ok(python)
+}
