@@ -225,6 +225,12 @@ impl Pair {
         appended.completion
     }
 
+    /// Gives up what waits, what is in flight, or both.
+    pub(super) fn purge(&mut self, queued: bool, in_flight: bool) {
+        self.producer.purge(queued, in_flight, &mut self.queues, self.now);
+        self.drive();
+    }
+
     /// Lets `millis` pass, stopping at every timeout on the way.
     pub(super) fn pass(&mut self, millis: u64) {
         let end = self.now + Duration::from_millis(millis);

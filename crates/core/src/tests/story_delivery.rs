@@ -1,14 +1,20 @@
 //! The ordinary way: from append to acknowledgement.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::produce::BatchIndexAndErrorMessage;
 
-use super::pair::Pair;
+use super::pair::{Pair, Told};
 use crate::error::{ErrorKind, Outcome};
 use crate::output::Acknowledged;
 use crate::time::Instant;
+
+fn failed(told: &Told) -> (usize, (ErrorKind, Outcome)) {
+    let failure = told.result.as_ref().unwrap_err();
+    (told.batch, (failure.kind, failure.outcome))
+}
 
 fn at(base_offset: i64) -> Acknowledged {
     Acknowledged { base_offset: Some(base_offset), log_append_time_ms: None }
@@ -265,4 +271,38 @@ fn an_idle_producer_wants_nothing_before_its_metadata_grows_old() {
     // Only the record's lifetime timer, which nobody took back, may still be due.
     let next = pair.producer.poll_timeout(pair.now).unwrap();
     assert!(next.as_nanos() > 120_000_000_000, "{next:?}");
+}
+
+#[test]
+fn purged_records_are_told_by_whether_they_were_sent_and_the_partition_goes_on() {
+    let mut pair = Pair::introduced(&[("linger.adaptive.gap.ms", "0")]);
+    let sent = pair.send(0, b"in flight");
+    let request = pair.next();
+    let waiting = pair.send(0, b"waits, since the broker owes an answer");
+    pair.purge(true, true);
+    let told: Vec<_> = pair.told.iter().rev().take(2).map(failed).collect();
+    assert!(told.contains(&(sent, (ErrorKind::Purged, Outcome::MaybePersisted))), "{told:?}");
+    assert!(told.contains(&(waiting, (ErrorKind::Purged, Outcome::NotPersisted))), "{told:?}");
+    // The answer that comes after all changes nothing.
+    let before = pair.told.len();
+    pair.accept(&request, 1);
+    assert_eq!(pair.told.len(), before);
+    let next = pair.send(0, b"next");
+    let request = pair.next();
+    pair.accept(&request, 2);
+    let last = pair.told.last().unwrap();
+    assert_eq!((last.batch, last.result.clone()), (next, Ok(at(2))));
+}
+
+#[test]
+fn a_purge_of_what_waits_leaves_what_is_in_flight() {
+    let mut pair = Pair::introduced(&[("linger.adaptive.gap.ms", "0")]);
+    let sent = pair.send(0, b"in flight");
+    let request = pair.next();
+    let waiting = pair.send(0, b"waits");
+    pair.purge(true, false);
+    assert_eq!(pair.told.last().map(|told| told.batch), Some(waiting));
+    pair.accept(&request, 1);
+    let last = pair.told.last().unwrap();
+    assert_eq!((last.batch, last.result.clone()), (sent, Ok(at(1))));
 }
