@@ -131,7 +131,7 @@ fn a_full_batch_leaves_at_once_and_sequences_go_on_without_a_gap() {
     for _ in 0..6 {
         pair.send(0, &[7; 40]);
     }
-    let stamps: vec::Vec<_> = pair.produced.iter().flat_map(|request| request.stamps()).collect();
+    let stamps: Vec<_> = pair.produced.iter().flat_map(|request| request.stamps()).collect();
     assert_eq!(stamps, [(0, 0, 1, 1), (0, 0, 2, 2), (0, 0, 4, 2)]);
     for offset in [1, 2, 4] {
         let request = pair.next();
@@ -140,7 +140,7 @@ fn a_full_batch_leaves_at_once_and_sequences_go_on_without_a_gap() {
     let request = pair.next();
     assert_eq!(request.stamps(), [(0, 0, 6, 1)]);
     pair.accept(&request, 6);
-    let offsets: vec::Vec<_> = pair.told.iter().map(|told| told.result.clone().unwrap()).collect();
+    let offsets: Vec<_> = pair.told.iter().map(|told| told.result.clone().unwrap()).collect();
     assert_eq!(offsets, [at(1), at(2), at(4), at(6)]);
 }
 
@@ -248,7 +248,7 @@ fn a_broker_that_minds_one_record_is_quoted_for_it_and_every_record_is_told_once
             BatchIndexAndErrorMessage { batch_index: 99, batch_index_error_message: None },
         ];
     });
-    let told: vec::Vec<_> = pair
+    let told: Vec<_> = pair
         .told
         .iter()
         .map(|told| (told.records.clone(), told.result.clone().unwrap_err().message.clone()))
