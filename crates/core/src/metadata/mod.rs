@@ -121,13 +121,6 @@ impl Cluster {
         self.by_name.get(name).copied()
     }
 
-    /// A topic by its id.
-    #[must_use]
-    pub(crate) fn find_id(&self, id: Uuid) -> Option<TopicIndex> {
-        let is_it = |topic: &Topic| topic.id == id && id != Uuid::ZERO;
-        self.topics().find(|(_, topic)| is_it(topic)).map(|(index, _)| index)
-    }
-
     /// Adds a topic to those that are asked for.
     pub(crate) fn want(&mut self, name: &str) -> TopicIndex {
         let index = self.find(name).unwrap_or_else(|| {

@@ -38,7 +38,7 @@ impl<H: Host> Sender<H> {
             let silence = Duration::from_millis(answer.throttle_time_ms as u64).min(THROTTLE_MAX);
             self.outboxes.entry(sent.node).or_default().throttled_until = cx.now + silence;
         }
-        let found = by_partition(answer, cx);
+        let found = by_partition(answer, &sent, cx);
         let mut hints = Vec::new();
         for key in &sent.partitions {
             let partition = cx.cluster.partition(*key);
@@ -319,12 +319,17 @@ fn failure<H: Host>(
 
 type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse)>;
 
-/// The answer's entries by topic and partition. What was not asked for is left out.
-fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
+/// The answer's entries by topic and partition. What was not asked for is left out. An id counts as
+/// it was when the request was sent: the topic may have another by now.
+fn by_partition<'a, Q>(
+    answer: &'a ProduceResponse,
+    sent: &SentBatches,
+    cx: &Context<'_, Q>,
+) -> ByPartition<'a> {
     let mut found = Vec::new();
     for topic in &answer.responses {
         let index = if topic.name.is_empty() {
-            cx.cluster.find_id(topic.topic_id)
+            sent.topics.iter().find(|(id, _)| *id == topic.topic_id).map(|(_, index)| *index)
         } else {
             cx.cluster.find(&topic.name)
         };

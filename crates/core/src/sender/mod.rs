@@ -198,18 +198,22 @@ impl<H: Host> Sender<H> {
         }
     }
 
-    /// The topic was deleted and created anew. What was never sent goes to the new one; what may
-    /// be in the old one's log will never be known.
+    /// The topic was deleted and created anew. What is under way gets its answer first, about the
+    /// old one; then the partition goes on with the new one.
     pub(crate) fn topic_recreated<Q: Queues<H>>(
         &mut self,
         key: PartitionKey,
         cx: &mut Context<'_, Q>,
     ) {
+        self.lanes[key.0 as usize].leaves_topic = true;
+        self.judge(key, cx);
+    }
+
+    /// What was never sent, or refused, goes to the new topic, which knows nothing of old sequence
+    /// numbers; what may be in the old one's log will never be known.
+    fn leave_old_topic(&mut self, key: PartitionKey) {
         let lane = &mut self.lanes[key.0 as usize];
-        let sent = lane.waiting.iter().take_while(|slot| slot.batch.ambiguous).count();
-        let mut lost: Vec<(Batch<H>, bool)> =
-            lane.waiting.drain(..sent).map(|slot| (slot.batch, false)).collect();
-        lost.extend(lane.in_flight.drain(..).map(|flying| (flying.batch, true)));
+        let doubtful = lane.take_doubtful();
         for slot in &mut lane.waiting {
             slot.batch.clear_stamp();
         }
@@ -218,11 +222,12 @@ impl<H: Host> Sender<H> {
         lane.introduced = false;
         lane.wants_new_epoch = false;
         lane.unresolved = false;
-        for (batch, in_flight) in lost {
+        lane.leaves_topic = false;
+        lane.retry_at = Instant::ZERO;
+        for batch in doubtful {
             let why = "the topic was deleted and created anew while the record was on its way";
-            self.give_up(batch, in_flight, ErrorKind::TopicRecreated, why);
+            self.give_up(batch, false, ErrorKind::TopicRecreated, why);
         }
-        self.judge(key, cx);
     }
 
     /// Makes room for partitions that metadata brought.
@@ -278,6 +283,10 @@ impl<H: Host> Sender<H> {
 
     /// Decides where the lane stands, and puts it there.
     fn judge<Q: Queues<H>>(&mut self, key: PartitionKey, cx: &mut Context<'_, Q>) {
+        let lane = &self.lanes[key.0 as usize];
+        if lane.leaves_topic && lane.in_flight.is_empty() {
+            self.leave_old_topic(key);
+        }
         let Some(node) = cx.cluster.partition(key).leader else {
             let lane = &self.lanes[key.0 as usize];
             self.needs_metadata |=

@@ -89,7 +89,7 @@ pub(super) struct Produced {
     pub(super) written_token: Option<u64>,
     /// Partition, batch header and all bytes of the batch.
     pub(super) batches: Vec<(i32, BatchHeader, Bytes)>,
-    topic: (String, Uuid),
+    pub(super) topic: (String, Uuid),
 }
 
 impl Produced {
