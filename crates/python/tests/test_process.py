@@ -26,8 +26,8 @@ def test_ctrl_c_ends_a_wait(call):
         import ottla
         producer = ottla.Producer({{"bootstrap.servers": "127.0.0.1:1"}})
         producer.produce("t", b"x")
-        print("waits", flush=True)
         try:
+            print("waits", flush=True)
             producer.{call}
         except KeyboardInterrupt:
             print("interrupted", flush=True)
