@@ -11,7 +11,7 @@ use ottla_protocol::messages::metadata::{
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::{Cluster, Node, Partition, TopicIndex};
+use super::{Cluster, FORMER_IDS_MAX, Node, Partition, TopicIndex};
 use crate::PartitionKey;
 use crate::error::{ErrorKind, Failure};
 use crate::time::Instant;
@@ -137,6 +137,10 @@ impl Cluster {
             // Epochs of the old topic say nothing about the new one.
             for key in &topic.partitions {
                 self.partitions[key.0 as usize].leader_epoch = -1;
+            }
+            self.former_ids.push_back((topic.id, index));
+            if self.former_ids.len() > FORMER_IDS_MAX {
+                self.former_ids.pop_front();
             }
             changes.push(Change::TopicRecreated(index));
         }

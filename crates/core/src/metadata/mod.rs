@@ -4,7 +4,7 @@
 mod apply;
 mod refresh;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -78,7 +78,13 @@ pub(crate) struct Cluster {
     topics: Vec<Topic>,
     by_name: BTreeMap<Arc<str>, TopicIndex>,
     partitions: Vec<Partition>,
+    /// Ids of topics that were created anew since, the newest last.
+    former_ids: VecDeque<(Uuid, TopicIndex)>,
 }
+
+/// So many former ids are remembered: a topic would have to be created anew this often while one
+/// request waits for its answer.
+const FORMER_IDS_MAX: usize = 64;
 
 impl Cluster {
     /// The brokers.
@@ -119,6 +125,17 @@ impl Cluster {
     #[must_use]
     pub(crate) fn find(&self, name: &str) -> Option<TopicIndex> {
         self.by_name.get(name).copied()
+    }
+
+    /// A topic by its id, or by one that it had before it was created anew: answers to requests of
+    /// that time name it.
+    #[must_use]
+    pub(crate) fn find_id(&self, id: Uuid) -> Option<TopicIndex> {
+        let is_it = |topic: &Topic| topic.id == id && id != Uuid::ZERO;
+        let now = self.topics().find(|(_, topic)| is_it(topic)).map(|(index, _)| index);
+        now.or_else(|| {
+            self.former_ids.iter().find(|(former, _)| *former == id).map(|found| found.1)
+        })
     }
 
     /// Adds a topic to those that are asked for.

@@ -38,7 +38,7 @@ impl<H: Host> Sender<H> {
             let silence = Duration::from_millis(answer.throttle_time_ms as u64).min(THROTTLE_MAX);
             self.outboxes.entry(sent.node).or_default().throttled_until = cx.now + silence;
         }
-        let found = by_partition(answer, &sent, cx);
+        let found = by_partition(answer, cx);
         let mut hints = Vec::new();
         for key in &sent.partitions {
             let partition = cx.cluster.partition(*key);
@@ -56,7 +56,7 @@ impl<H: Host> Sender<H> {
             }
         }
         for key in &sent.partitions {
-            self.judge(*key, cx);
+            self.landed(*key, cx);
         }
         hints
     }
@@ -69,7 +69,7 @@ impl<H: Host> Sender<H> {
                 let nowhere = Acknowledged { base_offset: None, log_append_time_ms: None };
                 self.settle(batch, Ok(nowhere));
             }
-            self.judge(key, cx);
+            self.landed(key, cx);
         }
     }
 
@@ -93,7 +93,7 @@ impl<H: Host> Sender<H> {
                 self.handle_silence(*key, serial, why, broker, cx);
             }
             for key in sent.partitions {
-                self.judge(key, cx);
+                self.landed(key, cx);
             }
         }
     }
@@ -319,17 +319,12 @@ fn failure<H: Host>(
 
 type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse)>;
 
-/// The answer's entries by topic and partition. What was not asked for is left out. An id counts as
-/// it was when the request was sent: the topic may have another by now.
-fn by_partition<'a, Q>(
-    answer: &'a ProduceResponse,
-    sent: &SentBatches,
-    cx: &Context<'_, Q>,
-) -> ByPartition<'a> {
+/// The answer's entries by topic and partition. What was not asked for is left out.
+fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
     let mut found = Vec::new();
     for topic in &answer.responses {
         let index = if topic.name.is_empty() {
-            sent.topics.iter().find(|(id, _)| *id == topic.topic_id).map(|(_, index)| *index)
+            cx.cluster.find_id(topic.topic_id)
         } else {
             cx.cluster.find(&topic.name)
         };

@@ -207,8 +207,6 @@ impl<H: Host> Sender<H> {
             return Drained::Nothing;
         }
         entries.sort_by_key(|entry| entry.topic);
-        let mut topics: Vec<_> = entries.iter().map(|entry| (entry.id, entry.topic)).collect();
-        topics.dedup();
         let highest = if entries.iter().any(|e| e.id == Uuid::ZERO) { 12 } else { i16::MAX };
         let version = link.version(ApiKey::PRODUCE, highest).unwrap_or(3);
         let acks = self.rules.acks;
@@ -229,7 +227,7 @@ impl<H: Host> Sender<H> {
         for key in &partitions {
             self.judge(*key, cx);
         }
-        let sent = SentBatches { node, connection: link.id, partitions, topics };
+        let sent = SentBatches { node, connection: link.id, partitions };
         self.requests.insert(serial, sent);
         let written_token = (acks == Acks::None).then_some(serial);
         Drained::Transmit(Transmit { connection: link.id, frame, written_token })

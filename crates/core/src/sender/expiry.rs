@@ -66,7 +66,7 @@ impl<H: Host> Sender<H> {
             expired.extend(cx.queues.with(key, |queue| queue.take(true)).map(|b| (b, false)));
         }
         self.give_up_some(key, expired, (ErrorKind::Timeout, &why));
-        self.judge(key, cx);
+        self.landed(key, cx);
         if let Some(oldest) = self.oldest(key, cx) {
             self.arm_expiry(key, oldest);
         }
@@ -116,7 +116,7 @@ impl<H: Host> Sender<H> {
             if !purged.is_empty() {
                 let why = "the program gave the record up (purge)";
                 self.give_up_some(key, purged, (ErrorKind::Purged, why));
-                self.judge(key, cx);
+                self.landed(key, cx);
             }
         }
     }

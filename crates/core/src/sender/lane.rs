@@ -63,8 +63,6 @@ pub(super) struct Lane<H: Host> {
     pub(super) wants_new_epoch: bool,
     /// A sent batch was given up without an answer: wait for those behind it before going on.
     pub(super) unresolved: bool,
-    /// The topic was created anew: go on with the new one when idle.
-    pub(super) leaves_topic: bool,
     pub(super) listed: Option<Listed>,
     /// No sending before then.
     pub(super) retry_at: Instant,
@@ -82,7 +80,6 @@ impl<H: Host> Default for Lane<H> {
             introduced: false,
             wants_new_epoch: false,
             unresolved: false,
-            leaves_topic: false,
             listed: None,
             retry_at: Instant::ZERO,
             wake_armed: None,
@@ -121,7 +118,6 @@ impl<H: Host> Lane<H> {
             || (idempotent && !self.introduced)
             || retrying
             || self.unresolved
-            || self.leaves_topic
             || sequencer.current().is_some_and(|current| self.identity != Some(current));
         let elsewhere = self.in_flight.back().is_some_and(|flying| flying.node != node);
         if self.in_flight.len() >= window || (!idle && (must_be_idle || elsewhere)) {

@@ -16,7 +16,7 @@ mod sequencer;
 mod timers;
 mod verdict;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -90,6 +90,8 @@ pub(crate) struct Sender<H: Host> {
     sequencer: Sequencer,
     timers: Timers,
     next_serial: u64,
+    /// Lanes of topics that were created anew, which go on with the new one when idle.
+    leaving: BTreeSet<PartitionKey>,
     jobs: VecDeque<Compress<H>>,
     events: VecDeque<Event<H>>,
     stats: Stats,
@@ -125,6 +127,7 @@ impl<H: Host> Sender<H> {
             sequencer: Sequencer::new(config.idempotence),
             timers: Timers::default(),
             next_serial: 0,
+            leaving: BTreeSet::new(),
             jobs: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -205,7 +208,20 @@ impl<H: Host> Sender<H> {
         key: PartitionKey,
         cx: &mut Context<'_, Q>,
     ) {
-        self.lanes[key.0 as usize].leaves_topic = true;
+        // Until then this holds the next batch back.
+        self.lanes[key.0 as usize].wants_new_epoch = true;
+        self.leaving.insert(key);
+        self.landed(key, cx);
+    }
+
+    /// Something of the lane's is not under way any more.
+    fn landed<Q: Queues<H>>(&mut self, key: PartitionKey, cx: &mut Context<'_, Q>) {
+        if !self.leaving.is_empty()
+            && self.lanes[key.0 as usize].in_flight.is_empty()
+            && self.leaving.remove(&key)
+        {
+            self.leave_old_topic(key);
+        }
         self.judge(key, cx);
     }
 
@@ -222,7 +238,6 @@ impl<H: Host> Sender<H> {
         lane.introduced = false;
         lane.wants_new_epoch = false;
         lane.unresolved = false;
-        lane.leaves_topic = false;
         lane.retry_at = Instant::ZERO;
         for batch in doubtful {
             let why = "the topic was deleted and created anew while the record was on its way";
@@ -283,10 +298,6 @@ impl<H: Host> Sender<H> {
 
     /// Decides where the lane stands, and puts it there.
     fn judge<Q: Queues<H>>(&mut self, key: PartitionKey, cx: &mut Context<'_, Q>) {
-        let lane = &self.lanes[key.0 as usize];
-        if lane.leaves_topic && lane.in_flight.is_empty() {
-            self.leave_old_topic(key);
-        }
         let Some(node) = cx.cluster.partition(key).leader else {
             let lane = &self.lanes[key.0 as usize];
             self.needs_metadata |=

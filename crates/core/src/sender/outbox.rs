@@ -4,11 +4,8 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ottla_protocol::Uuid;
-
 use super::gap::Gap;
 use crate::PartitionKey;
-use crate::metadata::TopicIndex;
 use crate::output::ConnectionId;
 use crate::time::Instant;
 
@@ -45,6 +42,4 @@ pub(super) struct SentBatches {
     pub(super) node: i32,
     pub(super) connection: ConnectionId,
     pub(super) partitions: Vec<PartitionKey>,
-    /// The topics with their ids of that time.
-    pub(super) topics: Vec<(Uuid, TopicIndex)>,
 }
