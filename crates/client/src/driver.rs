@@ -143,6 +143,7 @@ impl Driver {
         }
         for command in mail.commands {
             match command {
+                Command::Connect => self.core.connect(),
                 Command::Want(topic) => self.core.want_topic(&topic),
                 Command::Flush(answer) => {
                     let _ = answer.send(self.core.flush(&mut self.slots, now));

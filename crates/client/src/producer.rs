@@ -137,6 +137,13 @@ impl Producer {
         outcomes
     }
 
+    /// Begins to connect to the cluster now, not with the first topic that is asked for. It does
+    /// not wait: [`on_server_event`](crate::ProducerBuilder::on_server_event) tells of servers
+    /// that cannot be reached.
+    pub fn connect(&self) {
+        self.shared().command(Command::Connect);
+    }
+
     /// Sends everything that was accepted so far and waits for the outcomes, success or not, and
     /// for the callbacks that tell them (not when called from a callback).
     ///

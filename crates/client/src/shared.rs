@@ -37,6 +37,8 @@ impl Host for ClientHost {
 
 /// What a handle asks of the I/O thread.
 pub(crate) enum Command {
+    /// Connect, though there is nothing to send yet.
+    Connect,
     /// Ask the cluster for a topic.
     Want(Arc<str>),
     /// Send what is there; answer with the batches to wait for.

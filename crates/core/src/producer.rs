@@ -95,6 +95,11 @@ impl<H: Host> Producer<H> {
         }
     }
 
+    /// Connects and asks for the cluster's brokers, though there is nothing to send yet.
+    pub fn connect(&mut self) {
+        self.refresh.need_now();
+    }
+
     /// A queue that was empty holds something, or a batch in it was closed.
     pub fn note<Q: Queues<H>>(&mut self, key: PartitionKey, queues: &mut Q, now: Instant) {
         if (key.0 as usize) < self.cluster.partition_count() {

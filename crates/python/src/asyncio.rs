@@ -74,7 +74,7 @@ impl AsyncCore {
         let signal = unsafe { OwnedFd::from_raw_fd(signal) };
         let ready = Ready::new(Some(signal));
         let producer = config::start(py, config, partitioner, None)?;
-        let engine = Engine::new(producer, ready, Limits { records: usize::MAX });
+        let engine = Engine::new(producer, ready, Limits { records: usize::MAX, topic_wait: None });
         let name = |name: &str| PyString::intern(py, name).unbind();
         let names = Names {
             done: name("done"),
@@ -185,10 +185,14 @@ impl AsyncCore {
                 Ok(Bound::new(py, metadata)?.into_any())
             }
             Told::Outcome(Err(why), _) => Err(failure::native_error(py, true, &why)?),
-            Told::Purged => {
+            Told::Purged | Told::TopicNotKnown => {
+                let (kind, text) = match told {
+                    Told::Purged => ("purged", "the program gave the record up (purge)"),
+                    _ => ("timeout", "its time passed before its topic became known"),
+                };
                 let told = classes::Told {
-                    text: "the program gave the record up (purge)".to_owned(),
-                    kind: "purged",
+                    text: text.to_owned(),
+                    kind,
                     outcome: "not_persisted",
                     code: None,
                     attempts: 0,

@@ -54,6 +54,17 @@ pub(crate) fn raise(py: Python<'_>, code: i32, text: &str) -> PyErr {
     kafka_error(py, code, text).map_or_else(|why| why, |error| kafka_exception(&error))
 }
 
+/// The `KafkaError` of an exception that carries one.
+///
+/// # Errors
+/// The exception itself, if it is of another kind.
+pub(crate) fn error_of(py: Python<'_>, raised: PyErr) -> PyResult<Bound<'_, PyAny>> {
+    if raised.matches(py, classes(py)?.kafka_exception.bind(py))? {
+        return raised.value(py).getattr("args")?.get_item(0);
+    }
+    Err(raised)
+}
+
 /// What is told of a failure to the native interface.
 pub(crate) struct Told<'a> {
     pub(crate) text: String,

@@ -169,13 +169,13 @@ impl Read {
         }
         Ok(Message {
             topic: Some(topic.clone().into_any().unbind()),
-            partition: Some(self.partition),
-            offset: Some(self.offset),
+            partition: self.partition,
+            offset: self.offset,
             key: bytes(self.key),
             value: bytes(self.value),
             headers: (!headers.is_empty()).then(|| headers.into_any().unbind()),
             timestamp: (CREATE_TIME, self.timestamp_ms),
-            ..Message::default()
+            ..Message::blank()
         })
     }
 }

@@ -57,7 +57,11 @@ pub(crate) fn start(
             _ => {}
         });
     }
-    py.detach(|| builder.build()).map_err(refused)
+    let producer = py.detach(|| builder.build()).map_err(refused)?;
+    // As librdkafka does: the first record need not wait, and error_cb hears of servers that are
+    // down though nothing is sent.
+    producer.connect();
+    Ok(producer)
 }
 
 fn refused(error: ConfigError) -> PyErr {

@@ -6,12 +6,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ottla::{Header, Record, Topic};
+use ottla::{Header, Record, SendError, Topic};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::engine::Engine;
 use crate::pending::Report;
@@ -50,9 +50,16 @@ impl OwnedRecord {
     }
 }
 
+/// A record that waits, and whom to tell of it.
+struct Deferral {
+    record: OwnedRecord,
+    report: Option<Report>,
+    since: Instant,
+}
+
 #[derive(Default)]
 struct Waiting {
-    records: VecDeque<(OwnedRecord, Option<Report>)>,
+    records: VecDeque<Deferral>,
     /// Set when nothing waits any more: the next record goes straight into its batch.
     known: Option<Arc<Topic>>,
     /// Set when the topic could not be had: the next record asks for it anew.
@@ -63,11 +70,13 @@ struct Waiting {
 pub(crate) struct PendingTopic {
     name: String,
     waiting: Mutex<Waiting>,
+    /// Told when a record comes to wait where none did.
+    first: Notify,
 }
 
 impl PendingTopic {
     fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), waiting: Mutex::default() })
+        Arc::new(Self { name: name.to_owned(), waiting: Mutex::default(), first: Notify::new() })
     }
 
     /// Has a record wait; gives back whom to tell of it if nothing waits here any more.
@@ -80,8 +89,31 @@ impl PendingTopic {
         if waiting.known.is_some() || waiting.failed {
             return Err(report);
         }
-        waiting.records.push_back((record, report));
+        waiting.records.push_back(Deferral { record, report, since: Instant::now() });
+        if waiting.records.len() == 1 {
+            self.first.notify_one();
+        }
         Ok(())
+    }
+
+    /// Waits until the first record has waited for `wait`; takes those that have.
+    async fn overdue(&self, wait: Option<Duration>) -> Vec<Option<Report>> {
+        let Some(wait) = wait else { return std::future::pending().await };
+        loop {
+            let first = self.waiting.lock().records.front().map(|first| first.since + wait);
+            match first {
+                None => self.first.notified().await,
+                Some(due) if due > Instant::now() => tokio::time::sleep_until(due.into()).await,
+                Some(_) => {
+                    let now = Instant::now();
+                    let mut waiting = self.waiting.lock();
+                    let count =
+                        waiting.records.iter().take_while(|record| record.since + wait <= now);
+                    let count = count.count();
+                    return waiting.records.drain(..count).map(|record| record.report).collect();
+                }
+            }
+        }
     }
 
     /// The topic, once it is known and nothing waits for it any more.
@@ -98,11 +130,11 @@ impl PendingTopic {
     /// Takes all records; gives back whom to tell of them.
     pub(crate) fn take_all(&self) -> Vec<Option<Report>> {
         let records = std::mem::take(&mut self.waiting.lock().records);
-        records.into_iter().map(|(_, report)| report).collect()
+        records.into_iter().map(|deferral| deferral.report).collect()
     }
 
     /// The next record; without one, the topic is known from now on.
-    fn next(&self, topic: &Arc<Topic>) -> Option<(OwnedRecord, Option<Report>)> {
+    fn next(&self, topic: &Arc<Topic>) -> Option<Deferral> {
         let mut waiting = self.waiting.lock();
         let next = waiting.records.pop_front();
         if next.is_none() {
@@ -145,6 +177,8 @@ impl Deferred {
         first: (OwnedRecord, Option<Report>),
     ) -> Arc<PendingTopic> {
         let pending = PendingTopic::new(name);
+        let (record, report) = first;
+        let first = Deferral { record, report, since: Instant::now() };
         pending.waiting.lock().records.push_back(first);
         self.give(Job::Topic(Arc::clone(engine), Arc::clone(&pending), Some(topic)));
         pending
@@ -174,7 +208,7 @@ fn start() -> mpsc::UnboundedSender<Job> {
     let (sender, mut jobs) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new().name("ottla-deferred".into());
     let spawned = thread.spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             while let Some(job) = jobs.recv().await {
@@ -201,10 +235,25 @@ async fn run(job: Job) {
     }
 }
 
+/// Looks for the topic, and tells of those whose time passes meanwhile.
+async fn look_up(engine: &Arc<Engine>, pending: &PendingTopic) -> Result<Topic, SendError> {
+    let mut looking = pin!(engine.producer.topic(&pending.name));
+    loop {
+        tokio::select! {
+            found = &mut looking => return found,
+            overdue = pending.overdue(engine.limits.topic_wait) => {
+                for report in overdue {
+                    engine.refused(report, Refusal::TopicNotKnown);
+                }
+            }
+        }
+    }
+}
+
 async fn send_waiting(engine: &Arc<Engine>, pending: &PendingTopic, topic: Option<Arc<Topic>>) {
     let topic = match topic {
         Some(topic) => topic,
-        None => match engine.producer.topic(&pending.name).await {
+        None => match look_up(engine, pending).await {
             Ok(topic) => Arc::new(topic),
             Err(why) => {
                 engine.forget(&pending.name);
@@ -215,7 +264,7 @@ async fn send_waiting(engine: &Arc<Engine>, pending: &PendingTopic, topic: Optio
             }
         },
     };
-    while let Some((owned, report)) = pending.next(&topic) {
+    while let Some(Deferral { record: owned, report, .. }) = pending.next(&topic) {
         let headers: Vec<Header<'_>> =
             owned.headers.iter().map(|(key, value)| Header::new(key, value.as_deref())).collect();
         let mut record = Record::new(&pending.name).headers(&headers);

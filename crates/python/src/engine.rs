@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ottla::{Delivery, ProduceError, Producer, Record, RecordMetadata, Topic, TrySendError};
 use parking_lot::Mutex;
@@ -37,6 +38,9 @@ struct TopicBook {
 /// How much may be on its way.
 pub(crate) struct Limits {
     pub(crate) records: usize,
+    /// How long a record may wait for its topic to become known; for as long as the library looks
+    /// for the topic, if nothing is said.
+    pub(crate) topic_wait: Option<Duration>,
 }
 
 /// The shared state of one producer.
@@ -44,7 +48,7 @@ pub(crate) struct Engine {
     pub(crate) producer: Producer,
     pub(crate) ready: Arc<Ready>,
     pub(crate) home: Home,
-    limits: Limits,
+    pub(crate) limits: Limits,
     books: Mutex<Books>,
     topics: Mutex<TopicBook>,
     deferred: Deferred,
@@ -70,6 +74,8 @@ pub(crate) enum Rejected {
 pub(crate) enum Told {
     Outcome(Result<RecordMetadata, ProduceError>, i32),
     Purged,
+    /// It waited in vain for its topic.
+    TopicNotKnown,
 }
 
 impl Engine {
@@ -408,6 +414,7 @@ impl From<Refusal> for Told {
         match refusal {
             Refusal::Failed(error) => Self::Outcome(Err(error), -1),
             Refusal::Purged => Self::Purged,
+            Refusal::TopicNotKnown => Self::TopicNotKnown,
         }
     }
 }

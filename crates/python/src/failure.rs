@@ -38,12 +38,30 @@ pub(crate) fn code_of(error: &ProduceError) -> i32 {
     }
 }
 
+/// What librdkafka says of its own codes, which programs look for in texts.
+const fn words(code: i32) -> Option<&'static str> {
+    match code {
+        code::MSG_TIMED_OUT => Some("Local: Message timed out"),
+        code::TRANSPORT => Some("Local: Broker transport failure"),
+        code::UNKNOWN_PARTITION => Some("Local: Unknown partition"),
+        code::UNKNOWN_TOPIC => Some("Local: Unknown topic"),
+        code::PURGE_QUEUE => Some("Local: Purged in queue"),
+        code::PURGE_INFLIGHT => Some("Local: Purged in flight"),
+        _ => None,
+    }
+}
+
 /// The failure as a `KafkaError`.
 pub(crate) fn kafka_error<'py>(
     py: Python<'py>,
     error: &ProduceError,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let made = classes::kafka_error(py, code_of(error), &error.to_string())?;
+    let code = code_of(error);
+    let text = match words(code) {
+        Some(words) => format!("{words}: {error}"),
+        None => error.to_string(),
+    };
+    let made = classes::kafka_error(py, code, &text)?;
     made.setattr("outcome", outcome_of(error))?;
     Ok(made)
 }

@@ -59,7 +59,7 @@ mod partitioners {
 
     fn of(kind: PartitionerKind, key: &[u8], partition_count: i32) -> PyResult<i32> {
         if partition_count < 1 {
-            return Err(PyValueError::new_err("partition_count must be at least 1"));
+            return Err(PyValueError::new_err("partition_count must be > 0"));
         }
         kind.partition_of_key(key, partition_count)
             .ok_or_else(|| PyValueError::new_err("this partitioner does not hash keys"))

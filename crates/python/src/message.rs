@@ -1,7 +1,7 @@
 //! `Message`: what a delivery callback is given.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::classes;
 use crate::convert::{self, Payload};
@@ -12,34 +12,60 @@ use crate::pending::Report;
 /// `TIMESTAMP_CREATE_TIME` and `TIMESTAMP_LOG_APPEND_TIME`.
 pub(crate) const CREATE_TIME: i32 = 1;
 
-/// A record and what became of it.
+/// `OFFSET_INVALID`.
+const OFFSET_INVALID: i64 = -1001;
+
+/// A record and what became of it. Numbers below zero are told as None.
 #[pyclass(module = "ottla", subclass)]
 #[derive(Default)]
 pub(crate) struct Message {
     pub(crate) topic: Option<Py<PyAny>>,
-    pub(crate) partition: Option<i32>,
-    pub(crate) offset: Option<i64>,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     pub(crate) key: Option<Py<PyAny>>,
     pub(crate) value: Option<Py<PyAny>>,
     pub(crate) headers: Option<Py<PyAny>>,
     pub(crate) error: Option<Py<PyAny>>,
     /// Type and milliseconds.
     pub(crate) timestamp: (i32, i64),
-    pub(crate) latency_s: Option<f64>,
-    pub(crate) leader_epoch: Option<i32>,
+    pub(crate) latency_s: f64,
+    pub(crate) leader_epoch: i32,
+    /// How often a share group was given the message.
+    pub(crate) delivery_count: i16,
 }
 
 fn of(py: Python<'_>, value: Option<&Py<PyAny>>) -> Option<Py<PyAny>> {
     value.map(|value| value.clone_ref(py))
 }
 
+impl Message {
+    /// Nothing is known yet.
+    pub(crate) fn blank() -> Self {
+        Self {
+            partition: -1,
+            offset: OFFSET_INVALID,
+            latency_s: -1.0,
+            leader_epoch: -1,
+            delivery_count: -1,
+            ..Self::default()
+        }
+    }
+}
+
 #[pymethods]
 impl Message {
     #[new]
-    #[pyo3(signature = (topic=None, partition=None, offset=None, key=None, value=None, headers=None,
-        error=None, timestamp=None, latency=None, leader_epoch=None))]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (topic=None, partition=-1, offset=OFFSET_INVALID, key=None, value=None,
+        headers=None, error=None, timestamp=None, latency=-1.0, leader_epoch=-1,
+        delivery_count=-1))]
     #[expect(clippy::too_many_arguments, reason = "the keywords that programs use")]
-    fn new(
+    fn __init__(
+        &mut self,
         topic: Option<Py<PyAny>>,
         partition: Option<i32>,
         offset: Option<i64>,
@@ -50,20 +76,21 @@ impl Message {
         timestamp: Option<(i32, i64)>,
         latency: Option<f64>,
         leader_epoch: Option<i32>,
-    ) -> Self {
-        let timestamp = timestamp.unwrap_or_default();
-        Self {
+        delivery_count: Option<i16>,
+    ) {
+        *self = Self {
             topic,
-            partition,
-            offset,
+            partition: partition.unwrap_or(-1),
+            offset: offset.unwrap_or(OFFSET_INVALID),
             key,
             value,
             headers,
             error,
-            timestamp,
-            latency_s: latency,
-            leader_epoch,
-        }
+            timestamp: timestamp.unwrap_or_default(),
+            latency_s: latency.unwrap_or(-1.0),
+            leader_epoch: leader_epoch.unwrap_or(-1),
+            delivery_count: delivery_count.filter(|count| *count > 0).unwrap_or(-1),
+        };
     }
 
     fn topic(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -71,11 +98,11 @@ impl Message {
     }
 
     fn partition(&self) -> Option<i32> {
-        self.partition
+        (self.partition >= 0).then_some(self.partition)
     }
 
     fn offset(&self) -> Option<i64> {
-        self.offset.filter(|offset| *offset >= 0)
+        (self.offset >= 0).then_some(self.offset)
     }
 
     fn key(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -101,16 +128,16 @@ impl Message {
 
     /// Seconds from produce() to the answer.
     fn latency(&self) -> Option<f64> {
-        self.latency_s
+        (self.latency_s >= 0.0).then_some(self.latency_s)
     }
 
     fn leader_epoch(&self) -> Option<i32> {
-        self.leader_epoch.filter(|epoch| *epoch >= 0)
+        (self.leader_epoch >= 0).then_some(self.leader_epoch)
     }
 
     /// How often a share group was given the message: none, for a message that was produced.
-    fn delivery_count(&self) -> Option<i32> {
-        None
+    fn delivery_count(&self) -> Option<i16> {
+        (self.delivery_count > 0).then_some(self.delivery_count)
     }
 
     fn set_topic(&mut self, topic: Py<PyAny>) {
@@ -146,7 +173,7 @@ impl Message {
         let topic = topic.unwrap_or_else(|| "None".to_owned());
         let number =
             |number: Option<i64>| number.map_or_else(|| "None".to_owned(), |n| n.to_string());
-        let partition = number(self.partition.map(i64::from));
+        let partition = number(self.partition().map(i64::from));
         let error = self.error.as_ref().map_or(String::new(), |error| format!(", {error}"));
         Ok(format!("<Message {topic} [{partition}] @ {}{error}>", number(self.offset())))
     }
@@ -154,14 +181,20 @@ impl Message {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let this = slf.borrow();
-        let rest = (this.error(py), this.timestamp, this.latency_s, this.leader_epoch);
-        let first = (this.topic(py), this.partition, this.offset, this.key(py), this.value(py));
-        let (topic, partition, offset, key, value) = first;
-        let (error, timestamp, latency, epoch) = rest;
-        let headers = this.headers(py);
-        let arguments =
-            (topic, partition, offset, key, value, headers, error, timestamp, latency, epoch);
-        (slf.get_type(), arguments.into_pyobject(py)?).into_pyobject(py)
+        let arguments = (
+            this.topic(py),
+            this.partition,
+            this.offset,
+            this.key(py),
+            this.value(py),
+            this.headers(py),
+            this.error(py),
+            this.timestamp,
+            this.latency_s,
+            this.leader_epoch,
+            this.delivery_count,
+        );
+        (py.get_type::<Self>(), arguments.into_pyobject(py)?).into_pyobject(py)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -191,27 +224,32 @@ impl Message {
 pub(crate) fn call_back(py: Python<'_>, report: Report, told: Told) -> PyResult<()> {
     let mut message = Message {
         topic: Some(report.topic),
-        partition: Some(-1),
         key: as_bytes(py, report.key)?,
         value: as_bytes(py, report.value)?,
         headers: report.headers.map(|headers| as_pairs(py, headers)).transpose()?,
-        ..Message::default()
+        ..Message::blank()
     };
     let error = match told {
         Told::Outcome(Ok(metadata), partition) => {
-            message.partition = Some(partition);
-            message.offset = metadata.offset;
+            message.partition = partition;
+            message.offset = metadata.offset.unwrap_or(OFFSET_INVALID);
             message.timestamp = (CREATE_TIME, metadata.timestamp_ms);
-            message.latency_s = Some(report.produced_at.elapsed().as_secs_f64());
+            message.latency_s = report.produced_at.elapsed().as_secs_f64();
             None
         }
         Told::Outcome(Err(error), partition) => {
-            message.partition = Some(partition);
+            message.partition = partition;
             Some(failure::kafka_error(py, &error)?)
         }
         Told::Purged => {
             Some(classes::kafka_error(py, code::PURGE_QUEUE, "Local: Purged in queue")?)
         }
+        Told::TopicNotKnown => Some(classes::kafka_error(
+            py,
+            code::MSG_TIMED_OUT,
+            "Local: Message timed out: message.timeout.ms passed before the topic became known; is \
+             a broker of bootstrap.servers within reach, and does the topic exist?",
+        )?),
     };
     message.error = error.as_ref().map(|error| error.clone().unbind());
     report.to.bind(py).call1((error, Bound::new(py, message)?))?;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use ottla::Record;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyBufferError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -61,6 +63,47 @@ struct Arguments<'a, 'py> {
     headers: Option<&'a Bound<'py, PyAny>>,
 }
 
+/// A message of `produce_batch`.
+struct BatchRow<'py> {
+    value: Option<Bound<'py, PyAny>>,
+    key: Option<Bound<'py, PyAny>>,
+    headers: Option<Bound<'py, PyAny>>,
+    partition: Option<i32>,
+    callback: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> BatchRow<'py> {
+    fn new(at: usize, message: &Bound<'py, PyDict>) -> PyResult<Self> {
+        let get = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+            Ok(message.get_item(name)?.filter(|value| !value.is_none()))
+        };
+        let bytes = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+            let found = get(name)?;
+            convert::payload(found.as_ref(), name).map_err(|raised| {
+                let text = format!("Message {name} at index {at} must be bytes or str: {raised}");
+                PyTypeError::new_err(text)
+            })?;
+            Ok(found)
+        };
+        if get("timestamp")?.is_some() {
+            return Err(PyNotImplementedError::new_err(
+                "Message timestamps are not currently supported in produce_batch(), as in \
+                 confluent_kafka: send_many(timestamps=[…]) takes them, and produce()",
+            ));
+        }
+        let partition = get("partition")?.map(|number| number.extract::<i32>()).transpose();
+        Ok(Self {
+            value: bytes("value")?,
+            key: bytes("key")?,
+            headers: get("headers")?,
+            partition: partition.map_err(|_| {
+                PyTypeError::new_err(format!("Message partition at index {at} must be int"))
+            })?,
+            callback: get("callback")?.map_or_else(|| get("on_delivery"), |own| Ok(Some(own)))?,
+        })
+    }
+}
+
 #[pymethods]
 impl ProducerBase {
     #[new]
@@ -76,7 +119,7 @@ impl ProducerBase {
 
     /// Starts the producer with cleaned settings.
     #[pyo3(signature = (config, *, on_delivery=None, on_server=None, on_tick=None, tick_s=0.0,
-        only_errors=false, queue_max_messages=100_000, partitioner=None))]
+        only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000, partitioner=None))]
     #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn _start(
         &self,
@@ -88,6 +131,7 @@ impl ProducerBase {
         tick_s: f64,
         only_errors: bool,
         queue_max_messages: usize,
+        topic_wait_ms: u64,
         partitioner: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         if !matches!(*self.state.lock(), State::New) {
@@ -96,7 +140,9 @@ impl ProducerBase {
         let ready = Ready::new(None);
         let events = on_server.is_some().then_some(&ready);
         let producer = config::start(py, config, partitioner, events)?;
-        let engine = Engine::new(producer, ready, Limits { records: queue_max_messages });
+        let topic_wait = Some(Duration::from_millis(topic_wait_ms));
+        let engine =
+            Engine::new(producer, ready, Limits { records: queue_max_messages, topic_wait });
         *self.hooks.lock() = Hooks { on_delivery, on_server, on_tick };
         *self.only_errors.lock() = only_errors;
         if let Some(every) = convert::seconds(tick_s)?.filter(|every| !every.is_zero()) {
@@ -136,38 +182,38 @@ impl ProducerBase {
     fn produce_batch(
         &self,
         topic: &Bound<'_, PyString>,
-        messages: &Bound<'_, PyList>,
+        messages: &Bound<'_, PyAny>,
         partition: i32,
         callback: Option<&Bound<'_, PyAny>>,
         on_delivery: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
         let engine = self.engine()?;
         let common = callback.or(on_delivery);
+        let messages = messages
+            .cast::<PyList>()
+            .map_err(|_| PyTypeError::new_err("messages must be a list"))?;
         let mut taken = 0;
         for (at, message) in messages.iter().enumerate() {
             let message = message.cast_into::<PyDict>().map_err(|_| {
-                PyTypeError::new_err(format!("message at index {at} must be a dict"))
+                PyTypeError::new_err(format!("Message at index {at} must be a dict"))
             })?;
-            let get = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
-                Ok(message.get_item(name)?.filter(|value| !value.is_none()))
-            };
-            let own = get("callback")?.map_or_else(|| get("on_delivery"), |own| Ok(Some(own)))?;
-            let (value, key, headers) = (get("value")?, get("key")?, get("headers")?);
-            let number = get("partition")?;
-            let timestamp = get("timestamp")?;
+            let row = BatchRow::new(at, &message)?;
             let arguments = Arguments {
                 topic,
-                value: value.as_ref(),
-                key: key.as_ref(),
-                partition: number.map_or(Ok(partition), |number| number.extract())?,
-                callback: own.as_ref().or(common),
-                timestamp: timestamp.map_or(Ok(0), |timestamp| timestamp.extract())?,
-                headers: headers.as_ref(),
+                value: row.value.as_ref(),
+                key: row.key.as_ref(),
+                partition: row.partition.unwrap_or(partition),
+                callback: row.callback.as_ref().or(common),
+                timestamp: 0,
+                headers: row.headers.as_ref(),
             };
-            match self.send(&engine, &arguments)? {
-                Ok(()) => taken += 1,
-                Err(rejected) => {
+            match self.send(&engine, &arguments) {
+                Ok(Ok(())) => taken += 1,
+                Ok(Err(rejected)) => {
                     message.set_item("_error", rejection_error(topic.py(), &rejected)?)?;
+                }
+                Err(raised) => {
+                    message.set_item("_error", classes::error_of(topic.py(), raised)?)?
                 }
             }
         }
@@ -331,7 +377,9 @@ impl ProducerBase {
             State::Running(engine) => Arc::clone(engine),
             State::Closed => return Err(PyRuntimeError::new_err("Producer has been closed")),
             State::New => {
-                return Err(PyRuntimeError::new_err("Producer.__init__() was not called"));
+                return Err(PyRuntimeError::new_err(
+                    "Producer has been closed, or its __init__() was not called",
+                ));
             }
         };
         engine.home.check()?;

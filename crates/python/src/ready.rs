@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     Failed(ProduceError),
     /// The application purged it.
     Purged,
+    /// Its time passed before its topic became known.
+    TopicNotKnown,
 }
 
 /// The queue of what is ready.

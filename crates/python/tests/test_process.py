@@ -84,13 +84,25 @@ def test_an_interpreter_that_ends_with_records_pending_says_how_many():
     assert "3 records" in err and "flush()" in err
 
 
-def test_a_script_for_confluent_kafka_runs_unchanged(tmp_path):
+@pytest.fixture(params=["beside-the-original", "alone"])
+def environment(request, tmp_path):
+    """With the original confluent_kafka installed, and as if it were not."""
+    if request.param == "beside-the-original":
+        pytest.importorskip("confluent_kafka")
+        return dict(os.environ)
+    (tmp_path / "none" / "confluent_kafka").mkdir(parents=True)
+    nothing = tmp_path / "none" / "confluent_kafka" / "__init__.py"
+    nothing.write_text("raise ImportError('not installed')")
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "none")}
+
+
+def test_a_script_for_confluent_kafka_runs_unchanged(tmp_path, environment):
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
             """
             import sys
-            from confluent_kafka import KafkaError, KafkaException, Producer
+            from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
             from confluent_kafka.admin import AdminClient, NewTopic
             from confluent_kafka.serialization import StringSerializer
 
@@ -103,8 +115,8 @@ def test_a_script_for_confluent_kafka_runs_unchanged(tmp_path):
                 'retries': 3,
                 'enable.idempotence': True,
             }
-            AdminClient(config_for_admin := {'bootstrap.servers': sys.argv[1]}).create_topics(
-                [NewTopic('user-events', 6, 1)])['user-events'].result()
+            admin = AdminClient({'bootstrap.servers': sys.argv[1]})
+            admin.create_topics([NewTopic('user-events', 6, 1)])['user-events'].result()
             producer = Producer(config)
             producer.produce(topic='user-events', key='user_42', value='{"action": "login"}',
                              callback=lambda err, msg: print(err, msg.topic(), msg.key()))
@@ -119,10 +131,61 @@ def test_a_script_for_confluent_kafka_runs_unchanged(tmp_path):
     )
     with ottla.Cluster() as cluster:
         command = [sys.executable, "-m", "ottla.compat", str(script), cluster.bootstrap_servers]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        ran = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment
+        )
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout == "None user-events b'user_42'\nTrue\n"
         assert len(cluster.records("user-events")) == 2
+
+
+def test_consumers_come_from_the_original_and_their_errors_are_caught(tmp_path, environment):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys
+            from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+            servers = {'bootstrap.servers': sys.argv[1]}
+            with Producer(servers) as producer:
+                producer.produce('t', b'read by a consumer')
+            try:
+                consumer = Consumer({**servers, 'group.id': 'g', 'auto.offset.reset': 'earliest'})
+            except NotImplementedError as raised:
+                print(raised)
+                sys.exit()
+            consumer.assign([TopicPartition('t', 0, 0)])
+            message = consumer.poll(30)
+            print(message.value())
+            consumer.close()
+            try:
+                Consumer({'group.id': 'g', 'foo': 'bar'})
+            except KafkaException as raised:
+                assert isinstance(raised.args[0], KafkaError)
+                print('caught')
+            """
+        )
+    )
+    with ottla.Cluster(topics={"t": 1}) as cluster:
+        command = [sys.executable, "-m", "ottla.compat", str(script), cluster.bootstrap_servers]
+        ran = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment
+        )
+        assert ran.returncode == 0, ran.stderr
+    expected = "b'read by a consumer'\ncaught\n"
+    if environment.get("PYTHONPATH", "").endswith("none"):
+        expected = "ottla has no Consumer: it is a producer. Install confluent-kafka"
+    assert ran.stdout.startswith(expected), ran.stderr
+
+
+def test_a_module_runs_against_us_as_well():
+    ran = subprocess.run(
+        [sys.executable, "-m", "ottla.compat", "-m", "timeit", "-n1", "-r1",
+         "import confluent_kafka; assert 'ottla' in confluent_kafka.__file__"],
+        capture_output=True, text=True, timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_script_that_is_not_there_is_named():

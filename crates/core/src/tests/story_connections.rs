@@ -18,6 +18,16 @@ fn greeted_with(bytes: &[u8]) -> alloc::string::String {
 }
 
 #[test]
+fn a_producer_connects_when_it_is_told_to_and_not_before_there_is_a_topic() {
+    let mut pair = Pair::new(&[]);
+    pair.drive();
+    assert!(pair.connections.is_empty());
+    pair.producer.connect();
+    pair.drive();
+    assert_eq!(pair.connections.len(), 1);
+}
+
+#[test]
 fn a_server_that_speaks_http_or_tls_is_named_as_such() {
     let http = greeted_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     assert!(http.contains("HTTP"), "{http}");

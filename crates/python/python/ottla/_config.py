@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from . import _native
 from .errors import KafkaError, KafkaException
@@ -81,6 +81,7 @@ class Settings:
     on_delivery: Optional[Callable[..., Any]] = None
     logger: Optional[Any] = None
     only_errors: bool = False
+    debug: str = ""
     queue_max_messages: int = 100_000
     statistics_interval_s: float = 0.0
 
@@ -149,6 +150,7 @@ def _text(value: Any) -> str:
 def _take_numbers(settings: Settings, rest: Dict[str, str]) -> None:
     only_errors = rest.pop("delivery.report.only.error", "false")
     settings.only_errors = only_errors.lower() in ("true", "1", "t")
+    settings.debug = rest.pop("debug", "")
     most = rest.pop("queue.buffering.max.messages", None)
     if most is not None:
         count = _whole("queue.buffering.max.messages", most, 0, 2**31 - 1)
@@ -193,7 +195,8 @@ def _native_settings(rest: Dict[str, str]) -> Dict[str, str]:
         if idempotent and key == "max.in.flight.requests.per.connection":
             text = "5"
         native.setdefault(key, text)
-    native.setdefault("bootstrap.servers", _NOWHERE)
+    native["bootstrap.servers"] = servers(native.get("bootstrap.servers", _NOWHERE))
+    _fit_timeouts(native, rest)
     return native
 
 
@@ -208,7 +211,51 @@ def _say_as_the_library_does(native: Dict[str, str], rest: Dict[str, str]) -> No
         del native["compression.type"]
 
 
-def refusal(raised: BaseException) -> KafkaException:
+def servers(text: str) -> str:
+    """A list of servers as the library reads it: librdkafka's takes ``PLAINTEXT://`` in front, and
+    the port is 9092 where none is given."""
+
+    def one(server: str) -> str:
+        server = server.strip()
+        if server.upper().startswith("PLAINTEXT://"):
+            server = server[len("PLAINTEXT://") :].rstrip("/")
+        has_port = server.rpartition(":")[2].isdigit() and not server.endswith("]")
+        return server if has_port or not server or ":" in server.strip("[]") else f"{server}:9092"
+
+    return ",".join(one(server) for server in text.split(","))
+
+
+def _fit_timeouts(native: Dict[str, str], rest: Dict[str, str]) -> None:
+    """The library wants time for one request within the time for a record; librdkafka cuts the
+    request's time instead."""
+    native.setdefault("max.block.ms", native["delivery.timeout.ms"])
+    names = ("request.timeout.ms", "socket.timeout.ms")
+    requests = [native[name] for name in names if name in native] or ["30000"]
+    try:
+        record_ms, linger_ms = int(native["delivery.timeout.ms"]), float(native["linger.ms"])
+        request_ms = min(int(request) for request in requests)
+    except ValueError:
+        return  # The library says what is wrong.
+    if record_ms <= linger_ms:
+        raise refused("`message.timeout.ms` must be greater than `linger.ms`")
+    for name in names:
+        native.pop(name, None)
+    native["request.timeout.ms"] = str(max(1, min(request_ms, int(record_ms - linger_ms))))
+
+
+def _is_secret(key: str) -> bool:
+    return any(word in key for word in ("password", "secret", "key.pem", "jaas", "token"))
+
+
+def public(native: Dict[str, str]) -> List[Tuple[str, str]]:
+    """The settings that may be shown."""
+    return [(key, "[hidden]" if _is_secret(key) else text) for key, text in sorted(native.items())]
+
+
+def refusal(raised: BaseException, native: Dict[str, str]) -> KafkaException:
     """What the library refuses, as ``confluent_kafka`` would say it."""
     key, reason = raised.args
+    value = native.get(key, "")
+    if value and not _is_secret(key):
+        reason = f"{value} ({reason})"
     return refused(f'Invalid value for configuration property "{key}": {reason}')

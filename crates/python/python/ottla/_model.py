@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from enum import Enum
+from functools import total_ordering
+from typing import Iterable, List, Optional, Tuple
 
 from .errors import KafkaError
 
@@ -15,6 +17,7 @@ TIMESTAMP_CREATE_TIME = 1
 TIMESTAMP_LOG_APPEND_TIME = 2
 
 
+@total_ordering
 class TopicPartition:
     """A partition of a topic, with an offset in it."""
 
@@ -52,6 +55,47 @@ class TopicPartition:
             f"TopicPartition{{topic={self.topic},partition={self.partition},offset={self.offset},"
             f"leader_epoch={self.leader_epoch},error={self.error}}}"
         )
+
+
+class Node:
+    """A broker, as descriptions name it."""
+
+    def __init__(self, id: int, host: str, port: int, rack: Optional[str] = None) -> None:
+        self.id = id
+        self.id_string = str(id)
+        self.host = host
+        self.port = port
+        self.rack = rack
+
+    def __str__(self) -> str:
+        return f"({self.id}) {self.host}:{self.port} {f'(Rack - {self.rack})' if self.rack else ''}"
+
+
+class TopicCollection:
+    """Topics by their names."""
+
+    def __init__(self, topic_names: Iterable[str]) -> None:
+        self.topic_names = list(topic_names)
+
+
+class TopicPartitionInfo:
+    """A partition of a topic that was described."""
+
+    def __init__(self, id: int, leader: Optional[Node], replicas: List[Node], isr: List[Node]) -> None:
+        self.id = id
+        self.leader = leader
+        self.replicas = replicas
+        self.isr = isr
+
+
+class IsolationLevel(Enum):
+    """Which records readers of transactions see."""
+
+    READ_UNCOMMITTED = 0
+    READ_COMMITTED = 1
+
+    def __lt__(self, other: "IsolationLevel") -> bool:
+        return int(self.value) < int(other.value)
 
 
 class ThrottleEvent:

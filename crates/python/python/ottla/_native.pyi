@@ -57,6 +57,7 @@ class ProducerBase:
         tick_s: float = 0.0,
         only_errors: bool = False,
         queue_max_messages: int = 100_000,
+        topic_wait_ms: int = 300_000,
         partitioner: Optional[Callable[..., int]] = None,
     ) -> None: ...
     def produce(

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from . import _native
 from ._config import merged
+from ._config import servers as normalized
 from .errors import KafkaError, KafkaException
 
 
@@ -141,7 +142,7 @@ class AdminClient:
         if not servers:
             text = "bootstrap.servers is needed to reach a cluster"
             raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text))  # type: ignore[attr-defined]
-        self._servers = str(servers)
+        self._servers = normalized(str(servers))
         self._native = _native.Admin(self._servers)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ottla-admin")
 

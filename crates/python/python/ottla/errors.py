@@ -11,7 +11,17 @@ from . import _codes, _native
 Outcome = Literal["not_persisted", "maybe_persisted"]
 
 
-class KafkaError:
+class _Akin(type):
+    """``isinstance(error, KafkaError)`` holds for errors of the original ``confluent_kafka``, too,
+    where programs use its consumers beside our producer (:func:`make_akin`)."""
+
+    others: Tuple[type, ...] = ()
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return super().__instancecheck__(instance) or type(instance) in _Akin.others
+
+
+class KafkaError(metaclass=_Akin):
     """What went wrong, by code. Compares equal to the code and to errors of the same code.
 
     ``outcome`` says of a record that failed whether it may be in the log: ``"not_persisted"``
@@ -96,7 +106,7 @@ class KafkaError:
     @staticmethod
     def _compared(other: object) -> Optional[int]:
         if isinstance(other, KafkaError):
-            return other._code
+            return int(other.code())
         return other if isinstance(other, int) else None
 
     def __reduce__(self) -> Tuple[Any, ...]:
@@ -116,6 +126,17 @@ def _restored(arguments: Tuple[Any, ...], outcome: Optional[Outcome]) -> KafkaEr
 
 class KafkaException(Exception):
     """Raised with a ``KafkaError`` as its first argument."""
+
+    # Nothing of its own: the original's exception can then be made a subclass (make_akin).
+    __slots__ = ()
+
+
+def make_akin(error: type, exception: type) -> None:
+    """Makes the original's error and exception known, so that ``isinstance(…, KafkaError)`` and
+    ``except KafkaException`` mean those, too."""
+    if error not in _Akin.others:
+        _Akin.others += (error,)
+        exception.__bases__ = (KafkaException,)
 
 
 class _RecordException(KafkaException):

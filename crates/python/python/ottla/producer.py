@@ -43,9 +43,13 @@ class Producer(_native.ProducerBase):
                 tick_s=settings.statistics_interval_s,
                 only_errors=settings.only_errors,
                 queue_max_messages=settings.queue_max_messages,
+                topic_wait_ms=int(settings.native["delivery.timeout.ms"]),
             )
         except _native.ConfigRefused as raised:
-            raise _config.refusal(raised) from None
+            raise _config.refusal(raised, settings.native) from None
+        if settings.debug:
+            told = ", ".join(f"{name}={text}" for name, text in _config.public(settings.native))
+            self._log(logging.DEBUG, "INIT", f"ottla {_native.VERSION} initialized: {told}")
         _alive.add(self)
 
     def _wants_server_events(self) -> bool:
@@ -104,6 +108,7 @@ class Producer(_native.ProducerBase):
 
     def list_topics(self, topic: Optional[str] = None, timeout: float = -1) -> ClusterMetadata:
         """Brokers, topics and partitions of the cluster; of one topic only, if it is named."""
+        self._check_open()
         return describe(self._settings.native["bootstrap.servers"], topic, timeout)
 
     @property
@@ -113,6 +118,7 @@ class Producer(_native.ProducerBase):
 
     def set_sasl_credentials(self, username: str, password: str) -> None:
         """Takes a name and a password for connections that authenticate by them."""
+        self._check_open()
         for name, value in (("username", username), ("password", password)):
             if not isinstance(value, str):
                 raise TypeError(f"{name} must be a str, not {type(value).__name__}")
@@ -139,7 +145,13 @@ class Producer(_native.ProducerBase):
         """Transactions are not part of this version."""
         self._no_transactions()
 
+    def _check_open(self) -> None:
+        if not self._is_open():
+            # Says why: closed, never started, or of another process.
+            self._metrics()
+
     def _no_transactions(self) -> NoReturn:
+        self._check_open()
         text = "The Transactional API requires transactional.id to be configured"
         raise KafkaException(KafkaError(KafkaError._NOT_CONFIGURED, text))  # type: ignore[attr-defined]
 

@@ -8,3 +8,11 @@ from ottla.errors import KeySerializationError as KeySerializationError
 from ottla.errors import ProduceError as ProduceError
 from ottla.errors import ValueDeserializationError as ValueDeserializationError
 from ottla.errors import ValueSerializationError as ValueSerializationError
+
+from .. import _original
+
+_theirs = _original.module("error")
+if _theirs is not None:
+    # Raised by consumers only.
+    for _name in ("ConsumeError", "KeyDeserializationError", "ValueDeserializationError"):
+        globals()[_name] = getattr(_theirs, _name)

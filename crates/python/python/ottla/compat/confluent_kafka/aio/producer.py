@@ -1,0 +1,3 @@
+"""What programs import from ``confluent_kafka.aio.producer``."""
+
+from ottla.aio import AIOProducer as AIOProducer
