@@ -132,7 +132,7 @@ impl AsyncCore {
     /// Tells the futures whose records have their outcome. Returns how many there were.
     fn drain(&self, py: Python<'_>) -> PyResult<usize> {
         let served = self.engine.serve(
-            |report, told| self.resolve(py, report, told),
+            |report, told, _| self.resolve(py, report, told),
             |due| match due {
                 Due::Done(future) => self.set(py, &future, Ok(py.None().into_bound(py))),
                 _ => Ok(()),

@@ -1,8 +1,12 @@
 //! Records in columns: `send_many`.
 
+use ottla::{Record, Topic};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+
+use crate::convert::{self, Payload};
+use crate::producer::timestamp;
 
 /// A column of values, and those that go with it.
 pub(crate) struct Columns<'py> {
@@ -72,6 +76,27 @@ impl<'py> Columns<'py> {
                 None => item(&self.headers_each)?,
             },
         })
+    }
+}
+
+impl Columns<'_> {
+    /// Whether any record has headers.
+    pub(crate) const fn have_headers(&self) -> bool {
+        self.headers.is_some() || self.headers_each.is_some()
+    }
+
+    /// Sends a record without its headers; whether it was taken.
+    #[inline]
+    pub(crate) fn send(&self, at: usize, partition: i32, topic: &Topic) -> PyResult<bool> {
+        let row = self.row(at)?;
+        let value = convert::payload(Some(&row.value), "value")?;
+        let key = convert::payload(row.key.as_ref(), "key")?;
+        let mut record = Record::new("");
+        record.value = value.as_ref().map(Payload::as_slice);
+        record.key = key.as_ref().map(Payload::as_slice);
+        record.partition = (partition >= 0).then_some(partition);
+        record.timestamp_ms = timestamp(row.timestamp)?;
+        Ok(topic.try_send(record).is_ok())
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla::{Delivery, ProduceError, Producer, Record, RecordMetadata, Topic, TrySendError};
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use tokio::sync::Notify;
 
+use crate::columns::Columns;
 use crate::convert::utf8;
 use crate::deferred::{Deferred, Known, OwnedRecord, PendingTopic};
 use crate::fork::Home;
@@ -29,11 +30,12 @@ struct Books {
 /// Topics by name.
 #[derive(Default)]
 struct TopicBook {
-    /// The last one that was asked for, by the very string. It keeps the string alive, so that no
-    /// other string can have its address.
-    last: Option<(Py<PyString>, Arc<Topic>)>,
     known: HashMap<String, Known>,
 }
+
+/// The last topic that was sent to, by the very string. It keeps the string alive, so that no other
+/// string can have its address.
+type LastTopic = Option<(Py<PyString>, Arc<Topic>)>;
 
 /// How much may be on its way.
 pub(crate) struct Limits {
@@ -51,6 +53,9 @@ pub(crate) struct Engine {
     pub(crate) limits: Limits,
     books: Mutex<Books>,
     topics: Mutex<TopicBook>,
+    /// Held while a record goes to that topic: a partitioner of Python's may come back here
+    /// meanwhile, and takes the long way round by `topics` then.
+    last_topic: Mutex<LastTopic>,
     deferred: Deferred,
     /// Records that the library was given.
     accepted: AtomicU64,
@@ -87,6 +92,7 @@ impl Engine {
             limits,
             books: Mutex::default(),
             topics: Mutex::default(),
+            last_topic: Mutex::default(),
             deferred: Deferred::default(),
             accepted: AtomicU64::new(0),
             reports_due: AtomicUsize::new(0),
@@ -110,6 +116,15 @@ impl Engine {
             return Ok(Err(Rejected::QueueFull));
         }
         let mut report = report;
+        if let Some(last) = self.last_topic.try_lock()
+            && let Some((string, handle)) = &*last
+            && string.as_ptr() == topic.as_ptr()
+        {
+            match self.send_to(handle, record, report) {
+                Err((Rejected::QueueFull, kept)) if patient => report = kept,
+                sent => return Ok(sent.map_err(|(why, _)| why)),
+            }
+        }
         loop {
             let kept = match self.find(topic)? {
                 Known::Ready(handle) => match self.send_to(&handle, record, report) {
@@ -193,15 +208,53 @@ impl Engine {
         }
     }
 
+    /// Sends the first of these records, without a report, to a topic that is known: how many. It
+    /// ends before a record that needs more than this: has headers, or finds no room.
+    pub(crate) fn send_columns(
+        self: &Arc<Self>,
+        topic: &Bound<'_, PyString>,
+        partition: i32,
+        columns: &Columns<'_>,
+    ) -> PyResult<usize> {
+        let Known::Ready(handle) = self.find(topic)? else { return Ok(0) };
+        if columns.have_headers() || partition < -1 {
+            return Ok(0);
+        }
+        let room = self.limits.records.saturating_sub(self.len());
+        let most = columns.len().min(room);
+        // Counted first, as with single records.
+        self.accepted.fetch_add(most as u64, Ordering::Relaxed);
+        let mut sent = 0;
+        let mut raised = None;
+        while sent < most {
+            match columns.send(sent, partition, &handle) {
+                Ok(true) => sent += 1,
+                Ok(false) => break,
+                Err(why) => {
+                    raised = Some(why);
+                    break;
+                }
+            }
+        }
+        self.accepted.fetch_sub((most - sent) as u64, Ordering::Relaxed);
+        raised.map_or(Ok(sent), Err)
+    }
+
     fn follow(&self, delivery: &Delivery, report: Report) {
         self.reports_due.fetch_add(1, Ordering::Relaxed);
         let batch = delivery.batch();
         let (index, timestamp_ms) = (delivery.index(), delivery.timestamp_ms());
         let mut entry = Entry { index, timestamp_ms, report };
         let mut books = self.books.lock();
-        let last = books.last.as_ref().filter(|last| last.batch == *batch);
-        let known = last.or_else(|| books.open.get(&batch.id())).cloned();
-        if let Some(known) = known {
+        if let Some(last) = &books.last
+            && last.batch == *batch
+        {
+            match last.push(entry) {
+                Ok(()) => return,
+                Err(late) => entry = late,
+            }
+        }
+        if let Some(known) = books.open.get(&batch.id()).cloned() {
             match known.push(entry) {
                 Ok(()) => {
                     books.last = Some(known);
@@ -256,11 +309,6 @@ impl Engine {
     #[inline]
     fn find(self: &Arc<Self>, topic: &Bound<'_, PyString>) -> PyResult<Known> {
         let mut book = self.topics.lock();
-        if let Some((string, handle)) = &book.last
-            && string.as_ptr() == topic.as_ptr()
-        {
-            return Ok(Known::Ready(Arc::clone(handle)));
-        }
         let name = utf8(topic)?;
         let known = match book.known.get(name) {
             Some(Known::Pending(pending)) => match pending.now_known() {
@@ -273,9 +321,12 @@ impl Engine {
         if !matches!(book.known.get(name), Some(Known::Ready(_))) {
             book.known.insert(name.to_owned(), known.clone());
         }
-        if let Known::Ready(handle) = &known {
-            let before = book.last.replace((topic.clone().unbind(), Arc::clone(handle)));
-            drop(book);
+        drop(book);
+        if let Known::Ready(handle) = &known
+            && let Some(mut last) = self.last_topic.try_lock()
+        {
+            let before = last.replace((topic.clone().unbind(), Arc::clone(handle)));
+            drop(last);
             drop(before);
         }
         Ok(known)
@@ -302,8 +353,9 @@ impl Engine {
         let first = (OwnedRecord::new(record), report);
         let pending = self.deferred.resume(self, name, handle, first);
         book.known.insert(name.to_owned(), Known::Pending(pending));
-        let before = book.last.take();
         drop(book);
+        // Nobody who holds it comes here. From now on records take their turn.
+        let before = self.last_topic.lock().take();
         drop(before);
         Ok(())
     }
@@ -330,11 +382,17 @@ impl Engine {
     /// rest stays for the next time.
     pub(crate) fn serve(
         &self,
-        mut tell: impl FnMut(Report, Told) -> PyResult<()>,
+        mut tell: impl FnMut(Report, Told, Instant) -> PyResult<()>,
         mut other: impl FnMut(Due) -> PyResult<()>,
     ) -> PyResult<usize> {
         let mut served = 0;
-        for _ in 0..self.ready.len() {
+        let due = self.ready.len();
+        if due == 0 {
+            return Ok(0);
+        }
+        // Once for all: what is told now was ready at this time.
+        let now = Instant::now();
+        for _ in 0..due {
             let (batch, mut rest) = match self.ready.pop() {
                 None => break,
                 Some(Due::Batch(pending)) => {
@@ -346,7 +404,7 @@ impl Engine {
                 Some(Due::Refused(report, why)) => {
                     served += 1;
                     self.reports_due.fetch_sub(1, Ordering::Release);
-                    tell(report, Told::from(why))?;
+                    tell(report, Told::from(why), now)?;
                     continue;
                 }
                 Some(due) => {
@@ -362,7 +420,7 @@ impl Engine {
                 served += 1;
                 self.reports_due.fetch_sub(1, Ordering::Release);
                 let told = Told::Outcome(outcome, batch.partition());
-                if let Err(raised) = tell(entry.report, told) {
+                if let Err(raised) = tell(entry.report, told, now) {
                     if rest.len() > 0 {
                         self.ready.push_front(Due::Rest(batch, rest));
                     }

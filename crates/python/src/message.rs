@@ -1,5 +1,7 @@
 //! `Message`: what a delivery callback is given.
 
+use std::time::Instant;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
@@ -220,8 +222,13 @@ impl Message {
     const __hash__: Option<Py<PyAny>> = None;
 }
 
-/// Calls a record's callback.
-pub(crate) fn call_back(py: Python<'_>, report: Report, told: Told) -> PyResult<()> {
+/// Calls a record's callback. `seen_at` is when its outcome was seen.
+pub(crate) fn call_back(
+    py: Python<'_>,
+    report: Report,
+    told: Told,
+    seen_at: Instant,
+) -> PyResult<()> {
     let mut message = Message {
         topic: Some(report.topic),
         key: as_bytes(py, report.key)?,
@@ -234,7 +241,7 @@ pub(crate) fn call_back(py: Python<'_>, report: Report, told: Told) -> PyResult<
             message.partition = partition;
             message.offset = metadata.offset.unwrap_or(OFFSET_INVALID);
             message.timestamp = (CREATE_TIME, metadata.timestamp_ms);
-            message.latency_s = report.produced_at.elapsed().as_secs_f64();
+            message.latency_s = seen_at.saturating_duration_since(report.produced_at).as_secs_f64();
             None
         }
         Told::Outcome(Err(error), partition) => {

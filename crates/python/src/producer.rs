@@ -2,7 +2,8 @@
 //! arguments are those of `confluent_kafka.Producer`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ottla::Record;
@@ -37,18 +38,19 @@ struct Hooks {
     on_tick: Option<Py<PyAny>>,
 }
 
-enum State {
-    New,
-    Running(Arc<Engine>),
-    Closed,
-}
-
-/// The native part of a producer.
+/// The native part of a producer. What each record looks at is read without a lock.
 #[pyclass(subclass, frozen, module = "ottla._native")]
+#[derive(Default)]
 pub(crate) struct ProducerBase {
-    state: Mutex<State>,
+    /// Set by `_start`, for good.
+    engine: OnceLock<Arc<Engine>>,
+    is_closed: AtomicBool,
+    only_errors: AtomicBool,
+    /// Whether `hooks.on_delivery` is there.
+    has_on_delivery: AtomicBool,
+    /// Whether `tick` is there.
+    has_tick: AtomicBool,
     hooks: Mutex<Hooks>,
-    only_errors: Mutex<bool>,
     tick: Mutex<Option<(Duration, Instant)>>,
 }
 
@@ -109,12 +111,7 @@ impl ProducerBase {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self {
-            state: Mutex::new(State::New),
-            hooks: Mutex::default(),
-            only_errors: Mutex::new(false),
-            tick: Mutex::new(None),
-        }
+        Self::default()
     }
 
     /// Starts the producer with cleaned settings.
@@ -134,8 +131,9 @@ impl ProducerBase {
         topic_wait_ms: u64,
         partitioner: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        if !matches!(*self.state.lock(), State::New) {
-            return Err(PyRuntimeError::new_err("Producer is already initialized"));
+        let twice = || PyRuntimeError::new_err("Producer is already initialized");
+        if self.engine.get().is_some() {
+            return Err(twice());
         }
         let ready = Ready::new(None);
         let events = on_server.is_some().then_some(&ready);
@@ -143,13 +141,14 @@ impl ProducerBase {
         let topic_wait = Some(Duration::from_millis(topic_wait_ms));
         let engine =
             Engine::new(producer, ready, Limits { records: queue_max_messages, topic_wait });
+        self.has_on_delivery.store(on_delivery.is_some(), Ordering::Relaxed);
         *self.hooks.lock() = Hooks { on_delivery, on_server, on_tick };
-        *self.only_errors.lock() = only_errors;
+        self.only_errors.store(only_errors, Ordering::Relaxed);
         if let Some(every) = convert::seconds(tick_s)?.filter(|every| !every.is_zero()) {
             *self.tick.lock() = Some((every, Instant::now() + every));
+            self.has_tick.store(true, Ordering::Relaxed);
         }
-        *self.state.lock() = State::Running(engine);
-        Ok(())
+        self.engine.set(engine).map_err(|_| twice())
     }
 
     /// Takes a record, or raises; never waits. The outcome is told by poll() or flush().
@@ -170,7 +169,7 @@ impl ProducerBase {
         let engine = self.engine()?;
         let callback = callback.or(on_delivery);
         let arguments = Arguments { topic, value, key, partition, callback, timestamp, headers };
-        match self.send(&engine, &arguments)? {
+        match self.send(engine, &arguments)? {
             Ok(()) => Ok(()),
             Err(rejected) => Err(rejection(topic.py(), &rejected)),
         }
@@ -207,7 +206,7 @@ impl ProducerBase {
                 timestamp: 0,
                 headers: row.headers.as_ref(),
             };
-            match self.send(&engine, &arguments) {
+            match self.send(engine, &arguments) {
                 Ok(Ok(())) => taken += 1,
                 Ok(Err(rejected)) => {
                     message.set_item("_error", rejection_error(topic.py(), &rejected)?)?;
@@ -237,7 +236,10 @@ impl ProducerBase {
     ) -> PyResult<usize> {
         let engine = self.engine()?;
         let columns = Columns::new(values, keys, timestamps, headers)?;
-        for at in 0..columns.len() {
+        let is_told = on_delivery.is_some_and(|to| !to.is_none())
+            || self.has_on_delivery.load(Ordering::Relaxed);
+        let first = if is_told { 0 } else { engine.send_columns(topic, partition, &columns)? };
+        for at in first..columns.len() {
             let row = columns.row(at)?;
             let arguments = Arguments {
                 topic,
@@ -248,7 +250,7 @@ impl ProducerBase {
                 timestamp: row.timestamp,
                 headers: row.headers.as_ref(),
             };
-            match self.send(&engine, &arguments)? {
+            match self.send(engine, &arguments)? {
                 Ok(()) => {}
                 Err(Rejected::QueueFull) => return Ok(at),
                 Err(rejected) => return Err(rejection(topic.py(), &rejected)),
@@ -262,9 +264,13 @@ impl ProducerBase {
     #[pyo3(signature = (timeout=-1.0))]
     fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
         let engine = self.engine()?;
+        if timeout == Some(0.0) {
+            // As most programs call it after each record: no look at the clock.
+            return self.serve(py, engine);
+        }
         let deadline = deadline(timeout)?;
         loop {
-            let served = self.serve(py, &engine)?;
+            let served = self.serve(py, engine)?;
             if served > 0 || is_over(deadline) {
                 return Ok(served);
             }
@@ -277,7 +283,7 @@ impl ProducerBase {
     #[pyo3(signature = (timeout=-1.0))]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
         let engine = self.engine()?;
-        self.flush_engine(py, &engine, deadline(timeout)?)
+        self.flush_engine(py, engine, deadline(timeout)?)
     }
 
     /// Gives up records: those that wait, those that were sent and not answered, or both. They are
@@ -301,26 +307,20 @@ impl ProducerBase {
     /// left after so many seconds is given up and reported.
     #[pyo3(signature = (timeout=-1.0))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let engine = match &*self.state.lock() {
-            State::Running(engine) => Arc::clone(engine),
-            State::New | State::Closed => return Ok(true),
-        };
+        let Some(engine) = self.open_engine() else { return Ok(true) };
         engine.home.check()?;
-        let left = self.flush_engine(py, &engine, deadline(timeout)?)?;
-        *self.state.lock() = State::Closed;
+        let left = self.flush_engine(py, engine, deadline(timeout)?)?;
+        self.is_closed.store(true, Ordering::Relaxed);
         if left > 0 {
             py.detach(|| engine.purge(true, true));
         }
         py.detach(|| engine.producer.blocking().close(Duration::ZERO));
-        self.serve(py, &engine)?;
+        self.serve(py, engine)?;
         Ok(true)
     }
 
     fn __len__(&self) -> usize {
-        match &*self.state.lock() {
-            State::Running(engine) if engine.home.is_here() => engine.len(),
-            _ => 0,
-        }
+        self.open_engine().filter(|engine| engine.home.is_here()).map_or(0, |engine| engine.len())
     }
 
     fn __bool__(&self) -> bool {
@@ -353,7 +353,7 @@ impl ProducerBase {
 
     /// Whether it can be used: it was started, is not closed, and this is its process.
     fn _is_open(&self) -> bool {
-        matches!(&*self.state.lock(), State::Running(engine) if engine.home.is_here())
+        self.open_engine().is_some_and(|engine| engine.home.is_here())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -371,16 +371,19 @@ impl ProducerBase {
 }
 
 impl ProducerBase {
+    /// The engine, unless the producer was closed or never started.
     #[inline]
-    fn engine(&self) -> PyResult<Arc<Engine>> {
-        let engine = match &*self.state.lock() {
-            State::Running(engine) => Arc::clone(engine),
-            State::Closed => return Err(PyRuntimeError::new_err("Producer has been closed")),
-            State::New => {
-                return Err(PyRuntimeError::new_err(
-                    "Producer has been closed, or its __init__() was not called",
-                ));
-            }
+    fn open_engine(&self) -> Option<&Arc<Engine>> {
+        self.engine.get().filter(|_| !self.is_closed.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn engine(&self) -> PyResult<&Arc<Engine>> {
+        let Some(engine) = self.open_engine() else {
+            return Err(PyRuntimeError::new_err(match self.engine.get() {
+                Some(_) => "Producer has been closed",
+                None => "Producer has been closed, or its __init__() was not called",
+            }));
         };
         engine.home.check()?;
         Ok(engine)
@@ -414,6 +417,7 @@ impl ProducerBase {
         let py = arguments.topic.py();
         let to = match arguments.callback.filter(|callback| !callback.is_none()) {
             Some(callback) => callback.clone().unbind(),
+            None if !self.has_on_delivery.load(Ordering::Relaxed) => return Ok(None),
             None => match &self.hooks.lock().on_delivery {
                 Some(callback) => callback.clone_ref(py),
                 None => return Ok(None),
@@ -433,12 +437,14 @@ impl ProducerBase {
     }
 
     fn serve(&self, py: Python<'_>, engine: &Arc<Engine>) -> PyResult<usize> {
-        self.tick(py)?;
-        let only_errors = *self.only_errors.lock();
+        if self.has_tick.load(Ordering::Relaxed) {
+            self.tick(py)?;
+        }
+        let only_errors = self.only_errors.load(Ordering::Relaxed);
         engine.serve(
-            |report, told| match &told {
+            |report, told, at| match &told {
                 Told::Outcome(Ok(_), _) if only_errors => Ok(()),
-                _ => call_back(py, report, told),
+                _ => call_back(py, report, told, at),
             },
             |due| self.tell_other(py, due),
         )

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Wake;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
 /// The queue of what is ready.
 pub(crate) struct Ready {
     queue: Mutex<VecDeque<Due>>,
+    /// The queue's length, to be looked at without its lock.
+    len: AtomicUsize,
     bell: Condvar,
     rung: AtomicBool,
     /// The writing end of a pipe that an event loop listens to.
@@ -49,6 +51,7 @@ impl Ready {
     pub(crate) fn new(signal: Option<OwnedFd>) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::default(),
+            len: AtomicUsize::new(0),
             bell: Condvar::new(),
             rung: AtomicBool::new(false),
             signal,
@@ -59,6 +62,7 @@ impl Ready {
         let was_empty = {
             let mut queue = self.queue.lock();
             queue.push_back(due);
+            self.len.store(queue.len(), Ordering::Relaxed);
             queue.len() == 1
         };
         if was_empty {
@@ -68,16 +72,23 @@ impl Ready {
 
     /// Puts back what could not be told to its end.
     pub(crate) fn push_front(&self, due: Due) {
-        self.queue.lock().push_front(due);
+        {
+            let mut queue = self.queue.lock();
+            queue.push_front(due);
+            self.len.store(queue.len(), Ordering::Relaxed);
+        }
         self.ring();
     }
 
     pub(crate) fn pop(&self) -> Option<Due> {
-        self.queue.lock().pop_front()
+        let mut queue = self.queue.lock();
+        let due = queue.pop_front();
+        self.len.store(queue.len(), Ordering::Relaxed);
+        due
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.queue.lock().len()
+        self.len.load(Ordering::Relaxed)
     }
 
     /// Wakes whoever waits, though there may be nothing.
