@@ -1,6 +1,7 @@
 //! Building a producer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_core::config::{ConfigBuilder, ConfigError};
 use ottla_core::rng::Rng;
@@ -30,7 +31,7 @@ pub struct ProducerBuilder {
     listener: Option<ServerListener>,
 }
 
-/// What became of the connection to a server.
+/// What a server does, or what became of the connection to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent<'a> {
@@ -40,6 +41,15 @@ pub enum ServerEvent<'a> {
         server: &'a str,
         /// What happened.
         why: &'a str,
+    },
+    /// A broker asked for silence, because a quota is used up; it gets it (KIP-219).
+    Throttled {
+        /// Its node id.
+        node: i32,
+        /// Id and address: `1 at host:port`.
+        broker: &'a str,
+        /// For how long.
+        time: Duration,
     },
     /// A connection to it is ready.
     Reachable {
@@ -70,7 +80,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Has `listener` told when a server cannot be reached and when it can. It is called on the
+    /// Has `listener` told when a server cannot be reached, when it can, and when it throttles. It is called on the
     /// producer's I/O thread, so it should do no more than hand over.
     pub fn on_server_event(
         mut self,

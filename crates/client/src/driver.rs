@@ -282,6 +282,10 @@ impl Driver {
                 self.shared.tell(&ServerEvent::Unreachable { server: &server, why: &why });
                 self.shared.set_unreachable(Some(unreachable(&server, &why)));
             }
+            Event::Throttled { node, broker, time } => {
+                tracing::debug!(%broker, ?time, "throttled");
+                self.shared.tell(&ServerEvent::Throttled { node, broker: &broker, time });
+            }
             Event::ServerReachable { server } => {
                 tracing::debug!(server, "connected");
                 self.shared.tell(&ServerEvent::Reachable { server: &server });

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use ottla_protocol::Uuid;
 use ottla_protocol::record::CompressionType;
@@ -122,6 +123,15 @@ pub enum Event<H: Host> {
         server: String,
         /// What happened.
         why: String,
+    },
+    /// A broker asked for silence; it gets it (KIP-219).
+    Throttled {
+        /// The broker's node id.
+        node: i32,
+        /// How errors name it: `1 at host:port`.
+        broker: Arc<str>,
+        /// For how long.
+        time: Duration,
     },
     /// A server answered as a Kafka broker should.
     ServerReachable {

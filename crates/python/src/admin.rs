@@ -5,7 +5,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use ottla::ErrorCode;
-use ottla::admin::{self, ClusterDescription, NewTopic, RequestError, RequestErrorKind};
+use ottla::admin::{
+    self, ClusterDescription, ConfigChange, ConfigDescription, ConfigResource, NewTopic,
+    RequestError, RequestErrorKind,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -41,7 +45,9 @@ impl Admin {
     }
 
     /// Creates a topic.
-    #[pyo3(signature = (name, partitions=None, replication=None, config=None, timeout_s=60.0))]
+    #[pyo3(signature = (name, partitions=None, replication=None, config=None, timeout_s=60.0,
+        validate_only=false))]
+    #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn create_topic(
         &self,
         py: Python<'_>,
@@ -50,6 +56,7 @@ impl Admin {
         replication: Option<i16>,
         config: Option<HashMap<String, String>>,
         timeout_s: f64,
+        validate_only: bool,
     ) -> PyResult<()> {
         let mut topic = NewTopic::new(name);
         if let Some(partitions) = partitions {
@@ -61,7 +68,66 @@ impl Admin {
         for (key, value) in config.unwrap_or_default() {
             topic = topic.config(key, value);
         }
-        self.ask(py, timeout_s, async |admin| admin.create_topic(&topic).await.map(drop))
+        self.ask(py, timeout_s, async |admin| {
+            if validate_only {
+                return admin.validate_topic(&topic).await;
+            }
+            admin.create_topic(&topic).await.map(drop)
+        })
+    }
+
+    /// Gives a topic more partitions.
+    #[pyo3(signature = (name, count, timeout_s=60.0, validate_only=false))]
+    fn create_partitions(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        count: i32,
+        timeout_s: f64,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        self.ask(py, timeout_s, async |admin| {
+            admin.create_partitions(name, count, validate_only).await
+        })
+    }
+
+    /// Describes the settings of a topic, or of a broker by its id: name, value, source,
+    /// is_read_only, is_sensitive, synonyms.
+    #[pyo3(signature = (name, is_broker=false, timeout_s=60.0))]
+    fn describe_configs<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        is_broker: bool,
+        timeout_s: f64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let resource = resource(name, is_broker)?;
+        let described =
+            self.ask(py, timeout_s, async |admin| admin.describe_configs(&resource).await)?;
+        let rows = described.into_iter().map(|config| {
+            let ConfigDescription { name, value, source, synonyms, .. } = config;
+            (name, value, source, config.is_read_only, config.is_sensitive, synonyms)
+        });
+        PyList::new(py, rows.collect::<Vec<_>>())
+    }
+
+    /// Changes settings: name, number of the operation, value.
+    #[pyo3(signature = (name, is_broker, changes, timeout_s=60.0, validate_only=false))]
+    fn alter_configs(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        is_broker: bool,
+        changes: Vec<(String, i32, Option<String>)>,
+        timeout_s: f64,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        let resource = resource(name, is_broker)?;
+        let changes: PyResult<Vec<_>> = changes.into_iter().map(change).collect();
+        let changes = changes?;
+        self.ask(py, timeout_s, async |admin| {
+            admin.alter_configs(&resource, &changes, validate_only).await
+        })
     }
 
     /// Deletes a topic.
@@ -69,22 +135,30 @@ impl Admin {
     fn delete_topic(&self, py: Python<'_>, name: &str, timeout_s: f64) -> PyResult<()> {
         self.ask(py, timeout_s, async |admin| admin.delete_topic(name).await)
     }
+}
 
-    /// The settings of a topic: name, value.
-    #[pyo3(signature = (name, timeout_s=60.0))]
-    fn topic_configs<'py>(
-        &self,
-        py: Python<'py>,
-        name: &str,
-        timeout_s: f64,
-    ) -> PyResult<Bound<'py, PyDict>> {
-        let described = self.ask(py, timeout_s, async |admin| admin.describe_topic(name).await)?;
-        let configs = PyDict::new(py);
-        for entry in described.configs.unwrap_or_default() {
-            configs.set_item(entry.name, entry.value)?;
-        }
-        Ok(configs)
+fn resource(name: &str, is_broker: bool) -> PyResult<ConfigResource> {
+    if !is_broker {
+        return Ok(ConfigResource::Topic(name.to_owned()));
     }
+    let id = name.parse().map_err(|_| {
+        PyValueError::new_err(format!("a broker's resource name is its id, not {name:?}"))
+    })?;
+    Ok(ConfigResource::Broker(id))
+}
+
+fn change(
+    (name, operation, value): (String, i32, Option<String>),
+) -> PyResult<(String, ConfigChange)> {
+    let needed = || PyValueError::new_err(format!("{name} needs a value"));
+    let change = match operation {
+        0 => ConfigChange::Set(value.ok_or_else(needed)?),
+        1 => ConfigChange::Delete,
+        2 => ConfigChange::Append(value.ok_or_else(needed)?),
+        3 => ConfigChange::Subtract(value.ok_or_else(needed)?),
+        _ => return Err(PyValueError::new_err(format!("{operation} is no AlterConfigOpType"))),
+    };
+    Ok((name, change))
 }
 
 impl Admin {

@@ -54,6 +54,9 @@ pub(crate) fn start(
             ServerEvent::Reachable { server } => {
                 ready.push(Due::Server((*server).to_owned(), None));
             }
+            ServerEvent::Throttled { node, broker, time } => {
+                ready.push(Due::Throttled(*node, (*broker).to_owned(), time.as_secs_f64()));
+            }
             _ => {}
         });
     }

@@ -34,6 +34,8 @@ struct Hooks {
     on_delivery: Option<Py<PyAny>>,
     /// `(server, why or None)`.
     on_server: Option<Py<PyAny>>,
+    /// `(broker, node id, seconds)`.
+    on_throttle: Option<Py<PyAny>>,
     /// `()`, every so often.
     on_tick: Option<Py<PyAny>>,
 }
@@ -115,8 +117,8 @@ impl ProducerBase {
     }
 
     /// Starts the producer with cleaned settings.
-    #[pyo3(signature = (config, *, on_delivery=None, on_server=None, on_tick=None, tick_s=0.0,
-        only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000, partitioner=None))]
+    #[pyo3(signature = (config, *, on_delivery=None, on_server=None, on_throttle=None, on_tick=None,
+        tick_s=0.0,        only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000, partitioner=None))]
     #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn _start(
         &self,
@@ -124,6 +126,7 @@ impl ProducerBase {
         config: HashMap<String, String>,
         on_delivery: Option<Py<PyAny>>,
         on_server: Option<Py<PyAny>>,
+        on_throttle: Option<Py<PyAny>>,
         on_tick: Option<Py<PyAny>>,
         tick_s: f64,
         only_errors: bool,
@@ -136,13 +139,13 @@ impl ProducerBase {
             return Err(twice());
         }
         let ready = Ready::new(None);
-        let events = on_server.is_some().then_some(&ready);
+        let events = (on_server.is_some() || on_throttle.is_some()).then_some(&ready);
         let producer = config::start(py, config, partitioner, events)?;
         let topic_wait = Some(Duration::from_millis(topic_wait_ms));
         let engine =
             Engine::new(producer, ready, Limits { records: queue_max_messages, topic_wait });
         self.has_on_delivery.store(on_delivery.is_some(), Ordering::Relaxed);
-        *self.hooks.lock() = Hooks { on_delivery, on_server, on_tick };
+        *self.hooks.lock() = Hooks { on_delivery, on_server, on_throttle, on_tick };
         self.only_errors.store(only_errors, Ordering::Relaxed);
         if let Some(every) = convert::seconds(tick_s)?.filter(|every| !every.is_zero()) {
             *self.tick.lock() = Some((every, Instant::now() + every));
@@ -361,6 +364,7 @@ impl ProducerBase {
         let Some(hooks) = self.hooks.try_lock() else { return Ok(()) };
         visit.call(&hooks.on_delivery)?;
         visit.call(&hooks.on_server)?;
+        visit.call(&hooks.on_throttle)?;
         visit.call(&hooks.on_tick)
     }
 
@@ -451,12 +455,21 @@ impl ProducerBase {
     }
 
     fn tell_other(&self, py: Python<'_>, due: Due) -> PyResult<()> {
-        let Due::Server(server, why) = due else { return Ok(()) };
-        let hook = self.hooks.lock().on_server.as_ref().map(|hook| hook.clone_ref(py));
-        if let Some(hook) = hook {
-            hook.call1(py, (server, why))?;
+        let hooks = self.hooks.lock();
+        let hook = match &due {
+            Due::Server(..) => &hooks.on_server,
+            Due::Throttled(..) => &hooks.on_throttle,
+            _ => &None,
+        };
+        let hook = hook.as_ref().map(|hook| hook.clone_ref(py));
+        drop(hooks);
+        match (hook, due) {
+            (Some(hook), Due::Server(server, why)) => hook.call1(py, (server, why)).map(drop),
+            (Some(hook), Due::Throttled(node, broker, seconds)) => {
+                hook.call1(py, (broker, node, seconds)).map(drop)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn tick(&self, py: Python<'_>) -> PyResult<()> {

@@ -23,6 +23,8 @@ pub(crate) enum Due {
     Refused(Report, Refusal),
     /// A server cannot be reached (with the reason), or can be again.
     Server(String, Option<String>),
+    /// A broker asked for silence: node id, name, seconds.
+    Throttled(i32, String, f64),
     /// A future of asyncio's that has nothing to say but that it is done.
     Done(Py<PyAny>),
 }

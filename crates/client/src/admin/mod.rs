@@ -1,4 +1,4 @@
-//! Topics: creating, listing, describing and deleting them.
+//! Topics: creating, listing, describing, changing and deleting them; settings of topics and brokers.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -15,6 +15,7 @@
 //! ```
 
 mod cluster;
+mod configs;
 mod describe;
 mod topics;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use crate::wire::{RequestError, RequestErrorKind};
 pub use cluster::{BrokerDescription, ClusterDescription, PartitionState, TopicState};
+pub use configs::{ConfigChange, ConfigDescription, ConfigResource};
 pub use describe::{ConfigEntry, PartitionDescription, TopicDescription};
 pub use topics::{CreatedTopic, NewTopic, TopicListing};
 

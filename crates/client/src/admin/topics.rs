@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ottla_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ottla_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -54,6 +55,20 @@ impl NewTopic {
         self.configs.push((name.into(), value.into()));
         self
     }
+
+    fn creatable(&self) -> CreatableTopic {
+        let configs = self.configs.iter().map(|(name, value)| CreatableTopicConfig {
+            name: name.clone(),
+            value: Some(value.clone()),
+        });
+        CreatableTopic {
+            name: self.name.clone(),
+            num_partitions: self.partitions.unwrap_or(-1),
+            replication_factor: self.replication.unwrap_or(-1),
+            configs: configs.collect(),
+            ..CreatableTopic::default()
+        }
+    }
 }
 
 /// A topic that was created.
@@ -93,19 +108,8 @@ impl Admin {
     /// When the topic exists, its name or a setting is not valid, there are fewer brokers than
     /// replicas, or no answer comes.
     pub async fn create_topic(&mut self, topic: &NewTopic) -> Result<CreatedTopic, RequestError> {
-        let configs = topic.configs.iter().map(|(name, value)| CreatableTopicConfig {
-            name: name.clone(),
-            value: Some(value.clone()),
-        });
-        let creatable = CreatableTopic {
-            name: topic.name.clone(),
-            num_partitions: topic.partitions.unwrap_or(-1),
-            replication_factor: topic.replication.unwrap_or(-1),
-            configs: configs.collect(),
-            ..CreatableTopic::default()
-        };
         let request = CreateTopicsRequest {
-            topics: vec![creatable],
+            topics: vec![topic.creatable()],
             timeout_ms: self.timeout_ms(),
             ..CreateTopicsRequest::default()
         };
@@ -119,6 +123,61 @@ impl Admin {
                 Ok(()) => return self.wait_for_topic(&topic.name, deadline).await,
                 Err(code) => {
                     let error = RequestError::refused(&what, code, result.error_message.as_deref());
+                    self.again(error, deadline).await?;
+                }
+            }
+        }
+    }
+
+    /// Asks whether the cluster would create the topic, without doing so.
+    ///
+    /// # Errors
+    /// As [`Admin::create_topic`].
+    pub async fn validate_topic(&mut self, topic: &NewTopic) -> Result<(), RequestError> {
+        let request = CreateTopicsRequest {
+            topics: vec![topic.creatable()],
+            timeout_ms: self.timeout_ms(),
+            validate_only: true,
+        };
+        let what = format!("topic {} could not be created", topic.name);
+        let response = self.ask_controller(&request).await?;
+        let result = response.topics.into_iter().find(|result| result.name == topic.name);
+        let result = result.ok_or_else(|| no_answer(&what))?;
+        ErrorCode(result.error_code)
+            .ok()
+            .map_err(|code| RequestError::refused(&what, code, result.error_message.as_deref()))
+    }
+
+    /// Gives a topic more partitions: `count` in all. Records with a key may go to another
+    /// partition from then on. With `validate_only` the cluster only says whether it would.
+    ///
+    /// # Errors
+    /// When there is no such topic, it has as many already, or no answer comes.
+    pub async fn create_partitions(
+        &mut self,
+        name: &str,
+        count: i32,
+        validate_only: bool,
+    ) -> Result<(), RequestError> {
+        let topic = CreatePartitionsTopic { name: name.to_owned(), count, assignments: None };
+        let request = CreatePartitionsRequest {
+            topics: vec![topic],
+            timeout_ms: self.timeout_ms(),
+            validate_only,
+        };
+        let what = format!("topic {name} cannot be given {count} partitions");
+        let deadline = Instant::now() + self.brokers.timeout();
+        loop {
+            let response = self.ask_controller(&request).await?;
+            let result = response.results.into_iter().find(|result| result.name == name);
+            let result = result.ok_or_else(|| no_answer(&what))?;
+            match ErrorCode(result.error_code).ok() {
+                Ok(()) => return Ok(()),
+                Err(code) => {
+                    let error = RequestError::refused(&what, code, result.error_message.as_deref());
+                    if error.kind() == RequestErrorKind::UnknownTopic {
+                        return Err(error);
+                    }
                     self.again(error, deadline).await?;
                 }
             }
@@ -257,7 +316,7 @@ fn replication(topic: &MetadataResponseTopic) -> usize {
     topic.partitions.first().map_or(0, |partition| partition.replica_nodes.len())
 }
 
-fn no_answer(what: &str) -> RequestError {
+pub(super) fn no_answer(what: &str) -> RequestError {
     RequestError::new(
         RequestErrorKind::Garbled,
         format!("{what}: the broker's answer leaves it out"),

@@ -16,5 +16,5 @@ mod tests;
 
 pub(crate) use brokers::Brokers;
 pub use error::{RequestError, RequestErrorKind};
-pub(crate) use link::Sent;
+pub(crate) use link::{Link, Sent};
 pub(crate) use offsets::{EARLIEST, LATEST, list_offsets};

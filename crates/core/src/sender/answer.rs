@@ -36,6 +36,8 @@ impl<H: Host> Sender<H> {
         if answer.throttle_time_ms > 0 {
             self.stats.throttles += 1;
             let silence = Duration::from_millis(answer.throttle_time_ms as u64).min(THROTTLE_MAX);
+            let (node, broker) = (sent.node, broker.clone());
+            self.events.push_back(Event::Throttled { node, broker, time: silence });
             self.outboxes.entry(sent.node).or_default().throttled_until = cx.now + silence;
         }
         let found = by_partition(answer, cx);

@@ -300,7 +300,7 @@ impl Pair {
             }
             Event::TopicFailed { failure, .. } => self.topic_failures.push(failure),
             Event::ServerUnreachable { why, .. } => self.unreachable.push(why),
-            Event::ServerReachable { .. } => {}
+            Event::ServerReachable { .. } | Event::Throttled { .. } => {}
         }
     }
 

@@ -53,6 +53,7 @@ class ProducerBase:
         *,
         on_delivery: Optional[Callback] = None,
         on_server: Optional[Callable[[str, Optional[str]], None]] = None,
+        on_throttle: Optional[Callable[[str, int, float], None]] = None,
         on_tick: Optional[Callable[[], None]] = None,
         tick_s: float = 0.0,
         only_errors: bool = False,
@@ -179,9 +180,25 @@ class Admin:
         replication: Optional[int] = None,
         config: Optional[Dict[str, str]] = None,
         timeout_s: float = 60.0,
+        validate_only: bool = False,
+    ) -> None: ...
+    def create_partitions(
+        self, name: str, count: int, timeout_s: float = 60.0, validate_only: bool = False
+    ) -> None: ...
+    def describe_configs(
+        self, name: str, is_broker: bool = False, timeout_s: float = 60.0
+    ) -> List[
+        Tuple[str, Optional[str], int, bool, bool, List[Tuple[str, Optional[str], int]]]
+    ]: ...
+    def alter_configs(
+        self,
+        name: str,
+        is_broker: bool,
+        changes: Sequence[Tuple[str, int, Optional[str]]],
+        timeout_s: float = 60.0,
+        validate_only: bool = False,
     ) -> None: ...
     def delete_topic(self, name: str, timeout_s: float = 60.0) -> None: ...
-    def topic_configs(self, name: str, timeout_s: float = 60.0) -> Dict[str, Optional[str]]: ...
 
 def _register(
     kafka_error: Any, kafka_exception: Any, delivery_error: Any, send_error: Any

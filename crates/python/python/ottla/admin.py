@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple, TypeVar
 
 from . import _native
 from ._config import merged
 from ._config import servers as normalized
+from ._model import Node, TopicCollection, TopicPartitionInfo
+from ._resources import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ResourceType,
+)
 from .errors import KafkaError, KafkaException
+
+__all__ = [
+    "AdminClient",
+    "AlterConfigOpType",
+    "BrokerMetadata",
+    "ClusterMetadata",
+    "ConfigEntry",
+    "ConfigResource",
+    "ConfigSource",
+    "DescribeClusterResult",
+    "NewPartitions",
+    "NewTopic",
+    "PartitionMetadata",
+    "ResourceType",
+    "TopicDescription",
+    "TopicMetadata",
+]
 
 
 class BrokerMetadata:
@@ -133,8 +158,50 @@ class NewTopic:
         return f"NewTopic(topic={self.topic},num_partitions={self.num_partitions})"
 
 
+class NewPartitions:
+    """How many partitions a topic is to have in all."""
+
+    def __init__(
+        self,
+        topic: str,
+        new_total_count: int,
+        replica_assignment: Optional[List[List[int]]] = None,
+    ) -> None:
+        if not isinstance(topic, str):
+            raise TypeError(f"topic must be a str, not {type(topic).__name__}")
+        if replica_assignment is not None:
+            raise NotImplementedError("replica_assignment: let the cluster place the replicas")
+        self.topic = topic
+        self.new_total_count = new_total_count
+
+    def __repr__(self) -> str:
+        return f"NewPartitions(topic={self.topic},new_total_count={self.new_total_count})"
+
+
+class DescribeClusterResult:
+    """A cluster: its id, its controller and its brokers."""
+
+    def __init__(
+        self, controller: Optional[Node], nodes: List[Node], cluster_id: Optional[str] = None
+    ) -> None:
+        self.cluster_id = cluster_id
+        self.controller = controller
+        self.nodes = nodes
+        self.authorized_operations: Optional[List[Any]] = None
+
+
+class TopicDescription:
+    """A topic and its partitions."""
+
+    def __init__(self, name: str, is_internal: bool, partitions: List[TopicPartitionInfo]) -> None:
+        self.name = name
+        self.is_internal = is_internal
+        self.partitions = partitions
+        self.authorized_operations: Optional[List[Any]] = None
+
+
 class AdminClient:
-    """Creates, lists and deletes topics. Each method gives a future for each thing asked."""
+    """Topics, settings and the cluster. Each method gives a future for each thing asked."""
 
     def __init__(self, conf: Dict[str, Any], **kwargs: Any) -> None:
         config = merged((conf,), kwargs)
@@ -152,42 +219,201 @@ class AdminClient:
 
     def create_topics(
         self,
-        new_topics: Iterable[NewTopic],
+        new_topics: List[NewTopic],
         operation_timeout: float = 60,
         request_timeout: float = 60,
         validate_only: bool = False,
     ) -> Dict[str, "Future[None]"]:
         """Creates topics; each future's result is None."""
-        if validate_only:
-            raise NotImplementedError("validate_only")
-        new_topics = list(new_topics)
-        if not new_topics:
-            raise ValueError("expected non-empty list of topics")
 
-        def create(topic: NewTopic) -> Callable[[], None]:
-            partitions = None if topic.num_partitions < 0 else topic.num_partitions
-            replication = None if topic.replication_factor < 0 else topic.replication_factor
-            return lambda: self._native.create_topic(
-                topic.topic, partitions, replication, topic.config, float(request_timeout)
+        def create(topic: NewTopic) -> None:
+            self._native.create_topic(
+                topic.topic,
+                None if topic.num_partitions < 0 else topic.num_partitions,
+                None if topic.replication_factor < 0 else topic.replication_factor,
+                topic.config,
+                float(request_timeout),
+                validate_only,
             )
 
-        return {topic.topic: self._pool.submit(create(topic)) for topic in new_topics}
+        topics = _listed(new_topics, NewTopic, "new_topics")
+        return {topic.topic: self._pool.submit(create, topic) for topic in topics}
 
     def delete_topics(
         self, topics: List[str], operation_timeout: float = 60, request_timeout: float = 60
     ) -> Dict[str, "Future[None]"]:
         """Deletes topics with all their records."""
-        wait = float(request_timeout)
-        return {
-            topic: self._pool.submit(self._native.delete_topic, topic, wait) for topic in topics
-        }
+        delete, wait = self._native.delete_topic, float(request_timeout)
+        names = _listed(topics, str, "topics")
+        return {topic: self._pool.submit(delete, topic, wait) for topic in names}
 
-    def topic_configs(self, topic: str, request_timeout: float = 60) -> Dict[str, Optional[str]]:
-        """The settings of a topic."""
-        return self._native.topic_configs(topic, float(request_timeout))
+    def create_partitions(
+        self,
+        new_partitions: List[NewPartitions],
+        operation_timeout: float = 60,
+        request_timeout: float = 60,
+        validate_only: bool = False,
+    ) -> Dict[str, "Future[None]"]:
+        """Gives topics more partitions."""
+
+        def create(wanted: NewPartitions) -> None:
+            self._native.create_partitions(
+                wanted.topic, wanted.new_total_count, float(request_timeout), validate_only
+            )
+
+        listed = _listed(new_partitions, NewPartitions, "new_partitions")
+        return {wanted.topic: self._pool.submit(create, wanted) for wanted in listed}
+
+    def describe_configs(
+        self, resources: List[ConfigResource], request_timeout: float = 60
+    ) -> Dict[ConfigResource, "Future[Dict[str, ConfigEntry]]"]:
+        """The settings of topics and brokers, by name."""
+
+        def described(resource: ConfigResource) -> Dict[str, ConfigEntry]:
+            rows = self._native.describe_configs(*_which(resource), float(request_timeout))
+            return {row[0]: _entry(*row) for row in rows}
+
+        listed = _listed(resources, ConfigResource, "resources")
+        return {resource: self._pool.submit(described, resource) for resource in listed}
+
+    def incremental_alter_configs(
+        self,
+        resources: List[ConfigResource],
+        request_timeout: float = 60,
+        validate_only: bool = False,
+        broker: int = -1,
+    ) -> Dict[ConfigResource, "Future[None]"]:
+        """Changes settings one by one; the others stay."""
+
+        def alter(resource: ConfigResource) -> None:
+            operations = []
+            for entry in resource.incremental_configs:
+                operation = entry.incremental_operation
+                if operation is None:
+                    raise ValueError(f"{entry.name} has no incremental_operation")
+                operations.append((entry.name, int(operation.value), entry.value))
+            which = _which(resource)
+            self._native.alter_configs(*which, operations, float(request_timeout), validate_only)
+
+        listed = _listed(resources, ConfigResource, "resources")
+        return {resource: self._pool.submit(alter, resource) for resource in listed}
+
+    def alter_configs(
+        self,
+        resources: List[ConfigResource],
+        request_timeout: float = 60,
+        validate_only: bool = False,
+        broker: int = -1,
+    ) -> Dict[ConfigResource, "Future[None]"]:
+        """Gives resources these settings and no others: what is not named goes back to its
+        default."""
+
+        def alter(resource: ConfigResource) -> None:
+            which, wait = _which(resource), float(request_timeout)
+            own = ConfigSource.DYNAMIC_TOPIC_CONFIG, ConfigSource.DYNAMIC_BROKER_CONFIG
+            rows = self._native.describe_configs(*which, wait)
+            now = [row[0] for row in rows if ConfigSource(row[2]) in own]
+            wanted = resource.set_config_dict
+            operations: List[Tuple[str, int, Optional[str]]] = [
+                (name, 1, None) for name in now if name not in wanted
+            ]
+            operations += [(name, 0, str(value)) for name, value in wanted.items()]
+            self._native.alter_configs(*which, operations, wait, validate_only)
+
+        listed = _listed(resources, ConfigResource, "resources")
+        return {resource: self._pool.submit(alter, resource) for resource in listed}
+
+    def describe_cluster(
+        self, include_authorized_operations: bool = False, request_timeout: float = 60
+    ) -> "Future[DescribeClusterResult]":
+        """The cluster's id, controller and brokers."""
+
+        def described() -> DescribeClusterResult:
+            told = self._native.describe_cluster([], float(request_timeout))
+            nodes = _nodes(told)
+            return DescribeClusterResult(
+                nodes.get(told["controller_id"]), list(nodes.values()), told["cluster_id"]
+            )
+
+        return self._pool.submit(described)
+
+    def describe_topics(
+        self,
+        topics: TopicCollection,
+        include_authorized_operations: bool = False,
+        request_timeout: float = 60,
+    ) -> Dict[str, "Future[TopicDescription]"]:
+        """Topics with their partitions."""
+
+        def described(name: str) -> TopicDescription:
+            told = self._native.describe_cluster([name], float(request_timeout))
+            nodes = _nodes(told)
+            for topic, error, is_internal, rows in told["topics"]:
+                if error is not None:
+                    raise KafkaException(_error(error))
+                partitions = [
+                    TopicPartitionInfo(
+                        number,
+                        nodes.get(leader),
+                        [nodes[node] for node in replicas if node in nodes],
+                        [nodes[node] for node in isrs if node in nodes],
+                    )
+                    for number, leader, replicas, isrs, _ in rows
+                ]
+                return TopicDescription(topic, is_internal, partitions)
+            raise KafkaException(KafkaError(KafkaError._FAIL, f"no answer about {name}"))  # type: ignore[attr-defined]
+
+        names = _listed(topics.topic_names, str, "topics")
+        return {name: self._pool.submit(described, name) for name in names}
 
     def poll(self, timeout: float = -1) -> int:
         """Nothing is to be served: futures tell what came of each call."""
         return 0
 
 
+_T = TypeVar("_T")
+
+
+def _listed(things: Iterable[_T], kind: type, what: str) -> List[_T]:
+    listed = list(things)
+    if not listed:
+        raise ValueError(f"expected a non-empty list of {what}")
+    for thing in listed:
+        if not isinstance(thing, kind):
+            raise TypeError(
+                f"{what} must hold {kind.__name__} objects, not {type(thing).__name__}"
+            )
+    return listed
+
+
+def _which(resource: ConfigResource) -> Tuple[str, bool]:
+    if resource.restype not in (ResourceType.TOPIC, ResourceType.BROKER):
+        raise NotImplementedError(f"settings of {resource.restype}: only of topics and brokers")
+    return (resource.name, resource.restype is ResourceType.BROKER)
+
+
+def _entry(
+    name: str,
+    value: Optional[str],
+    source: int,
+    is_read_only: bool,
+    is_sensitive: bool,
+    synonyms: List[Tuple[str, Optional[str], int]],
+) -> ConfigEntry:
+    others = {
+        other: ConfigEntry(other, text, ConfigSource(origin), is_synonym=True)
+        for other, text, origin in synonyms
+    }
+    return ConfigEntry(
+        name,
+        value,
+        ConfigSource(source),
+        is_read_only=is_read_only,
+        is_default=ConfigSource(source) is ConfigSource.DEFAULT_CONFIG,
+        is_sensitive=is_sensitive,
+        synonyms=others,
+    )
+
+
+def _nodes(told: Dict[str, Any]) -> Dict[int, Node]:
+    return {number: Node(number, host, port, rack) for number, host, port, rack in told["brokers"]}

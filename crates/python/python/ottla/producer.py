@@ -12,6 +12,7 @@ import weakref
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from . import _config, _native
+from ._model import ThrottleEvent
 from .admin import ClusterMetadata, describe
 from .errors import KafkaError, KafkaException
 
@@ -39,6 +40,7 @@ class Producer(_native.ProducerBase):
                 settings.native,
                 on_delivery=settings.on_delivery,
                 on_server=self._server_event if self._wants_server_events() else None,
+                on_throttle=self._throttled if "throttle_cb" in settings.callbacks else None,
                 on_tick=self._tell_statistics if "stats_cb" in settings.callbacks else None,
                 tick_s=settings.statistics_interval_s,
                 only_errors=settings.only_errors,
@@ -67,6 +69,9 @@ class Producer(_native.ProducerBase):
             count = len(self._down)
             text = f"{count}/{count} brokers are down"
             self._tell_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, text))  # type: ignore[attr-defined]
+
+    def _throttled(self, broker: str, node: int, seconds: float) -> None:
+        self._settings.callbacks["throttle_cb"](ThrottleEvent(broker, node, seconds))
 
     def _tell_error(self, error: KafkaError) -> None:
         callback = self._settings.callbacks.get("error_cb")

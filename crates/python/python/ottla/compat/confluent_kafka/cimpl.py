@@ -3,13 +3,14 @@
 from typing import Any
 
 from ottla import *  # noqa: F403
+from ottla.admin import NewPartitions as NewPartitions
 from ottla.admin import NewTopic as NewTopic
 
 from .. import _original
 
 if _original.package is not None:
     _theirs = _original.package.cimpl
-    for _name in ("NewTopic", "TopicPartition", "Uuid"):
+    for _name in ("NewPartitions", "NewTopic", "TopicPartition", "Uuid"):
         globals()[_name] = getattr(_theirs, _name)
 
 
