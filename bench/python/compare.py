@@ -1,7 +1,7 @@
 """The cost of a record in Python, Ottla beside confluent_kafka, in turn.
 
     ottla broker --discard --listen 127.0.0.1:0     # prints where it listens
-    python compare.py 127.0.0.1:PORT [RECORDS]
+    python compare.py 127.0.0.1:PORT [RECORDS [ROUNDS]]     # or all of it: cargo xtask bench --python
 
 Both packages have to be installed. Microseconds are those of the calling thread's loop, flush not
 included, and of the whole process's processor time for each record.
@@ -18,7 +18,6 @@ import confluent_kafka.aio
 
 import ottla
 
-ROUNDS = 5
 VALUE = b'{"event":"page_view","page":"/home","device":"phone","duration_ms":1834,"language":"ja"}' + b" " * 12
 
 
@@ -104,34 +103,52 @@ async def theirs_async(servers, records):
     return rate
 
 
+def ratio(what, ours, theirs, goal, smaller_is_better=True):
+    share = ours / theirs
+    met = share <= goal if smaller_is_better else share >= goal
+    bound = "at most" if smaller_is_better else "at least"
+    print(f"- {what}: {share:.2f} times confluent_kafka's ({bound} {goal:.2f}): {'met' if met else 'missed'}")
+
+
 def main():
     servers = sys.argv[1]
     records = int(sys.argv[2]) if len(sys.argv) > 2 else 500_000
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     rows = [
-        ("produce()", plain, confluent_kafka.Producer),
-        ("produce()", plain, ottla.Producer),
-        ("produce() with callback, poll()", with_callback, confluent_kafka.Producer),
-        ("produce() with callback, poll()", with_callback, ottla.Producer),
-        ("send_many()", columns, ottla.Producer),
+        ("`produce()`", plain, confluent_kafka.Producer),
+        ("`produce()`", plain, ottla.Producer),
+        ("`produce()` with callback, `poll()`", with_callback, confluent_kafka.Producer),
+        ("`produce()` with callback, `poll()`", with_callback, ottla.Producer),
+        ("`send_many()`", columns, ottla.Producer),
     ]
     figures = [[] for _ in rows]
-    rates = {"AIOProducer": [], "AsyncProducer": []}
-    for _ in range(ROUNDS):
+    rates = {"`AIOProducer`": [], "`AsyncProducer`": []}
+    for _ in range(rounds):
         for row, (_, loop, kind) in enumerate(rows):
             producer = kind(config(servers))
             producer.produce("bench", VALUE)
             producer.flush()
             figures[row].append(timed(loop, producer, records))
-        rates["AIOProducer"].append(asyncio.run(theirs_async(servers, records // 10)))
-        rates["AsyncProducer"].append(asyncio.run(ours_async(servers, records)))
-    print("| | | loop, us/record | processor, us/record |\n|---|---|---:|---:|")
+            producer.close()
+        rates["`AIOProducer`"].append(asyncio.run(theirs_async(servers, records // 20)))
+        rates["`AsyncProducer`"].append(asyncio.run(ours_async(servers, records)))
+    print("| | | µs/record in the loop | least … greatest | CPU µs/record |\n|---|---|---:|---:|---:|")
+    medians = []
     for (name, _, kind), told in zip(rows, figures):
         package = kind.__module__.split(".")[0].replace("cimpl", "confluent_kafka")
-        looped, processor = (statistics.median(column) for column in zip(*told))
-        print(f"| {name} | {package} | {looped:.3f} | {processor:.3f} |")
-    print("\n| asyncio | records/s |\n|---|---:|")
+        looped, processor = zip(*told)
+        medians.append(statistics.median(looped))
+        spread = f"{min(looped):.3f} … {max(looped):.3f}"
+        print(f"| {name} | {package} | {medians[-1]:.3f} | {spread} | {statistics.median(processor):.3f} |")
+    print("\n| awaited in asyncio | records/s |\n|---|---:|")
     for name, told in rates.items():
         print(f"| {name} | {statistics.median(told):,.0f} |")
+    print()
+    ratio("`produce()`", medians[1], medians[0], 1 / 3)
+    ratio("`produce()` with callback and `poll()`", medians[3], medians[2], 1 / 2)
+    ratio("`send_many()`, to `produce()`", medians[4], medians[0], 1 / 10)
+    theirs, ours = (statistics.median(told) for told in rates.values())
+    ratio("asyncio, records/s", ours, theirs, 5, smaller_is_better=False)
 
 
 if __name__ == "__main__":

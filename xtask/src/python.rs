@@ -27,14 +27,7 @@ pub(crate) fn test(
     args: &[String],
     interrupt: &Interrupt,
 ) -> Result<bool, String> {
-    let package = workspace::root()?.join("crates/python");
-    let home = workspace::scratch()?.join("python-package");
-    let python = environment(&home)?;
-    let mut build = Command::new(home.join("bin/maturin"));
-    build.args(["develop", "--quiet"]).current_dir(&package).env("VIRTUAL_ENV", &home);
-    if !process::run(&mut build, interrupt)?.success() {
-        return Err("the Python package does not build".to_owned());
-    }
+    let (python, package) = build(false, interrupt)?;
     let mut pytest = module(&python, "pytest", &package);
     pytest.args(args);
     if let Some(servers) = servers {
@@ -44,6 +37,22 @@ pub(crate) fn test(
     let mut types = module(&python, "mypy", &package);
     let typed = process::run(&mut types, interrupt)?.success();
     Ok(passed && typed)
+}
+
+/// Builds the package into an environment of its own: its Python, and the package's folder.
+pub(crate) fn build(release: bool, interrupt: &Interrupt) -> Result<(PathBuf, PathBuf), String> {
+    let package = workspace::root()?.join("crates/python");
+    let home = workspace::scratch()?.join("python-package");
+    let python = environment(&home)?;
+    let mut build = Command::new(home.join("bin/maturin"));
+    build.args(["develop", "--quiet"]).current_dir(&package).env("VIRTUAL_ENV", &home);
+    if release {
+        build.arg("--release");
+    }
+    if !process::run(&mut build, interrupt)?.success() {
+        return Err("the Python package does not build".to_owned());
+    }
+    Ok((python, package))
 }
 
 fn module(python: &Path, name: &str, folder: &Path) -> Command {

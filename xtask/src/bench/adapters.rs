@@ -43,13 +43,24 @@ pub(crate) struct Adapters {
     pub(crate) topics: PathBuf,
 }
 
+/// Builds the command line; its path.
+pub(super) fn build_ottla(interrupt: &Interrupt) -> Result<PathBuf, String> {
+    let target = target()?;
+    cargo(&workspace::root()?, &target, &["--package", "ottla-cli"], interrupt)?;
+    Ok(target.join("release/ottla"))
+}
+
+fn target() -> Result<PathBuf, String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.map_or_else(workspace::scratch, Ok)
+}
+
 impl Adapters {
     /// Builds our own, and the others if they are wanted.
     pub(crate) fn build(peers: bool, interrupt: &Interrupt) -> Result<Self, String> {
         let root = workspace::root()?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        let target = target.map_or_else(workspace::scratch, Ok)?;
-        cargo(&root, &target, &["--package", "ottla-cli"], interrupt)?;
+        let target = target()?;
+        build_ottla(interrupt)?;
         let bench_target = target.join("bench");
         let (bench, release) = (root.join("bench"), bench_target.join("release"));
         let ours = ["--package", "bench-ottla", "--package", "bench-limit"];

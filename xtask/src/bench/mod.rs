@@ -9,6 +9,7 @@ mod curve;
 mod engines;
 mod page;
 mod picture;
+mod python;
 mod runs;
 mod workloads;
 
@@ -22,6 +23,7 @@ use crate::process::Interrupt;
 use crate::workspace;
 
 const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [--engines LIST]
+       cargo xtask bench --python [--quick] [--rounds N]
 
   --peers         other clients besides (needs cmake and libcurl's headers; Go, Java and
                   confluent-kafka where they are to take part)
@@ -29,11 +31,14 @@ const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [
   --rounds N      how often each row runs [default: 5]
   --engines LIST  of discard, embedded, kafka, kafka3, with commas [default: discard,kafka]
 
+  --python        the Python package beside confluent_kafka, and nothing else
+
 Writes the generated parts of docs/benchmarks.md and the pictures beside it.";
 
 /// What was asked for.
 struct Wanted {
     peers: bool,
+    python: bool,
     quick: bool,
     rounds: usize,
     engines: Vec<Engine>,
@@ -41,13 +46,19 @@ struct Wanted {
 
 impl Wanted {
     fn parse(args: &[String]) -> Result<Self, String> {
-        let mut wanted =
-            Self { peers: false, quick: false, rounds: 0, engines: vec![Engine::Discard] };
+        let mut wanted = Self {
+            peers: false,
+            python: false,
+            quick: false,
+            rounds: 0,
+            engines: vec![Engine::Discard],
+        };
         wanted.engines.push(Engine::Kafka(1));
         let mut args = args.iter().map(String::as_str);
         while let Some(arg) = args.next() {
             match (arg, arg.starts_with("--rounds") || arg.starts_with("--engines")) {
                 ("--peers", _) => wanted.peers = true,
+                ("--python", _) => wanted.python = true,
                 ("--quick", _) => wanted.quick = true,
                 ("--rounds", _) => {
                     let count = args.next().and_then(|count| count.parse().ok());
@@ -79,6 +90,10 @@ pub(crate) struct Filled {
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let wanted = Wanted::parse(args)?;
     let interrupt = Interrupt::listen()?;
+    if wanted.python {
+        python::run(wanted.rounds, wanted.quick, &interrupt)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let adapters = Adapters::build(wanted.peers, &interrupt)?;
     let mut tables = Vec::new();
     for engine in &wanted.engines {
@@ -123,6 +138,7 @@ mod tests {
         assert!(wanted.quick && wanted.peers);
         assert_eq!(wanted.rounds, 2);
         assert_eq!(wanted.engines, [Engine::Embedded, Engine::Kafka(3)]);
+        assert!(parse("--python").unwrap().python);
         assert_eq!(parse("--rounds 7").unwrap().rounds, 7);
         for wrong in ["--rounds", "--rounds 0", "--engines x", "--engines", "what"] {
             assert!(parse(wrong).is_err(), "{wrong}");

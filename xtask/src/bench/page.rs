@@ -92,17 +92,21 @@ pub(crate) fn write(
         let _ = writeln!(text, "{}.\n", skipped.join("; "));
     }
     text.push_str(END);
-    workspace::write(&path, replaced(&page, &text)?)
+    workspace::write(&path, replaced(&page, &text, (BEGIN, END))?)
 }
 
 /// The page with the new text between the marks.
-fn replaced(page: &str, text: &str) -> Result<String, String> {
-    let marks = page.find(BEGIN).zip(page.find(END)).filter(|(begin, end)| begin < end);
+pub(super) fn replaced(
+    page: &str,
+    text: &str,
+    (first, last): (&str, &str),
+) -> Result<String, String> {
+    let marks = page.find(first).zip(page.find(last)).filter(|(begin, end)| begin < end);
     let (begin, end) = marks.ok_or("docs/benchmarks.md has lost its marks for the tables")?;
-    Ok(format!("{}{text}{}", &page[..begin], &page[end + END.len()..]))
+    Ok(format!("{}{text}{}", &page[..begin], &page[end + last.len()..]))
 }
 
-fn machine(rounds: usize) -> Result<String, String> {
+pub(super) fn machine(rounds: usize) -> Result<String, String> {
     let git = |args: &[&str]| -> Result<String, String> {
         let told = process::output(Command::new("git").args(args).current_dir(workspace::root()?))?;
         Ok(String::from_utf8_lossy(&told.stdout).trim().to_owned())
@@ -225,9 +229,9 @@ mod tests {
     fn only_what_stands_between_the_marks_is_replaced() {
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let new = format!("{BEGIN}\nnew\n{END}");
-        assert_eq!(replaced(&page, &new).unwrap(), format!("before\n{new}\nafter\n"));
-        assert!(replaced("no marks", &new).is_err());
-        assert!(replaced(&format!("{END}{BEGIN}"), &new).is_err());
+        assert_eq!(replaced(&page, &new, (BEGIN, END)).unwrap(), format!("before\n{new}\nafter\n"));
+        assert!(replaced("no marks", &new, (BEGIN, END)).is_err());
+        assert!(replaced(&format!("{END}{BEGIN}"), &new, (BEGIN, END)).is_err());
     }
 
     #[test]
