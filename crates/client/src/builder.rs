@@ -80,8 +80,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Has `listener` told when a server cannot be reached, when it can, and when it throttles. It is called on the
-    /// producer's I/O thread, so it should do no more than hand over.
+    /// Has `listener` told when a server cannot be reached, when it can, and when it throttles. It
+    /// is called on the producer's I/O thread, so it should do no more than hand over.
     pub fn on_server_event(
         mut self,
         listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,

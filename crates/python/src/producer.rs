@@ -118,7 +118,8 @@ impl ProducerBase {
 
     /// Starts the producer with cleaned settings.
     #[pyo3(signature = (config, *, on_delivery=None, on_server=None, on_throttle=None, on_tick=None,
-        tick_s=0.0,        only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000, partitioner=None))]
+        tick_s=0.0, only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000,
+        partitioner=None))]
     #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn _start(
         &self,

@@ -1,4 +1,5 @@
-//! Topics: creating, listing, describing, changing and deleting them; settings of topics and brokers.
+//! Topics: creating, listing, describing, changing and deleting them; the settings of topics and
+//! brokers.
 //!
 //! ```no_run
 //! use std::time::Duration;
