@@ -10,10 +10,11 @@ use core::time::Duration;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
 
-use super::verdict::{Verdict, verdict};
+use super::verdict::{Verdict, may_follow_append, verdict};
 use super::{Context, Sender, SentBatches};
 use crate::PartitionKey;
 use crate::accumulator::{Batch, Queues};
+use crate::config::Acks;
 use crate::error::{ErrorKind, Failure, Outcome};
 use crate::host::Host;
 use crate::metadata::{LeaderHint, TopicIndex};
@@ -126,7 +127,7 @@ impl<H: Host> Sender<H> {
         let Some(mut batch) = self.land(key, serial) else { return };
         batch.ambiguous = true;
         let failure = failure(&batch, ErrorKind::Network, None, why.to_string(), broker);
-        if self.rules.acks == crate::config::Acks::None {
+        if self.rules.acks == Acks::None {
             // Nobody would say whether the first attempt arrived: trying again could duplicate.
             return self.settle(batch, Err(Arc::new(failure)));
         }
@@ -157,7 +158,8 @@ impl<H: Host> Sender<H> {
                 self.delivered(key, batch, offset(answer.base_offset), None)
             }
             Verdict::Retry { maybe_written, refresh } => {
-                batch.ambiguous |= maybe_written;
+                let late = self.rules.acks == Acks::All && may_follow_append(code);
+                batch.ambiguous |= maybe_written || late;
                 self.needs_metadata |= refresh;
                 let failure =
                     failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);

@@ -225,18 +225,16 @@ impl<H: Host> Sender<H> {
         self.judge(key, cx);
     }
 
-    /// What was never sent, or refused, goes to the new topic, which knows nothing of old sequence
-    /// numbers; what may be in the old one's log will never be known.
+    /// What was never sent, or refused, goes to the new topic, under a new epoch: metadata may be
+    /// old, and the topic that it tells of one that was sent to before. What may be in the old
+    /// one's log will never be known.
     fn leave_old_topic(&mut self, key: PartitionKey) {
         let lane = &mut self.lanes[key.0 as usize];
         let doubtful = lane.take_doubtful();
         for slot in &mut lane.waiting {
             slot.batch.clear_stamp();
         }
-        lane.identity = None;
-        lane.next_sequence = 0;
-        lane.introduced = false;
-        lane.wants_new_epoch = false;
+        lane.wants_new_epoch = true;
         lane.unresolved = false;
         lane.retry_at = Instant::ZERO;
         for batch in doubtful {

@@ -28,6 +28,18 @@ pub enum Verdict {
     Fail(ErrorKind),
 }
 
+/// Whether a broker says this also of a batch that it has appended. With `acks=all` it answers when
+/// the followers have the batch, and with one of these when it is no longer the leader by then: the
+/// next leader may have the batch.
+pub(super) const fn may_follow_append(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            | ErrorCode::KAFKA_STORAGE_ERROR
+    )
+}
+
 /// The table. An unknown code is no verdict: the batch may be written, and is sent again.
 #[must_use]
 pub fn verdict(code: ErrorCode) -> Verdict {

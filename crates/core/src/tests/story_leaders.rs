@@ -114,7 +114,7 @@ fn records_that_the_old_topic_refused_follow_one_that_was_created_anew_in_their_
     for (n, batch) in [sent, waiting].into_iter().enumerate() {
         let next = pair.next();
         assert_ne!(next.topic, request.topic);
-        assert_eq!(next.stamps(), [(0, 0, n as i32, 1)], "it knows nothing of old sequences");
+        assert_eq!(next.stamps(), [(0, 1, n as i32, 1)], "under a new epoch, from 0");
         pair.accept(&next, n as i64);
         assert_eq!((pair.told[n + 1].batch, pair.told[n + 1].result.is_ok()), (batch, true));
     }
@@ -126,7 +126,7 @@ fn records_that_the_old_topic_took_are_delivered_though_it_was_created_anew() {
     pair.accept(&request, 7);
     assert_eq!(pair.told[1].batch, sent);
     assert_eq!(pair.told[1].result.clone().unwrap().base_offset, Some(7));
-    assert_eq!(pair.next().stamps(), [(0, 0, 0, 1)]);
+    assert_eq!(pair.next().stamps(), [(0, 1, 0, 1)]);
 }
 
 #[test]
@@ -140,7 +140,45 @@ fn records_in_doubt_do_not_follow_a_topic_that_was_created_anew_and_are_told_so(
         (ErrorKind::TopicRecreated, Outcome::MaybePersisted)
     );
     pair.pass(1_000); // until it connects again
-    assert_eq!(pair.next().stamps(), [(0, 0, 0, 1)]);
+    assert_eq!(pair.next().stamps(), [(0, 1, 0, 1)]);
+}
+
+#[test]
+fn old_metadata_that_names_the_former_topic_again_makes_no_stamp_come_twice() {
+    // A broker that lags behind tells of the old topic, another of the new one again. Had the
+    // sequence begun anew each time, the second record would have been taken for the first.
+    let (mut pair, request, _) = recreated_under_way();
+    pair.accept(&request, 7);
+    let mut stamps = alloc::vec::Vec::new();
+    for (id, topic) in [(1, "once"), (2, "twice")] {
+        let request = pair.next();
+        stamps.extend(request.stamps());
+        pair.topic_id = Uuid([id; 16]);
+        pair.accept(&request, 0);
+        pair.producer.want_topic(topic); // makes the core ask
+        pair.drive();
+        pair.send(0, &[3; 40]);
+    }
+    stamps.extend(pair.next().stamps());
+    assert_eq!(stamps, [(0, 1, 0, 1), (0, 2, 0, 1), (0, 3, 0, 1)]);
+}
+
+#[test]
+fn a_leader_that_moved_after_it_may_have_appended_leaves_the_outcome_open() {
+    // With acks=all a broker says so of a batch that it has appended as well, when it stops being
+    // the leader before the followers have it; they may have it nevertheless.
+    for (acks, outcome) in [("all", Outcome::MaybePersisted), ("1", Outcome::NotPersisted)] {
+        let idempotent = if acks == "all" { "true" } else { "false" };
+        let mut pair = Pair::ready(&[("acks", acks), ("enable.idempotence", idempotent)]);
+        pair.send(0, b"x");
+        let request = pair.next();
+        pair.up = false;
+        pair.refuse(&request, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        pair.cut(request.connection);
+        pair.pass(200_000);
+        let failure = pair.told[0].result.clone().unwrap_err();
+        assert_eq!((failure.kind, failure.outcome), (ErrorKind::Timeout, outcome), "acks={acks}");
+    }
 }
 
 #[test]

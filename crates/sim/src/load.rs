@@ -1,0 +1,165 @@
+//! The program that uses the producer, and the driver between it and the network.
+
+use std::time::Duration;
+
+use ottla_core::PartitionKey;
+use ottla_core::accumulator::{Note, Payloads, Queues};
+use ottla_core::output::Event as CoreEvent;
+
+use crate::host::{Door, SimHost};
+use crate::plan::Plan;
+use crate::rng::Chance;
+use crate::seen::Seen;
+use crate::serve::TOPIC;
+use crate::world::{Event, World};
+
+pub(crate) struct Load {
+    chance: Chance,
+    left: u32,
+    partitions: Vec<PartitionKey>,
+    batches: usize,
+    asked: bool,
+    compressing: u32,
+}
+
+impl Load {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            chance: Chance::stream(plan.seed, "load"),
+            left: plan.records,
+            partitions: Vec::new(),
+            batches: 0,
+            asked: false,
+            compressing: 0,
+        }
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl World {
+    /// The program does its next thing.
+    pub(crate) fn work(&mut self) {
+        if !self.load.asked {
+            self.load.asked = true;
+            self.producer.want_topic(TOPIC);
+        }
+        if self.load.left == 0 {
+            return;
+        }
+        if self.load.partitions.is_empty() {
+            return self.at(Duration::from_millis(5), Event::Work);
+        }
+        let burst = if self.load.chance.permille(50) { 40 } else { 1 + self.load.chance.below(4) };
+        for _ in 0..burst.min(u64::from(self.load.left)) {
+            self.send();
+        }
+        if self.plan.flushes && self.load.chance.permille(40) {
+            self.see(Seen::Flushed);
+            self.producer.flush(&mut self.queues, self.now);
+        }
+        if self.plan.purges && self.load.chance.permille(20) {
+            self.see(Seen::Purged);
+            let (queued, in_flight) =
+                self.load.chance.pick(&[(true, false), (false, true), (true, true)]);
+            self.producer.purge(queued, in_flight, &mut self.queues, self.now);
+        }
+        let pace_ms = self.plan.load_ms * 3 / u64::from(self.plan.records).max(1);
+        let after = self.load.chance.millis(0, (pace_ms * 2).max(1));
+        self.at(after, Event::Work);
+    }
+
+    fn send(&mut self) {
+        let at = self.load.chance.below(self.load.partitions.len() as u64) as usize;
+        let key = self.load.partitions[at];
+        let id = self.history.next_id();
+        let mut value = id.to_be_bytes().to_vec();
+        value.resize(4 + self.load.chance.below(90) as usize, 0xaa);
+        let record = Payloads { key: None, value: Some(&value), headers: &[], timestamp_ms: None };
+        let mut door = Door {
+            now: self.now,
+            batches: &mut self.load.batches,
+            memory: &self.memory,
+            limit_bytes: self.plan.memory_bytes,
+        };
+        let appended = self.queues.with(key, |queue| queue.append(&record, &mut door));
+        let note = match appended {
+            Ok(appended) => {
+                self.load.left -= 1;
+                let place = (appended.completion, appended.index);
+                self.history.accepted(at, place, self.now);
+                appended.note
+            }
+            // The program tries again later.
+            Err(full) => full.note,
+        };
+        if note == Note::Tell {
+            self.producer.note(key, &mut self.queues, self.now);
+        }
+    }
+
+    /// Does what the producer wants until it wants nothing more.
+    pub(crate) fn pump(&mut self) -> Result<(), String> {
+        for _ in 0..10_000 {
+            let mut busy = false;
+            while let Some(id) = self.producer.poll_disconnect() {
+                busy = true;
+                self.close(id, Duration::ZERO);
+                self.connections.remove(&id);
+            }
+            while let Some(event) = self.producer.poll_event() {
+                busy = true;
+                self.take(event)?;
+            }
+            while let Some(transmit) = self.producer.poll_transmit(&mut self.queues, self.now) {
+                busy = true;
+                let frame: Vec<u8> = transmit.frame.slices().flatten().copied().collect();
+                self.note(frame.len() as u64);
+                self.write(transmit.connection, frame, transmit.written_token);
+            }
+            if self.producer.requests_in_flight() >= 5 {
+                self.see(Seen::FiveInFlight);
+            }
+            while let Some(connect) = self.producer.poll_connect() {
+                busy = true;
+                self.connect(connect);
+            }
+            while let Some(job) = self.producer.poll_compress() {
+                busy = true;
+                self.load.compressing += 1;
+                let after = self.network.millis(0, 4);
+                self.at(after, Event::Compressed(job.token));
+            }
+            if !busy {
+                return Ok(());
+            }
+        }
+        Err("the producer always wants something more".to_owned())
+    }
+
+    fn take(&mut self, event: CoreEvent<SimHost>) -> Result<(), String> {
+        match event {
+            CoreEvent::Settled { completion, records, result, .. } => {
+                self.tell(|| {
+                    let ids = self.history.ids(completion, records.clone());
+                    format!("told of {ids:?}: {result:?}")
+                });
+                self.history.settled(completion, records, &result, self.now, &mut self.seen)
+            }
+            CoreEvent::TopicReady(view) => {
+                self.tell(|| format!("the topic is {view:?}"));
+                self.load.partitions = view.partitions.iter().map(|part| part.key).collect();
+                Ok(())
+            }
+            CoreEvent::TopicFailed { failure, .. } => {
+                // It was asked for once, and exists all the time.
+                Err(format!("the topic was given up: {failure} (L8)"))
+            }
+            CoreEvent::ServerUnreachable { .. }
+            | CoreEvent::ServerReachable { .. }
+            | CoreEvent::Throttled { .. } => Ok(()),
+        }
+    }
+}
