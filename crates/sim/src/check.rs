@@ -148,7 +148,12 @@ impl History {
     }
 
     /// Holds all that was told against the logs.
-    pub(crate) fn check(&self, plan: &Plan, cluster: &Cluster) -> Result<(), String> {
+    pub(crate) fn check(
+        &self,
+        plan: &Plan,
+        cluster: &Cluster,
+        seen: &Counts,
+    ) -> Result<(), String> {
         self.check_deadlines(plan.delivery_timeout)?;
         let now = cluster.truth.topic.unwrap_or(0);
         let mut logs: BTreeMap<usize, Vec<RecordId>> = BTreeMap::new();
@@ -164,7 +169,8 @@ impl History {
             }
         }
         let by_name = plan.produce_version < 13 && plan.faults.recreate > 0;
-        let rules = Rules { acks: plan.acks, idempotent: plan.idempotent, by_name };
+        let unknown = by_name || seen.of(Seen::ProducersForgotten) > 0;
+        let rules = Rules { acks: plan.acks, idempotent: plan.idempotent, unknown };
         self.check_logs(&rules, &logs, &deleted)
     }
 
@@ -253,15 +259,17 @@ pub struct Rules {
     pub acks: i16,
     /// Whether retries are recognized.
     pub idempotent: bool,
-    /// Whether topics are created anew and produced to by name (Produce before version 13): a
-    /// batch behind one that the old topic refused may then be the new one's first.
-    pub by_name: bool,
+    /// Whether a broker may not know the producer though the producer thinks so: it takes any
+    /// sequence number as the first then, and order is not promised. So it is when topics are
+    /// created anew and produced to by name (Produce before version 13), and when brokers forget
+    /// producers.
+    pub unknown: bool,
 }
 
 impl Rules {
     /// One batch of a partition at a time, or sequence numbers: order holds. Where a leader may
     /// lose what it acknowledged, a later record can come before an earlier one's repetition.
     const fn keeps_order(self) -> bool {
-        self.acks == -1 && !self.by_name
+        self.acks == -1 && !self.unknown
     }
 }

@@ -23,6 +23,8 @@ use crate::wire::Connection;
 const STEPS_AT_ONCE_MAX: u32 = 20_000;
 /// How long after all is done the producer is watched for idling.
 const IDLE: Duration = Duration::from_secs(20);
+/// However slow, a program gets rid of its records in this time.
+const LOAD_MAX: Duration = Duration::from_secs(600);
 /// So many times may an idle producer wake up in that time: idle connections, metadata's age.
 const IDLE_WAKES_MAX: u32 = 60;
 
@@ -147,7 +149,14 @@ impl World {
         let load_until = begin + Duration::from_millis(self.plan.load_ms);
         self.run_until(load_until, false)?;
         self.heal();
-        let limit = self.now + self.plan.delivery_timeout + Duration::from_secs(10);
+        // The rest of the load; then everything accepted has its deadline.
+        while !self.load.is_done() {
+            self.run_until(self.now + Duration::from_secs(1), false)?;
+            if self.now > load_until + LOAD_MAX {
+                return Err("the program cannot send what it has: no memory comes free (L9)".into());
+            }
+        }
+        let limit = self.now + self.plan.delivery_timeout + Duration::from_secs(1);
         self.run_until(limit, true)?;
         self.history.all_told().map_err(|why| format!("{why} (L9, liveness)"))?;
         self.idle()?;
@@ -165,7 +174,7 @@ impl World {
             let ends: Vec<String> = ends.collect();
             format!("logs end at {}; the truth is {:?}", ends.join(", "), self.cluster.truth)
         });
-        self.history.check(&self.plan, &self.cluster)
+        self.history.check(&self.plan, &self.cluster, &self.seen)
     }
 
     fn run_until(&mut self, end: Instant, until_told: bool) -> Result<(), String> {

@@ -171,6 +171,7 @@ impl<H: Host> Sender<H> {
                 let lane = &mut self.lanes[key.0 as usize];
                 if !lane.has_earlier(batch.order) {
                     batch.ambiguous = false;
+                    lane.clear_doubts();
                     lane.unresolved = false;
                     lane.wants_new_epoch = true;
                 }

@@ -142,6 +142,13 @@ impl<H: Host> Lane<H> {
         doubtful.into_iter().map(|slot| slot.batch).collect()
     }
 
+    /// The broker lacks a batch that stands in front of these: so it lacks these, too.
+    pub(super) fn clear_doubts(&mut self) {
+        for slot in &mut self.waiting {
+            slot.batch.ambiguous = false;
+        }
+    }
+
     /// Whether a batch that was sent before `order` has no outcome yet.
     pub(super) fn has_earlier(&self, order: u64) -> bool {
         self.batches().any(|batch| batch.attempts > 0 && batch.order < order)
@@ -171,7 +178,10 @@ impl<H: Host> Lane<H> {
             self.unresolved = false;
             self.wants_new_epoch = true;
         }
-        if idle && self.wants_new_epoch {
+        // Not before all that may be in the log has its answer: under another stamp the broker would
+        // take it for something new (law L4).
+        let in_doubt = self.waiting.iter().any(|slot| slot.batch.ambiguous);
+        if idle && self.wants_new_epoch && !in_doubt {
             self.wants_new_epoch = false;
             sequencer.leave(self.identity.take());
             for slot in &mut self.waiting {
