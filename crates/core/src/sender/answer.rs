@@ -171,9 +171,13 @@ impl<H: Host> Sender<H> {
                 let lane = &mut self.lanes[key.0 as usize];
                 if !lane.has_earlier(batch.order) {
                     batch.ambiguous = false;
-                    lane.clear_doubts();
                     lane.unresolved = false;
                     lane.wants_new_epoch = true;
+                    // Those behind it go under a new stamp, too. One that a broker took that had
+                    // forgotten the producer would be there twice.
+                    for doubtful in lane.take_doubtful() {
+                        self.give_up(doubtful, false, ErrorKind::Refused, code.message());
+                    }
                 }
                 let failure =
                     failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);

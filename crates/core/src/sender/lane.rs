@@ -142,13 +142,6 @@ impl<H: Host> Lane<H> {
         doubtful.into_iter().map(|slot| slot.batch).collect()
     }
 
-    /// The broker lacks a batch that stands in front of these: so it lacks these, too.
-    pub(super) fn clear_doubts(&mut self) {
-        for slot in &mut self.waiting {
-            slot.batch.ambiguous = false;
-        }
-    }
-
     /// Whether a batch that was sent before `order` has no outcome yet.
     pub(super) fn has_earlier(&self, order: u64) -> bool {
         self.batches().any(|batch| batch.attempts > 0 && batch.order < order)
