@@ -60,7 +60,10 @@ impl World {
     }
 
     fn any_connection(&mut self) -> Option<ConnectionId> {
-        let open = self.connections.iter().filter(|(_, connection)| !connection.is_closed);
+        let open = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| !connection.is_closed && !connection.is_left);
         let open: Vec<ConnectionId> = open.map(|(id, _)| *id).collect();
         (!open.is_empty()).then(|| self.faults.pick(&open))
     }

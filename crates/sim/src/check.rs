@@ -270,6 +270,6 @@ impl Rules {
     /// One batch of a partition at a time, or sequence numbers: order holds. Where a leader may
     /// lose what it acknowledged, a later record can come before an earlier one's repetition.
     const fn keeps_order(self) -> bool {
-        self.acks == -1 && !self.unknown
+        self.acks == -1 && self.idempotent && !self.unknown
     }
 }

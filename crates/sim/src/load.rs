@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::{Note, Payloads, Queues};
-use ottla_core::output::Event as CoreEvent;
+use ottla_core::output::{CompressToken, Event as CoreEvent};
 
 use crate::host::{Door, SimHost};
 use crate::plan::Plan;
@@ -19,7 +19,7 @@ pub(crate) struct Load {
     partitions: Vec<PartitionKey>,
     batches: usize,
     asked: bool,
-    compressing: u32,
+    compressing: Vec<CompressToken>,
 }
 
 impl Load {
@@ -30,8 +30,17 @@ impl Load {
             partitions: Vec::new(),
             batches: 0,
             asked: false,
-            compressing: 0,
+            compressing: Vec::new(),
         }
+    }
+
+    /// A job is done; whether one that was begun before is not.
+    pub(crate) fn compressed(&mut self, token: CompressToken) -> bool {
+        let place = self.compressing.iter().position(|job| *job == token);
+        if let Some(place) = place {
+            self.compressing.remove(place);
+        }
+        place.is_some_and(|place| place > 0)
     }
 
     pub(crate) const fn is_done(&self) -> bool {
@@ -106,8 +115,7 @@ impl World {
             let mut busy = false;
             while let Some(id) = self.producer.poll_disconnect() {
                 busy = true;
-                self.close(id, Duration::ZERO);
-                self.connections.remove(&id);
+                self.leave(id);
             }
             while let Some(event) = self.producer.poll_event() {
                 busy = true;
@@ -128,7 +136,7 @@ impl World {
             }
             while let Some(job) = self.producer.poll_compress() {
                 busy = true;
-                self.load.compressing += 1;
+                self.load.compressing.push(job.token);
                 let after = self.network.millis(0, 4);
                 self.at(after, Event::Compressed(job.token));
             }

@@ -82,9 +82,9 @@ impl World {
                 self.reply(id, &header, &body);
             }
             ApiKey::INIT_PRODUCER_ID => {
-                let request = InitProducerIdRequest::decode(&mut reader, header.api_version)
+                InitProducerIdRequest::decode(&mut reader, header.api_version)
                     .map_err(|why| format!("InitProducerId: {why}"))?;
-                let body = self.identity(&request);
+                let body = self.identity();
                 self.reply(id, &header, &body);
             }
             ApiKey::PRODUCE => {
@@ -143,7 +143,7 @@ impl World {
         body
     }
 
-    fn identity(&mut self, request: &InitProducerIdRequest) -> InitProducerIdResponse {
+    fn identity(&mut self) -> InitProducerIdResponse {
         if !self.calm && self.brokers.permille(self.plan.faults.refuse_identity) {
             self.see(Seen::ProducerIdRefused);
             let code = self.brokers.pick(&[
@@ -152,9 +152,6 @@ impl World {
                 ErrorCode::NOT_CONTROLLER,
             ]);
             return InitProducerIdResponse { error_code: code.0, ..Default::default() };
-        }
-        if request.producer_id >= 0 && request.producer_epoch >= 0 {
-            self.see(Seen::EpochBumped);
         }
         self.see(Seen::ProducerIdGranted);
         self.next_producer_id += 1;
@@ -177,7 +174,8 @@ impl World {
         };
         let mut parts = Vec::new();
         for data in &topic.partition_data {
-            let part = self.produce_part(node, &header, topic.topic_id, data, request.acks)?;
+            let part =
+                self.produce_part((id, node), &header, topic.topic_id, data, request.acks)?;
             parts.push(part);
         }
         let throttled = !self.calm && self.brokers.permille(self.plan.faults.throttle);
@@ -224,7 +222,7 @@ impl World {
 
     fn produce_part(
         &mut self,
-        node: usize,
+        (id, node): (ConnectionId, usize),
         header: &RequestHeader,
         topic: Uuid,
         data: &PartitionProduceData,
@@ -234,7 +232,12 @@ impl World {
         let bytes = data.records.as_ref().unwrap_or(&empty);
         let batch = validate_batch(bytes).map_err(|why| format!("a batch: {why} (L6)"))?;
         let records = read(bytes)?;
-        self.history.sent(topic, data.index, &batch, &records)?;
+        if !self.is_left(id) {
+            self.history.sent(topic, data.index, &batch, &records)?;
+        }
+        if batch.producer_epoch > 0 {
+            self.see(Seen::EpochBumped);
+        }
         let mut part = Part { index: data.index, place: None, answer: None, left_out: false };
         self.tell(|| {
             let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = batch;
@@ -269,7 +272,10 @@ impl World {
                     ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
                     ErrorCode::UNKNOWN_SERVER_ERROR,
                 ]);
-                self.see(Seen::NotEnoughReplicasAfterAppend);
+                self.see(match code {
+                    ErrorCode::REQUEST_TIMED_OUT => Seen::RequestTimedOut,
+                    _ => Seen::NotEnoughReplicasAfterAppend,
+                });
                 part.answer = Some((code, -1));
             } else if self.brokers.permille(self.plan.faults.leave_out) {
                 self.see(Seen::PartitionLeftOut);

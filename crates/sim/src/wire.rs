@@ -13,8 +13,11 @@ pub(crate) struct Connection {
     pub(crate) node: usize,
     /// It carries nothing any more, and nobody is told.
     pub(crate) is_black_hole: bool,
-    /// The node has closed it, or was told that it is closed.
+    /// The node has closed it: nothing goes through any more.
     pub(crate) is_closed: bool,
+    /// The producer has closed it, or knows that it is closed. What it wrote before still arrives,
+    /// and nodes do what it asks, however late: nobody hears of the answer.
+    pub(crate) is_left: bool,
     /// Requests that the node has not begun with: it takes one after the other.
     pub(crate) inbox: VecDeque<Vec<u8>>,
     pub(crate) is_busy: bool,
@@ -35,6 +38,7 @@ impl World {
                 node,
                 is_black_hole: false,
                 is_closed: false,
+                is_left: false,
                 inbox: VecDeque::new(),
                 is_busy: false,
                 last_there: self.now,
@@ -46,14 +50,14 @@ impl World {
     }
 
     pub(crate) fn connected(&mut self, id: ConnectionId, well: bool) {
-        if !self.connections.contains_key(&id) {
+        if self.is_left(id) {
             return;
         }
         if well {
             self.producer.handle_connected(id, self.now);
         } else {
             self.see(Seen::ConnectionRefused);
-            self.connections.remove(&id);
+            self.leave(id);
             let why = "connection refused";
             self.producer.handle_disconnected(id, why, &mut self.queues, self.now);
         }
@@ -102,7 +106,7 @@ impl World {
             self.at(Duration::from_micros(50), Event::Serve(id));
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if connection.is_black_hole || connection.is_closed {
+        if connection.is_black_hole || connection.is_closed || connection.is_left {
             return;
         }
         connection.last_back = connection.last_back.max(self.now + latency);
@@ -119,6 +123,18 @@ impl World {
             self.at(after, Event::Answer(id, rest));
         } else {
             self.at(after, Event::Answer(id, bytes));
+        }
+    }
+
+    /// Whether the producer has nothing to do with it any more.
+    pub(crate) fn is_left(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_none_or(|connection| connection.is_left)
+    }
+
+    /// The producer has nothing to do with it any more.
+    pub(crate) fn leave(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.is_left = true;
         }
     }
 

@@ -215,12 +215,13 @@ impl World {
             Event::Serve(id) => self.serve(id)?,
             Event::Answer(id, bytes) => {
                 self.note(bytes.len() as u64);
-                if self.connections.contains_key(&id) {
+                if !self.is_left(id) {
                     self.producer.handle_bytes(id, &bytes, &mut self.queues, self.now);
                 }
             }
             Event::Gone(id) => {
-                if self.connections.remove(&id).is_some() {
+                if !self.is_left(id) {
+                    self.leave(id);
                     let why = "the server closed the connection";
                     self.producer.handle_disconnected(id, why, &mut self.queues, self.now);
                 }
@@ -229,6 +230,9 @@ impl World {
                 self.producer.handle_written(token, &mut self.queues, self.now);
             }
             Event::Compressed(token) => {
+                if self.load.compressed(token) {
+                    self.see(Seen::CompressionOutOfOrder);
+                }
                 self.producer.handle_compressed(token, None, &mut self.queues, self.now);
             }
             Event::Fetch(node) => self.fetch(node),

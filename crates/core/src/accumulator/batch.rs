@@ -72,6 +72,8 @@ pub struct Batch<H: Host> {
     pub(crate) order: u64,
     /// Some attempt ended without a verdict: the broker may have it.
     pub(crate) ambiguous: bool,
+    /// Some attempt was never answered: it may be on its way still, and arrive later than others.
+    pub(crate) unanswered: bool,
     /// What the last attempt ended with.
     pub(crate) last_failure: Option<Arc<Failure>>,
 }
@@ -97,6 +99,7 @@ impl<H: Host> Batch<H> {
             attempts: 0,
             order: 0,
             ambiguous: false,
+            unanswered: false,
             last_failure: None,
         }
     }

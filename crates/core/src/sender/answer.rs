@@ -126,6 +126,7 @@ impl<H: Host> Sender<H> {
     ) {
         let Some(mut batch) = self.land(key, serial) else { return };
         batch.ambiguous = true;
+        batch.unanswered = true;
         let failure = failure(&batch, ErrorKind::Network, None, why.to_string(), broker);
         if self.rules.acks == Acks::None {
             // Nobody would say whether the first attempt arrived: trying again could duplicate.
@@ -170,7 +171,6 @@ impl<H: Host> Sender<H> {
                 // means that the broker's memory of this producer and ours have parted (KIP-360).
                 let lane = &mut self.lanes[key.0 as usize];
                 if !lane.has_earlier(batch.order) {
-                    batch.ambiguous = false;
                     lane.unresolved = false;
                     lane.wants_new_epoch = true;
                     // Those behind it go under a new stamp, too. One that a broker took that had
@@ -178,6 +178,14 @@ impl<H: Host> Sender<H> {
                     for doubtful in lane.take_doubtful() {
                         self.give_up(doubtful, false, ErrorKind::Refused, code.message());
                     }
+                    if batch.unanswered {
+                        // What filled the gap may be on its way, and an earlier copy of this one
+                        // behind it: under another stamp it could be there twice.
+                        let (kind, words) = (ErrorKind::Refused, words(answer, code));
+                        let failure = failure(&batch, kind, Some(code), words, broker);
+                        return self.settle(batch, Err(Arc::new(failure)));
+                    }
+                    batch.ambiguous = false;
                 }
                 let failure =
                     failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
