@@ -28,6 +28,7 @@ mod connection;
 pub mod error;
 pub mod host;
 mod metadata;
+pub mod mutant;
 pub mod output;
 pub mod partitioner;
 mod producer;

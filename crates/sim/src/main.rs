@@ -16,6 +16,8 @@ const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--seed S] [--profile NA
   --doublecheck    runs each seed twice and compares what happened
   --no-shrink      does not look for a smaller run that fails as well
   --tell           prints what happens, for one seed
+  --mutants        instead: switches on known bugs in the core, one after the other, and counts the
+                   seeds until each is found; fails when one is not (built with that feature)
   --must-hit       fails when something rare never happened
   --threads N      [default: as many as there are cores]
 
@@ -30,6 +32,7 @@ struct Wanted {
     shrink: bool,
     tell: bool,
     must_hit: bool,
+    mutants: bool,
     threads: usize,
 }
 
@@ -53,6 +56,7 @@ fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
         shrink: true,
         tell: false,
         must_hit: false,
+        mutants: false,
         threads: cores,
     };
     while let Some(arg) = args.next() {
@@ -70,6 +74,7 @@ fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
             "--doublecheck" => wanted.doublecheck = true,
             "--no-shrink" => wanted.shrink = false,
             "--tell" => wanted.tell = true,
+            "--mutants" => wanted.mutants = true,
             "--must-hit" => wanted.must_hit = true,
             _ => return Err(USAGE.to_owned()),
         }
@@ -106,6 +111,9 @@ fn main() -> ExitCode {
             }
         }));
     }
+    if wanted.mutants {
+        return mutants(&wanted);
+    }
     let next = AtomicU64::new(0);
     let found = Mutex::new(Found::default());
     let begun = Instant::now();
@@ -118,6 +126,62 @@ fn main() -> ExitCode {
     });
     let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     report(&wanted, &found, begun.elapsed())
+}
+
+#[cfg(not(feature = "mutants"))]
+fn mutants(_wanted: &Wanted) -> ExitCode {
+    eprintln!("sim: built without known bugs: cargo xtask sim --mutants builds it with them");
+    ExitCode::from(2)
+}
+
+/// Seeds until each bug is found, all profiles in turn.
+#[cfg(feature = "mutants")]
+fn mutants(wanted: &Wanted) -> ExitCode {
+    use ottla_core::mutant::Mutant;
+    let mut missed = 0;
+    println!("| bug | seeds | found as |\n|---|---:|---|");
+    for mutant in Mutant::ALL {
+        mutant.switch_on();
+        match find(wanted) {
+            Some((seeds, violation)) => println!("| {mutant:?} | {seeds} | {violation} |"),
+            None => {
+                missed += 1;
+                println!("| {mutant:?} | not in {} | |", wanted.seeds);
+            }
+        }
+    }
+    println!("sim: {missed} of {} bugs were not found", Mutant::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(feature = "mutants")]
+fn find(wanted: &Wanted) -> Option<(u64, String)> {
+    let next = AtomicU64::new(0);
+    let first = Mutex::new(None::<(u64, String)>);
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.threads {
+            let named = std::thread::Builder::new().name("sim".to_owned());
+            let search = || loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let seed = wanted.first.wrapping_add(number);
+                let profile = PROFILES[(seed % PROFILES.len() as u64) as usize];
+                let Some(plan) = Plan::new(seed, profile).filter(|_| number < wanted.seeds) else {
+                    return;
+                };
+                if let Some(violation) = run(&plan).violation
+                    && let Ok(mut first) = first.lock()
+                {
+                    next.store(wanted.seeds, Ordering::Relaxed);
+                    if first.as_ref().is_none_or(|(found, _)| *found > number + 1) {
+                        *first = Some((number + 1, violation));
+                    }
+                    return;
+                }
+            };
+            named.spawn_scoped(scope, search).expect("a thread");
+        }
+    });
+    first.into_inner().ok().flatten()
 }
 
 fn work(wanted: &Wanted, next: &AtomicU64, found: &Mutex<Found>) {

@@ -18,6 +18,7 @@ use crate::config::Acks;
 use crate::error::{ErrorKind, Failure, Outcome};
 use crate::host::Host;
 use crate::metadata::{LeaderHint, TopicIndex};
+use crate::mutant::Mutant;
 use crate::output::{Acknowledged, ConnectionId, Event};
 use crate::rng::backoff;
 
@@ -51,6 +52,11 @@ impl<H: Host> Sender<H> {
                 Some(entry) => {
                     hints.extend(hint(entry, answer).map(|hint| (*key, hint)));
                     self.handle_partition(*key, serial, entry, broker, cx);
+                }
+                None if Mutant::LeftOutIsDelivered.is_on() => {
+                    if let Some(batch) = self.land(*key, serial) {
+                        self.delivered(*key, batch, None, None);
+                    }
                 }
                 None => {
                     let message = "the broker's answer leaves this partition out";
@@ -92,7 +98,10 @@ impl<H: Host> Sender<H> {
             .collect();
         for serial in lost {
             let Some(sent) = self.take_request(serial) else { continue };
-            for key in &sent.partitions {
+            for (number, key) in sent.partitions.iter().enumerate() {
+                if number == 1 && Mutant::ForgetsSecondPartition.is_on() {
+                    continue;
+                }
                 self.handle_silence(*key, serial, why, broker, cx);
             }
             for key in sent.partitions {
@@ -125,8 +134,8 @@ impl<H: Host> Sender<H> {
         cx: &mut Context<'_, Q>,
     ) {
         let Some(mut batch) = self.land(key, serial) else { return };
-        batch.ambiguous = true;
-        batch.unanswered = true;
+        batch.ambiguous = !Mutant::SilenceIsNo.is_on();
+        batch.unanswered = batch.ambiguous;
         let failure = failure(&batch, ErrorKind::Network, None, why.to_string(), broker);
         if self.rules.acks == Acks::None {
             // Nobody would say whether the first attempt arrived: trying again could duplicate.
@@ -146,12 +155,13 @@ impl<H: Host> Sender<H> {
         let Some(mut batch) = self.land(key, serial) else { return };
         let code = ErrorCode(answer.error_code);
         let identity = self.lanes[key.0 as usize].identity;
+        let attempts = batch.attempts;
         match verdict(code) {
             Verdict::Delivered => {
                 self.delivered(
                     key,
                     batch,
-                    offset(answer.base_offset),
+                    offset(answer.base_offset + Mutant::wrong_offset(attempts)),
                     offset(answer.log_append_time_ms),
                 );
             }
@@ -159,7 +169,9 @@ impl<H: Host> Sender<H> {
                 self.delivered(key, batch, offset(answer.base_offset), None)
             }
             Verdict::Retry { maybe_written, refresh } => {
-                let late = self.rules.acks == Acks::All && may_follow_append(code);
+                let late = self.rules.acks == Acks::All
+                    && may_follow_append(code)
+                    && !Mutant::LateLeaderIsNo.is_on();
                 batch.ambiguous |= maybe_written || late;
                 self.needs_metadata |= refresh;
                 let failure =
@@ -175,10 +187,13 @@ impl<H: Host> Sender<H> {
                     lane.wants_new_epoch = true;
                     // Those behind it go under a new stamp, too. One that a broker took that had
                     // forgotten the producer would be there twice.
+                    if Mutant::RestampBehindGap.is_on() {
+                        lane.waiting.iter_mut().for_each(|slot| slot.batch.ambiguous = false);
+                    }
                     for doubtful in lane.take_doubtful() {
                         self.give_up(doubtful, false, ErrorKind::Refused, code.message());
                     }
-                    if batch.unanswered {
+                    if batch.unanswered && !Mutant::RestampUnanswered.is_on() {
                         // What filled the gap may be on its way, and an earlier copy of this one
                         // behind it: under another stamp it could be there twice.
                         let (kind, words) = (ErrorKind::Refused, words(answer, code));
@@ -196,7 +211,11 @@ impl<H: Host> Sender<H> {
                 let lane = &mut self.lanes[key.0 as usize];
                 lane.wants_new_epoch = true;
                 // Under another id the broker would not recognize what may be in its log already.
-                let doubtful = lane.take_doubtful();
+                let doubtful = if Mutant::NewIdRestampsDoubt.is_on() {
+                    Vec::new()
+                } else {
+                    lane.take_doubtful()
+                };
                 for slot in doubtful {
                     self.give_up(slot, false, ErrorKind::Refused, code.message());
                 }
@@ -252,6 +271,9 @@ impl<H: Host> Sender<H> {
             }
             let message = format!("retries={} are used up", self.rules.retries);
             return self.give_up(batch, false, ErrorKind::RetriesExhausted, &message);
+        }
+        if Mutant::RestampOnRetry.is_on() {
+            batch.clear_stamp();
         }
         let (base, max) = self.rules.retry_backoff;
         let lane = &mut self.lanes[key.0 as usize];

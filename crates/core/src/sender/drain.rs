@@ -12,6 +12,7 @@ use crate::accumulator::Queues;
 use crate::config::Acks;
 use crate::connection::{Link, Sent};
 use crate::host::Host;
+use crate::mutant::Mutant;
 use crate::output::{Compress, CompressToken, Transmit};
 use crate::time::Instant;
 use ottla_protocol::record::CompressionType;
@@ -32,7 +33,8 @@ impl<H: Host> Sender<H> {
         link: &mut Link,
         cx: &mut Context<'_, Q>,
     ) -> Drained<H> {
-        let max_in_flight = self.rules.max_in_flight;
+        let wider = if Mutant::WindowTooWide.is_on() { 4 } else { 0 };
+        let max_in_flight = self.rules.max_in_flight + wider;
         let Some(outbox) = self.outboxes.get(&node) else { return Drained::Nothing };
         if outbox.requests_in_flight >= max_in_flight
             || outbox.throttled_until > cx.now

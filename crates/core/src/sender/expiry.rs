@@ -10,6 +10,7 @@ use crate::PartitionKey;
 use crate::accumulator::{Batch, Queues};
 use crate::error::ErrorKind;
 use crate::host::Host;
+use crate::mutant::Mutant;
 use crate::time::Instant;
 
 impl<H: Host> Sender<H> {
@@ -52,7 +53,8 @@ impl<H: Host> Sender<H> {
         let lane = &mut self.lanes[key.0 as usize];
         let mut expired = Vec::new();
         while lane.in_flight.front().is_some_and(|flying| over(flying.batch.opened_at())) {
-            expired.extend(lane.in_flight.pop_front().map(|flying| (flying.batch, true)));
+            let is_in_flight = !Mutant::ExpiryIsNo.is_on();
+            expired.extend(lane.in_flight.pop_front().map(|flying| (flying.batch, is_in_flight)));
         }
         let mut index = 0;
         while let Some(slot) = lane.waiting.get(index) {
@@ -63,7 +65,10 @@ impl<H: Host> Sender<H> {
             }
         }
         while cx.queues.with(key, |queue| queue.oldest()).is_some_and(over) {
-            expired.extend(cx.queues.with(key, |queue| queue.take(true)).map(|b| (b, false)));
+            let batch = cx.queues.with(key, |queue| queue.take(true));
+            if !Mutant::ExpiresInSilence.is_on() {
+                expired.extend(batch.map(|batch| (batch, false)));
+            }
         }
         self.give_up_some(key, expired, (ErrorKind::Timeout, &why));
         self.landed(key, cx);
@@ -105,7 +110,11 @@ impl<H: Host> Sender<H> {
             let lane = &mut self.lanes[number];
             let mut purged = Vec::new();
             if in_flight {
-                purged.extend(lane.in_flight.drain(..).map(|flying| (flying.batch, true)));
+                purged.extend(
+                    lane.in_flight
+                        .drain(..)
+                        .map(|flying| (flying.batch, !Mutant::PurgeIsNo.is_on())),
+                );
             }
             if queued {
                 purged.extend(lane.waiting.drain(..).map(|slot| (slot.batch, false)));

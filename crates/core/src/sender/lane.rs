@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::sequencer::{Identity, Sequencer};
 use crate::accumulator::{Batch, Stamp};
 use crate::host::Host;
+use crate::mutant::Mutant;
 use crate::time::Instant;
 
 /// A batch that was taken from the queue and is not under way.
@@ -105,17 +106,18 @@ impl<H: Host> Lane<H> {
             if slot.job.is_some() {
                 return Some(Step::Wait);
             }
-            if slot.batch.attempts > 0 {
+            if slot.batch.attempts > 0 && !Mutant::RetryInCompany.is_on() {
                 // A retry goes alone: what failed behind it must not overtake it (law L3).
                 return Some(if idle { Step::Ready } else { Step::Wait });
             }
         }
         // Nothing follows a retry before its answer: the broker recognizes only its last five
         // batches, and every one that got in behind would push the retried one out of them.
-        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1);
+        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1)
+            && !Mutant::RetryInCompany.is_on();
         let idempotent = sequencer.current().is_some();
         let must_be_idle = self.wants_new_epoch
-            || (idempotent && !self.introduced)
+            || (idempotent && !self.introduced && !Mutant::NotIntroduced.is_on())
             || retrying
             || self.unresolved
             || sequencer.current().is_some_and(|current| self.identity != Some(current));
@@ -130,7 +132,9 @@ impl<H: Host> Lane<H> {
     pub(super) fn put_back(&mut self, batch: Batch<H>) {
         let order = batch.order;
         let behind = |slot: &Slot<H>| slot.batch.attempts == 0 || slot.batch.order > order;
-        let place = self.waiting.iter().position(behind).unwrap_or(self.waiting.len());
+        let last = self.waiting.len();
+        let place = self.waiting.iter().position(behind).unwrap_or(last);
+        let place = if Mutant::RetryBehindOthers.is_on() { last } else { place };
         self.waiting.insert(place, Slot { batch, job: None });
     }
 
@@ -173,7 +177,8 @@ impl<H: Host> Lane<H> {
         }
         // Not before all that may be in the log has its answer: under another stamp the broker would
         // take it for something new (law L4).
-        let in_doubt = self.waiting.iter().any(|slot| slot.batch.ambiguous);
+        let in_doubt =
+            self.waiting.iter().any(|slot| slot.batch.ambiguous) && !Mutant::RestampInDoubt.is_on();
         if idle && self.wants_new_epoch && !in_doubt {
             self.wants_new_epoch = false;
             sequencer.leave(self.identity.take());

@@ -32,6 +32,7 @@ use crate::config::{Acks, ProducerConfig};
 use crate::error::{ErrorKind, Failure, Outcome};
 use crate::host::Host;
 use crate::metadata::Cluster;
+use crate::mutant::Mutant;
 use crate::output::{Acknowledged, Compress, CompressToken, Event};
 use crate::rng::Rng;
 use crate::stats::Stats;
@@ -76,8 +77,9 @@ struct Rules {
 
 impl Rules {
     /// Batches of one partition that may be under way: what the broker can tell apart, or one.
-    const fn window(&self) -> usize {
-        if self.idempotent { self.max_in_flight } else { 1 }
+    fn window(&self) -> usize {
+        let wider = if Mutant::WindowTooWide.is_on() { 4 } else { 0 };
+        if self.idempotent { self.max_in_flight + wider } else { 1 }
     }
 }
 
@@ -235,6 +237,11 @@ impl<H: Host> Sender<H> {
             slot.batch.clear_stamp();
         }
         lane.wants_new_epoch = true;
+        if Mutant::SequenceAnew.is_on() {
+            lane.wants_new_epoch = false;
+            lane.next_sequence = 0;
+            lane.introduced = false;
+        }
         lane.unresolved = false;
         lane.retry_at = Instant::ZERO;
         for batch in doubtful {
@@ -308,6 +315,7 @@ impl<H: Host> Sender<H> {
                 self.list(key, Listed::Partial(node));
                 self.wake_at(key, due);
             }
+            Step::Later(_) if Mutant::NoWakeAfterBackoff.is_on() => {}
             Step::Later(at) => self.wake_at(key, at),
             Step::Wait => {}
         }
@@ -447,6 +455,9 @@ impl<H: Host> Sender<H> {
             Err(_) => self.stats.records_failed += count,
         }
         let record_count = batch.record_count();
+        if result.is_err() && Mutant::LeaksFailed.is_on() {
+            core::mem::forget(batch.payload().clone());
+        }
         let completion = batch.completion().clone();
         let records = 0..record_count;
         self.events.push_back(Event::Settled { completion, records, record_count, result });
