@@ -19,8 +19,6 @@ pub enum Mutant {
     LeftOutIsDelivered,
     /// Several batches are sent before the broker knows the producer.
     NotIntroduced,
-    /// Others are sent beside a batch that is sent again.
-    RetryInCompany,
     /// A leader that moved while the batch was replicated counts as a no.
     LateLeaderIsNo,
     /// A topic that was created anew begins its sequence anew under the same epoch.
@@ -31,47 +29,34 @@ pub enum Mutant {
     ExpiryIsNo,
     /// What is purged in flight counts as not persisted.
     PurgeIsNo,
-    /// Nobody wakes a partition after its back-off.
-    NoWakeAfterBackoff,
     /// A batch of which a copy may be on its way takes a new stamp after OUT_OF_ORDER_SEQUENCE.
     RestampUnanswered,
-    /// Those in doubt behind it take a new stamp as well.
-    RestampBehindGap,
     /// More batches are under way than a broker remembers.
     WindowTooWide,
     /// A second answer's offset is told for a batch that was sent twice.
     WrongOffset,
     /// A failed batch's memory is never given back.
     LeaksFailed,
-    /// A lost connection's second partition is forgotten.
-    ForgetsSecondPartition,
-    /// A new producer id restamps what is in doubt.
-    NewIdRestampsDoubt,
 }
 
 impl Mutant {
     /// All bugs.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 15] = [
         Self::RestampOnRetry,
         Self::SilenceIsNo,
         Self::RetryBehindOthers,
         Self::RestampInDoubt,
         Self::LeftOutIsDelivered,
         Self::NotIntroduced,
-        Self::RetryInCompany,
         Self::LateLeaderIsNo,
         Self::SequenceAnew,
         Self::ExpiresInSilence,
         Self::ExpiryIsNo,
         Self::PurgeIsNo,
-        Self::NoWakeAfterBackoff,
         Self::RestampUnanswered,
-        Self::RestampBehindGap,
         Self::WindowTooWide,
         Self::WrongOffset,
         Self::LeaksFailed,
-        Self::ForgetsSecondPartition,
-        Self::NewIdRestampsDoubt,
     ];
 
     /// Whether this bug is switched on.

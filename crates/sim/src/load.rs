@@ -13,6 +13,9 @@ use crate::seen::Seen;
 use crate::serve::TOPIC;
 use crate::world::{Event, World};
 
+/// More frames at one point in time are a loop without end.
+const FRAMES_AT_ONCE_MAX: u32 = 10_000;
+
 pub(crate) struct Load {
     chance: Chance,
     left: u32,
@@ -111,6 +114,7 @@ impl World {
 
     /// Does what the producer wants until it wants nothing more.
     pub(crate) fn pump(&mut self) -> Result<(), String> {
+        let mut frames = 0;
         for _ in 0..10_000 {
             let mut busy = false;
             while let Some(id) = self.producer.poll_disconnect() {
@@ -123,6 +127,10 @@ impl World {
             }
             while let Some(transmit) = self.producer.poll_transmit(&mut self.queues, self.now) {
                 busy = true;
+                frames += 1;
+                if frames > FRAMES_AT_ONCE_MAX {
+                    return Err("the producer never stops sending at once".to_owned());
+                }
                 let frame: Vec<u8> = transmit.frame.slices().flatten().copied().collect();
                 self.note(frame.len() as u64);
                 self.write(transmit.connection, frame, transmit.written_token);

@@ -21,6 +21,8 @@ use crate::wire::Connection;
 
 /// More steps at one point in time are a loop without end.
 const STEPS_AT_ONCE_MAX: u32 = 20_000;
+/// More steps in all are a loop that takes a little time in each round.
+const STEPS_MAX: u64 = 3_000_000;
 /// How long after all is done the producer is watched for idling.
 const IDLE: Duration = Duration::from_secs(20);
 /// However slow, a program gets rid of its records in this time.
@@ -81,6 +83,7 @@ pub(crate) struct World {
     /// No more faults: all heals.
     pub(crate) calm: bool,
     pub(crate) next_producer_id: i64,
+    steps: u64,
     /// Whether the story is told while it happens.
     told: bool,
     /// A hash of all that happened, to compare two runs.
@@ -115,6 +118,7 @@ impl World {
             faults: Chance::stream(seed, "faults"),
             calm: plan.faults.every_ms == 0,
             next_producer_id: 1000,
+            steps: 0,
             told,
             trace: 0xcbf2_9ce4_8422_2325,
             plan,
@@ -196,6 +200,10 @@ impl World {
                 return Err("the producer spins: it wants to be woken at once for ever".to_owned());
             }
             self.now = next;
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err("the producer is never done: millions of steps in one run".to_owned());
+            }
             if timer == Some(next) && event.is_none_or(|event| event > next) {
                 self.note(1);
                 self.producer.handle_timeout(&mut self.queues, self.now);

@@ -98,10 +98,7 @@ impl<H: Host> Sender<H> {
             .collect();
         for serial in lost {
             let Some(sent) = self.take_request(serial) else { continue };
-            for (number, key) in sent.partitions.iter().enumerate() {
-                if number == 1 && Mutant::ForgetsSecondPartition.is_on() {
-                    continue;
-                }
+            for key in &sent.partitions {
                 self.handle_silence(*key, serial, why, broker, cx);
             }
             for key in sent.partitions {
@@ -187,9 +184,6 @@ impl<H: Host> Sender<H> {
                     lane.wants_new_epoch = true;
                     // Those behind it go under a new stamp, too. One that a broker took that had
                     // forgotten the producer would be there twice.
-                    if Mutant::RestampBehindGap.is_on() {
-                        lane.waiting.iter_mut().for_each(|slot| slot.batch.ambiguous = false);
-                    }
                     for doubtful in lane.take_doubtful() {
                         self.give_up(doubtful, false, ErrorKind::Refused, code.message());
                     }

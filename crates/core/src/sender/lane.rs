@@ -106,15 +106,14 @@ impl<H: Host> Lane<H> {
             if slot.job.is_some() {
                 return Some(Step::Wait);
             }
-            if slot.batch.attempts > 0 && !Mutant::RetryInCompany.is_on() {
+            if slot.batch.attempts > 0 {
                 // A retry goes alone: what failed behind it must not overtake it (law L3).
                 return Some(if idle { Step::Ready } else { Step::Wait });
             }
         }
         // Nothing follows a retry before its answer: the broker recognizes only its last five
         // batches, and every one that got in behind would push the retried one out of them.
-        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1)
-            && !Mutant::RetryInCompany.is_on();
+        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1);
         let idempotent = sequencer.current().is_some();
         let must_be_idle = self.wants_new_epoch
             || (idempotent && !self.introduced && !Mutant::NotIntroduced.is_on())

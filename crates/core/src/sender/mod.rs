@@ -315,7 +315,6 @@ impl<H: Host> Sender<H> {
                 self.list(key, Listed::Partial(node));
                 self.wake_at(key, due);
             }
-            Step::Later(_) if Mutant::NoWakeAfterBackoff.is_on() => {}
             Step::Later(at) => self.wake_at(key, at),
             Step::Wait => {}
         }
