@@ -116,10 +116,9 @@ class Producer(_native.ProducerBase):
         self._check_open()
         return describe(self._settings.native["bootstrap.servers"], topic, timeout)
 
-    @property
-    def cluster_id(self) -> Optional[str]:
+    def cluster_id(self, timeout: float = -1) -> Optional[str]:
         """The id that the cluster has given itself."""
-        return describe(self._settings.native["bootstrap.servers"], None, 10).cluster_id
+        return self.list_topics(timeout=timeout).cluster_id
 
     def set_sasl_credentials(self, username: str, password: str) -> None:
         """Takes a name and a password for connections that authenticate by them."""
