@@ -102,6 +102,22 @@ def test_a_partitioner_and_serializers_of_python_are_used():
         assert asyncio.run(main(cluster)).partition == len("[1, 2]") % 4
 
 
+def test_a_partitioner_is_told_topic_key_and_value():
+    told = []
+
+    async def main(cluster):
+        async with ottla.AsyncProducer(
+            bootstrap_servers=cluster.bootstrap_servers,
+            partitioner=lambda *arguments: told.append(arguments) or 2,
+        ) as producer:
+            await producer.send("t", "not known yet")
+            await producer.send("t", "known", key=b"k")
+
+    with ottla.Cluster(topics={"t": 4}) as cluster:
+        asyncio.run(main(cluster))
+    assert told == [("t", None, b"not known yet", 4), ("t", b"k", b"known", 4)]
+
+
 def test_close_gives_up_at_its_deadline():
     async def main():
         producer = ottla.AsyncProducer(bootstrap_servers="127.0.0.1:1")
