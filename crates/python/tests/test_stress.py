@@ -277,3 +277,33 @@ def test_an_interpreter_ends_with_records_pending_and_says_so(program):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert "records" in ran.stderr and "flush()" in ran.stderr
+
+
+def test_an_interpreter_ends_while_a_thread_of_ours_wants_the_partitioner():
+    # The topic becomes known when the interpreter is about to end, and a thread of ours then sends
+    # the record that waits for it.
+    code = """
+        import asyncio, select, sys
+        import ottla
+
+        class Last:
+            def __del__(self, wait=select.select):
+                self.cluster.clear_faults()
+                wait([self.producer._signal], [], [], 10)
+
+        async def main(last):
+            last.producer = ottla.AsyncProducer(
+                bootstrap_servers=last.cluster.bootstrap_servers,
+                partitioner=lambda topic, key, value, count: 0,
+            )
+            last.producer.send("t", b"x")
+
+        sys.last = last = Last()
+        last.cluster = ottla.Cluster(topics={"t": 1})
+        last.cluster.inject("Metadata", error=5, times=0)
+        asyncio.run(main(last))
+        del last
+    """
+    command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")
