@@ -307,3 +307,39 @@ def test_an_interpreter_ends_while_a_thread_of_ours_wants_the_partitioner():
     command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_partitioner_may_send_when_memory_is_spent():
+    code = """
+        import asyncio, sys
+        import ottla
+
+        async def main(servers):
+            calls, futures = [], []
+
+            def partitioner(topic, key, value, count):
+                calls.append(topic)
+                if topic == "t" and calls.count("t") == 10:
+                    futures.extend(producer.send("u", b"x" * 8000) for _ in range(50))
+                return 0
+
+            producer = ottla.AsyncProducer(
+                bootstrap_servers=servers,
+                partitioner=partitioner,
+                batch_size=16384,
+                buffer_memory=65536,
+            )
+            async with producer:
+                await producer.send("u", b"known")
+                await producer.send("t", b"known")
+                futures.extend(producer.send("t", b"x") for _ in range(20))
+                await asyncio.gather(*futures)
+
+        asyncio.run(main(sys.argv[1]))
+    """
+    with ottla.Cluster(topics={"t": 1, "u": 1}) as cluster:
+        # No answer comes while the fifty are sent: they are six times as much as memory holds.
+        cluster.inject("Produce", delay_s=0.1, times=10)
+        command = [sys.executable, "-c", textwrap.dedent(code), cluster.bootstrap_servers]
+        subprocess.run(command, check=True, timeout=30)
+        assert cluster.log_end_offset("u", 0) == 51 and cluster.log_end_offset("t", 0) == 21
