@@ -90,6 +90,18 @@ def test_callbacks_that_hold_the_producer_let_it_go_once_they_were_called(ottla_
         gc.enable()
 
 
+def test_messages_in_cycles_are_collected():
+    class Value:
+        pass
+
+    value = Value()
+    value.message = ottla.Message(value=[value])
+    alive = weakref.ref(value)
+    del value
+    gc.collect()
+    assert alive() is None
+
+
 def test_threads_produce_while_another_polls_and_callbacks_keep_the_order(always_collecting):
     told = {partition: [] for partition in range(4)}
     with ottla.Cluster(topics={"t": 4}) as cluster:
