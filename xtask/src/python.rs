@@ -56,7 +56,9 @@ pub(crate) fn test(
     let passed = process::run(&mut pytest, interrupt)?.success();
     let mut types = module(&python, "mypy", &package);
     let typed = process::run(&mut types, interrupt)?.success();
-    Ok(passed && typed)
+    let mut stub = module(&python, "mypy.stubtest", &package);
+    let described = process::run(stub.arg("ottla._native"), interrupt)?.success();
+    Ok(passed && typed && described)
 }
 
 /// Builds the package into an environment of its own: its Python, and the package's folder.

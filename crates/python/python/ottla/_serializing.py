@@ -14,7 +14,7 @@ class SerializingProducer(Producer):
     """A producer whose ``key.serializer`` and ``value.serializer`` turn objects into bytes."""
 
     # ``SerializingProducer[str, User](…)``: the original's takes the types of keys and values.
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self, conf: Dict[str, Any]) -> None:
         rest = dict(conf)
