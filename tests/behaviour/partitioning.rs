@@ -175,6 +175,27 @@ fn a_partitioner_of_ones_own_decides_for_records_that_name_no_partition() {
     assert_eq!(partitions(&producer, &topic, &[named]), [3]);
 }
 
+/// As many bytes as the topic's name has.
+struct ByTopic;
+
+impl Partitioner for ByTopic {
+    fn partition(&self, record: &Record<'_>, partition_count: i32) -> i32 {
+        record.topic.len() as i32 % partition_count
+    }
+}
+
+#[test]
+fn a_partitioner_of_ones_own_is_told_the_topic_of_records_that_its_handle_sends() {
+    let engine = engine!();
+    let topic = engine.topic("own-by-topic", 7);
+    let producer = engine.builder(&[]).partitioner(ByTopic).build().expect("built");
+    let handle = run(producer.topic(&topic)).expect("known");
+    let delivery = run(handle.send(Record::new("").value("v"))).expect("accepted");
+    let expected = topic.len() as i32 % 7;
+    assert_eq!(run(delivery).expect("delivered").partition, expected);
+    assert_ne!(expected, 0, "what an empty name gives");
+}
+
 #[test]
 fn a_partitioner_that_names_no_partition_of_the_topic_makes_send_fail() {
     let engine = engine!();

@@ -12,6 +12,26 @@ use crate::workspace;
 /// What builds the package, tests it, and is compared with it.
 const TOOLS: [&str; 4] = ["maturin>=1.9,<2", "pytest>=8,<9", "mypy>=1.13,<2", CONFLUENT_KAFKA];
 
+/// What is built on `confluent-kafka` and tested on ours, and what `QUIXSTREAMS` imports.
+const DOWNSTREAM: [&str; 10] = [
+    "confluent-kafka[avro,json]",
+    "faststream==0.7.8; python_version >= '3.10'",
+    "httpx==0.28.1",
+    "jsonlines==4.0.0",
+    "jsonpath-ng==1.16.0; python_version >= '3.11'",
+    "orjson==3.13.0; python_version >= '3.11'",
+    "pydantic==2.13.5; python_version >= '3.11'",
+    "pydantic-settings==2.15.0; python_version >= '3.11'",
+    "rich==15.0.0; python_version >= '3.11'",
+    "rocksdict==0.3.29; python_version >= '3.11'",
+];
+/// It wants an older `confluent-kafka` than `CONFLUENT_KAFKA`, and works with this one: it is
+/// installed by itself.
+const QUIXSTREAMS: &str = "quixstreams==3.28.1; python_version >= '3.11'";
+/// Whether all of them are there.
+const CHECK: &str = "import sys, maturin, pytest, mypy, confluent_kafka.schema_registry.avro
+if sys.version_info >= (3, 11): import faststream.confluent, quixstreams";
+
 /// Runs the tests; `args` go to pytest. `OTTLA_TEST_KAFKA` may name a real Kafka.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let interrupt = Interrupt::listen()?;
@@ -36,7 +56,9 @@ pub(crate) fn test(
     let passed = process::run(&mut pytest, interrupt)?.success();
     let mut types = module(&python, "mypy", &package);
     let typed = process::run(&mut types, interrupt)?.success();
-    Ok(passed && typed)
+    let mut stub = module(&python, "mypy.stubtest", &package);
+    let described = process::run(stub.arg("ottla._native"), interrupt)?.success();
+    Ok(passed && typed && described)
 }
 
 /// Builds the package into an environment of its own: its Python, and the package's folder.
@@ -64,8 +86,7 @@ fn module(python: &Path, name: &str, folder: &Path) -> Command {
 /// A Python with the tools.
 fn environment(home: &Path) -> Result<PathBuf, String> {
     let python = home.join("bin/python");
-    let check = ["-c", "import maturin, pytest, mypy, confluent_kafka"];
-    if succeed(Command::new(&python).args(check)).is_ok() {
+    if succeed(Command::new(&python).args(["-c", CHECK])).is_ok() {
         return Ok(python);
     }
     eprintln!("setting up Python with {}", TOOLS.join(", "));
@@ -74,6 +95,7 @@ fn environment(home: &Path) -> Result<PathBuf, String> {
         format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
     })?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    succeed(Command::new(&python).args(pip).args(TOOLS))?;
+    succeed(Command::new(&python).args(pip).args(TOOLS).args(DOWNSTREAM))?;
+    succeed(Command::new(&python).args(pip).args(["--no-deps", QUIXSTREAMS]))?;
     Ok(python)
 }

@@ -211,7 +211,11 @@ impl Shared {
     #[inline]
     fn choose(&self, topic: &TopicState, record: &Record<'_>) -> i32 {
         match &self.partitioner {
-            Some(partitioner) => partitioner.partition(record, topic.slots.len() as i32),
+            Some(partitioner) => {
+                // A record that is sent by the topic's handle need not name it.
+                let record = Record { topic: &topic.name, ..*record };
+                partitioner.partition(&record, topic.slots.len() as i32)
+            }
             None => topic.choose(self, record),
         }
     }

@@ -17,7 +17,8 @@ struct PythonPartitioner(Py<PyAny>);
 
 impl Partitioner for PythonPartitioner {
     fn partition(&self, record: &Record<'_>, partition_count: i32) -> i32 {
-        Python::attach(|py| {
+        // None once the interpreter ends, while a thread of ours is still at work.
+        let told = Python::try_attach(|py| {
             let bytes = |bytes: Option<&[u8]>| bytes.map(|bytes| PyBytes::new(py, bytes));
             let arguments = (record.topic, bytes(record.key), bytes(record.value), partition_count);
             let told = self.0.bind(py).call1(arguments).and_then(|told| told.extract::<i32>());
@@ -25,7 +26,8 @@ impl Partitioner for PythonPartitioner {
                 raised.write_unraisable(py, Some(self.0.bind(py)));
                 -1
             })
-        })
+        });
+        told.unwrap_or(-1)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla::{Delivery, ProduceError, Producer, Record, RecordMetadata, Topic, TrySendError};
@@ -56,6 +56,8 @@ pub(crate) struct Engine {
     /// Held while a record goes to that topic: a partitioner of Python's may come back here
     /// meanwhile, and takes the long way round by `topics` then.
     last_topic: Mutex<LastTopic>,
+    /// Set when records for the last topic have to wait in turn.
+    last_is_over: AtomicBool,
     deferred: Deferred,
     /// Records that the library was given.
     accepted: AtomicU64,
@@ -93,6 +95,7 @@ impl Engine {
             books: Mutex::default(),
             topics: Mutex::default(),
             last_topic: Mutex::default(),
+            last_is_over: AtomicBool::new(false),
             deferred: Deferred::default(),
             accepted: AtomicU64::new(0),
             reports_due: AtomicUsize::new(0),
@@ -117,6 +120,7 @@ impl Engine {
         }
         let mut report = report;
         if let Some(last) = self.last_topic.try_lock()
+            && !self.last_is_over.load(Ordering::Relaxed)
             && let Some((string, handle)) = &*last
             && string.as_ptr() == topic.as_ptr()
         {
@@ -326,6 +330,7 @@ impl Engine {
             && let Some(mut last) = self.last_topic.try_lock()
         {
             let before = last.replace((topic.clone().unbind(), Arc::clone(handle)));
+            self.last_is_over.store(false, Ordering::Relaxed);
             drop(last);
             drop(before);
         }
@@ -354,9 +359,9 @@ impl Engine {
         let pending = self.deferred.resume(self, name, handle, first);
         book.known.insert(name.to_owned(), Known::Pending(pending));
         drop(book);
-        // Nobody who holds it comes here. From now on records take their turn.
-        let before = self.last_topic.lock().take();
-        drop(before);
+        // From now on records take their turn. Whoever holds the last topic may be below us: their
+        // partitioner sent this record.
+        self.last_is_over.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
@@ -220,6 +221,18 @@ impl Message {
 
     #[classattr]
     const __hash__: Option<Py<PyAny>> = None;
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // What a program may have set; the topic is a string.
+        visit.call(&self.key)?;
+        visit.call(&self.value)?;
+        visit.call(&self.headers)?;
+        visit.call(&self.error)
+    }
+
+    fn __clear__(&mut self) {
+        *self = Self::blank();
+    }
 }
 
 /// Calls a record's callback. `seen_at` is when its outcome was seen.

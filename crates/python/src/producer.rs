@@ -157,7 +157,8 @@ impl ProducerBase {
 
     /// Takes a record, or raises; never waits. The outcome is told by poll() or flush().
     #[pyo3(signature = (topic, value=None, key=None, partition=-1, callback=None, on_delivery=None,
-        timestamp=0, headers=None))]
+        timestamp=0, headers=None), text_signature = "($self, topic, value=None, key=None, \
+        partition=-1, callback=None, on_delivery=None, timestamp=0, headers=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature that programs use")]
     fn produce(
         &self,
@@ -181,7 +182,8 @@ impl ProducerBase {
 
     /// Takes records given as dicts; those that are not taken get their KafkaError under `_error`.
     /// Returns how many were taken.
-    #[pyo3(signature = (topic, messages, partition=-1, callback=None, on_delivery=None))]
+    #[pyo3(signature = (topic, messages, partition=-1, callback=None, on_delivery=None),
+        text_signature = "($self, topic, messages, partition=-1, callback=None, on_delivery=None)")]
     fn produce_batch(
         &self,
         topic: &Bound<'_, PyString>,
@@ -226,7 +228,8 @@ impl ProducerBase {
     /// Takes many values, and keys if there are any, in one call. Returns how many were taken: all,
     /// or those before the first for which there was no room.
     #[pyo3(signature = (topic, values, keys=None, *, partition=-1, timestamps=None, headers=None,
-        on_delivery=None))]
+        on_delivery=None), text_signature = "($self, topic, values, keys=None, *, partition=-1, \
+        timestamps=None, headers=None, on_delivery=None)")]
     #[expect(clippy::too_many_arguments, reason = "columns by name")]
     fn send_many(
         &self,
@@ -265,7 +268,7 @@ impl ProducerBase {
 
     /// Calls the callbacks that are due, after waiting for up to `timeout` seconds (for ever, if
     /// that is negative) for the first. Returns how many events there were.
-    #[pyo3(signature = (timeout=-1.0))]
+    #[pyo3(signature = (timeout=-1.0), text_signature = "($self, timeout=-1.0)")]
     fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
         let engine = self.engine()?;
         if timeout == Some(0.0) {
@@ -284,7 +287,7 @@ impl ProducerBase {
 
     /// Sends what there is and calls callbacks until nothing is left or `timeout` seconds have
     /// passed. Returns how many records are left.
-    #[pyo3(signature = (timeout=-1.0))]
+    #[pyo3(signature = (timeout=-1.0), text_signature = "($self, timeout=-1.0)")]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<usize> {
         let engine = self.engine()?;
         self.flush_engine(py, engine, deadline(timeout)?)
@@ -309,7 +312,7 @@ impl ProducerBase {
 
     /// Waits until all is delivered or has failed, and ends the producer. With a `timeout`, what is
     /// left after so many seconds is given up and reported.
-    #[pyo3(signature = (timeout=-1.0))]
+    #[pyo3(signature = (timeout=-1.0), text_signature = "($self, timeout=-1.0)")]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let Some(engine) = self.open_engine() else { return Ok(true) };
         engine.home.check()?;

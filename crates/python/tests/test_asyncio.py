@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import stat
 
 import pytest
 
@@ -100,6 +103,43 @@ def test_a_partitioner_and_serializers_of_python_are_used():
 
     with ottla.Cluster(topics={"t": 4}) as cluster:
         assert asyncio.run(main(cluster)).partition == len("[1, 2]") % 4
+
+
+def test_a_partitioner_is_told_topic_key_and_value():
+    told = []
+
+    async def main(cluster):
+        async with ottla.AsyncProducer(
+            bootstrap_servers=cluster.bootstrap_servers,
+            partitioner=lambda *arguments: told.append(arguments) or 2,
+        ) as producer:
+            await producer.send("t", "not known yet")
+            await producer.send("t", "known", key=b"k")
+
+    with ottla.Cluster(topics={"t": 4}) as cluster:
+        asyncio.run(main(cluster))
+    assert told == [("t", None, b"not known yet", 4), ("t", b"k", b"known", 4)]
+
+
+def test_a_producer_that_was_not_closed_leaves_no_descriptor_behind(ottla_cluster):
+    def descriptors():
+        gc.collect()
+        return len([name for name in os.listdir("/dev/fd") if is_pipe(name)])
+
+    def is_pipe(name):
+        try:
+            return stat.S_ISFIFO(os.stat(f"/dev/fd/{name}").st_mode)
+        except OSError:
+            return False
+
+    async def main():
+        producer = ottla.AsyncProducer(bootstrap_servers=ottla_cluster.bootstrap_servers)
+        await producer.send("t", b"x")
+
+    before = descriptors()
+    for _ in range(5):
+        asyncio.run(main())
+    assert descriptors() == before
 
 
 def test_close_gives_up_at_its_deadline():

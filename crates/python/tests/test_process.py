@@ -23,7 +23,10 @@ def python(code: str, *arguments: str, **options) -> subprocess.Popen:
 @pytest.mark.parametrize("call", ["poll()", "flush()", "close()"])
 def test_ctrl_c_ends_a_wait(call):
     code = f"""
+        import signal
         import ottla
+        # A shell has what it starts in the background ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         producer = ottla.Producer({{"bootstrap.servers": "127.0.0.1:1"}})
         producer.produce("t", b"x")
         try:

@@ -30,6 +30,8 @@ class AsyncProducer:
             print(metadata.partition, metadata.offset)
     """
 
+    _closed = True
+
     def __init__(
         self,
         config: Optional[Dict[str, Any]] = None,
@@ -46,7 +48,6 @@ class AsyncProducer:
         self._loop = loop
         self._key_serializer = key_serializer
         self._value_serializer = value_serializer
-        self._closed = False
         self._signal, writer = os.pipe()
         os.set_blocking(self._signal, False)
         os.set_blocking(writer, False)
@@ -55,6 +56,7 @@ class AsyncProducer:
         except _native.ConfigRefused as raised:
             os.close(self._signal)
             raise ConfigError(*raised.args) from None
+        self._closed = False
         loop.add_reader(self._signal, self._drain)
 
     def _drain(self) -> None:
@@ -132,6 +134,11 @@ class AsyncProducer:
         future: "asyncio.Future[None]" = self._loop.create_future()
         self._core.flush_later(future, close)
         return asyncio.wait_for(future, timeout)
+
+    def __del__(self) -> None:
+        # Its loop is closed, or would still hold it.
+        if not self._closed:
+            os.close(self._signal)
 
     async def __aenter__(self) -> "AsyncProducer":
         return self

@@ -2,16 +2,36 @@
 
 import asyncio
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Type, Union, final
 
-Bytes = Union[None, str, bytes, bytearray, memoryview]
-Headers = Union[None, Dict[str, Any], List[Tuple[str, Any]]]
-Callback = Callable[[Any, "Message"], Any]
+from typing_extensions import Self, disjoint_base
+
+_Bytes = Union[None, str, bytes, bytearray, memoryview]
+_Headers = Union[None, Dict[str, Any], List[Tuple[str, Any]]]
+_Callback = Callable[[Any, "Message"], Any]
+
+__all__ = [
+    "Admin",
+    "AsyncCore",
+    "Cluster",
+    "ConfigRefused",
+    "Message",
+    "ProducerBase",
+    "RecordMetadata",
+    "VERSION",
+    "_register",
+    "consistent",
+    "fnv1a",
+    "forked",
+    "known_settings",
+    "murmur2",
+]
 
 VERSION: str
 
 class ConfigRefused(Exception): ...
 
+@disjoint_base
 class Message:
     def __init__(
         self,
@@ -45,13 +65,14 @@ class Message:
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
 
+@disjoint_base
 class ProducerBase:
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     def _start(
         self,
         config: Dict[str, str],
         *,
-        on_delivery: Optional[Callback] = None,
+        on_delivery: Optional[_Callback] = None,
         on_server: Optional[Callable[[str, Optional[str]], None]] = None,
         on_throttle: Optional[Callable[[str, int, float], None]] = None,
         on_tick: Optional[Callable[[], None]] = None,
@@ -64,32 +85,32 @@ class ProducerBase:
     def produce(
         self,
         topic: str,
-        value: Bytes = None,
-        key: Bytes = None,
+        value: _Bytes = None,
+        key: _Bytes = None,
         partition: int = -1,
-        callback: Optional[Callback] = None,
-        on_delivery: Optional[Callback] = None,
+        callback: Optional[_Callback] = None,
+        on_delivery: Optional[_Callback] = None,
         timestamp: int = 0,
-        headers: Headers = None,
+        headers: _Headers = None,
     ) -> None: ...
     def produce_batch(
         self,
         topic: str,
         messages: List[Dict[str, Any]],
         partition: int = -1,
-        callback: Optional[Callback] = None,
-        on_delivery: Optional[Callback] = None,
+        callback: Optional[_Callback] = None,
+        on_delivery: Optional[_Callback] = None,
     ) -> int: ...
     def send_many(
         self,
         topic: str,
-        values: Iterable[Bytes],
-        keys: Optional[Sequence[Bytes]] = None,
+        values: Iterable[_Bytes],
+        keys: Optional[Sequence[_Bytes]] = None,
         *,
         partition: int = -1,
         timestamps: Optional[Sequence[int]] = None,
         headers: Any = None,
-        on_delivery: Optional[Callback] = None,
+        on_delivery: Optional[_Callback] = None,
     ) -> int: ...
     def poll(self, timeout: Optional[float] = -1.0) -> int: ...
     def flush(self, timeout: Optional[float] = -1.0) -> int: ...
@@ -102,28 +123,30 @@ class ProducerBase:
     def _metrics(self) -> Dict[str, int]: ...
     def _is_open(self) -> bool: ...
 
+@final
 class RecordMetadata:
     topic: str
     partition: int
     offset: Optional[int]
     timestamp_ms: int
 
+@final
 class AsyncCore:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         config: Dict[str, str],
         create_future: Callable[[], "asyncio.Future[Any]"],
         signal: int,
         partitioner: Optional[Callable[..., int]] = None,
-    ) -> None: ...
+    ) -> Self: ...
     def send(
         self,
         topic: str,
-        value: Bytes = None,
-        key: Bytes = None,
+        value: _Bytes = None,
+        key: _Bytes = None,
         partition: Optional[int] = None,
         timestamp_ms: Optional[int] = None,
-        headers: Headers = None,
+        headers: _Headers = None,
     ) -> "asyncio.Future[RecordMetadata]": ...
     def drain(self) -> int: ...
     def flush_later(self, future: "asyncio.Future[None]", close: bool) -> None: ...
@@ -132,15 +155,16 @@ class AsyncCore:
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
 
+@final
 class Cluster:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         nodes: int = 1,
         topics: Optional[Dict[str, int]] = None,
         data_dir: Optional[str] = None,
         auto_create_topics: bool = True,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def bootstrap_servers(self) -> str: ...
     def stop(self) -> None: ...
@@ -168,8 +192,9 @@ class Cluster:
     def log_end_offset(self, topic: str, partition: int) -> Optional[int]: ...
     def records(self, topic: str) -> List[Message]: ...
 
+@final
 class Admin:
-    def __init__(self, servers: str) -> None: ...
+    def __new__(cls, servers: str) -> Self: ...
     def describe_cluster(
         self, topics: Optional[List[str]] = None, timeout_s: float = 60.0
     ) -> Dict[str, Any]: ...

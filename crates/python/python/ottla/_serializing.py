@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any, Callable, Dict, Optional
 
 from .errors import KeySerializationError, ValueSerializationError
@@ -11,6 +12,9 @@ from .serialization import Headers, MessageField, SerializationContext
 
 class SerializingProducer(Producer):
     """A producer whose ``key.serializer`` and ``value.serializer`` turn objects into bytes."""
+
+    # ``SerializingProducer[str, User](…)``: the original's takes the types of keys and values.
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self, conf: Dict[str, Any]) -> None:
         rest = dict(conf)
@@ -29,6 +33,10 @@ class SerializingProducer(Producer):
         headers: Headers = None,
     ) -> None:
         """As ``Producer.produce``, of objects; the key comes before the value here."""
+        # Serializers may register schemas: not for what cannot be sent.
+        self._check_open()
+        if not isinstance(topic, str):
+            raise TypeError(f"topic must be a str, not {type(topic).__name__}")
         context = SerializationContext(topic, MessageField.KEY, headers)
         if self._key_serializer is not None:
             try:

@@ -131,24 +131,27 @@ class KafkaException(Exception):
     __slots__ = ()
 
 
-def make_akin(error: type, exception: type) -> None:
-    """Makes the original's error and exception known, so that ``isinstance(…, KafkaError)`` and
-    ``except KafkaException`` mean those, too."""
+def make_akin(error: type, exception: type, serialization: type) -> None:
+    """Makes the original's error and exceptions known, so that ``isinstance(…, KafkaError)`` and
+    ``except KafkaException`` mean those, too, and ``except SerializationError``, which is the
+    original's then, means what our producer raises."""
     if error not in _Akin.others:
         _Akin.others += (error,)
         exception.__bases__ = (KafkaException,)
+        for raised in (KeySerializationError, ValueSerializationError):
+            raised.__bases__ += (serialization,)
 
 
 class _RecordException(KafkaException):
     def __init__(
         self,
         kafka_error: KafkaError,
-        kafka_message: Optional[object] = None,
         exception: Optional[BaseException] = None,
+        kafka_message: Optional[object] = None,
     ) -> None:
         super().__init__(kafka_error)
-        self.kafka_message = kafka_message
         self.exception = exception
+        self.kafka_message = kafka_message
 
     @property
     def code(self) -> int:
@@ -161,6 +164,10 @@ class _RecordException(KafkaException):
         return str(self.args[0].name())
 
 
+class SerializationError(KafkaException):
+    """An object cannot be turned into bytes, or bytes into an object."""
+
+
 class ConsumeError(_RecordException):
     """A message could not be consumed."""
 
@@ -169,28 +176,44 @@ class ProduceError(_RecordException):
     """A message could not be produced."""
 
 
-class KeySerializationError(ProduceError):
+class KeySerializationError(ProduceError, SerializationError):
     """A serializer failed with a key."""
 
     def __init__(self, exception: Optional[BaseException] = None) -> None:
         error = KafkaError(_codes.CODES["_KEY_SERIALIZATION"], str(exception))
-        super().__init__(error, exception=exception)
+        super().__init__(error, exception)
 
 
-class ValueSerializationError(ProduceError):
+class ValueSerializationError(ProduceError, SerializationError):
     """A serializer failed with a value."""
 
     def __init__(self, exception: Optional[BaseException] = None) -> None:
         error = KafkaError(_codes.CODES["_VALUE_SERIALIZATION"], str(exception))
-        super().__init__(error, exception=exception)
+        super().__init__(error, exception)
 
 
-class KeyDeserializationError(ConsumeError):
+class KeyDeserializationError(ConsumeError, SerializationError):
     """A deserializer failed with a key."""
 
+    def __init__(
+        self,
+        exception: Optional[BaseException] = None,
+        kafka_message: Optional[object] = None,
+    ) -> None:
+        error = KafkaError(_codes.CODES["_KEY_DESERIALIZATION"], str(exception))
+        super().__init__(error, exception, kafka_message)
 
-class ValueDeserializationError(ConsumeError):
+
+class ValueDeserializationError(ConsumeError, SerializationError):
     """A deserializer failed with a value."""
+
+    def __init__(
+        self,
+        exception: Optional[BaseException] = None,
+        kafka_message: Optional[object] = None,
+    ) -> None:
+        error = KafkaError(_codes.CODES["_VALUE_DESERIALIZATION"], str(exception))
+        super().__init__(error, exception, kafka_message)
 
 
 class IllegalStateException(Exception):

@@ -29,6 +29,8 @@ class Producer(_native.ProducerBase):
     or Java give them, and librdkafka's defaults.
     """
 
+    _has_warned = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = _config.read(_config.merged(args, kwargs))
         self._settings = settings
@@ -116,10 +118,9 @@ class Producer(_native.ProducerBase):
         self._check_open()
         return describe(self._settings.native["bootstrap.servers"], topic, timeout)
 
-    @property
-    def cluster_id(self) -> Optional[str]:
+    def cluster_id(self, timeout: float = -1) -> Optional[str]:
         """The id that the cluster has given itself."""
-        return describe(self._settings.native["bootstrap.servers"], None, 10).cluster_id
+        return self.list_topics(timeout=timeout).cluster_id
 
     def set_sasl_credentials(self, username: str, password: str) -> None:
         """Takes a name and a password for connections that authenticate by them."""
@@ -166,19 +167,27 @@ class Producer(_native.ProducerBase):
     def __exit__(self, *raised: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        # What was accepted is still sent, while the program runs; nobody will be told.
+        self._warn_of_what_is_left("a producer is dropped")
+
+    def _warn_of_what_is_left(self, what: str) -> None:
+        left = 0 if self._has_warned else len(self)
+        self._has_warned = True
+        if left > 0:
+            print(
+                f"ottla: {what} with {left} records not delivered or not reported; "
+                "call flush() or close() before that",
+                file=sys.stderr,
+            )
+
     def __reduce__(self) -> Tuple[Any, ...]:
         raise TypeError("a producer cannot be pickled: make one in each process")
 
 
 def _warn_of_what_is_left() -> None:
     for producer in list(_alive):
-        left = len(producer)
-        if left > 0:
-            print(
-                f"ottla: the program ends with {left} records of a producer not delivered or not "
-                "reported; call flush() or close() before it does",
-                file=sys.stderr,
-            )
+        producer._warn_of_what_is_left("the program ends")
 
 
 atexit.register(_warn_of_what_is_left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from .errors import KafkaException
+from .errors import SerializationError as SerializationError
 
 Headers = Union[None, Dict[str, Any], List[Tuple[str, Any]]]
 
@@ -25,10 +25,6 @@ class SerializationContext:
         self.topic = topic
         self.field = field
         self.headers = headers
-
-
-class SerializationError(KafkaException):
-    """An object cannot be turned into bytes, or bytes into an object."""
 
 
 class Serializer:

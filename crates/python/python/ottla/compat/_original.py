@@ -19,7 +19,8 @@ def _load() -> Optional[ModuleType]:
         # While the name means the original.
         _modules.update((name, importlib.import_module(f"{NAME}.{name}")) for name in _WANTED)
         # Its error classes are needed; its extension may not load here.
-        make_akin(package.cimpl.KafkaError, package.cimpl.KafkaException)
+        serialization = _modules["serialization"].SerializationError
+        make_akin(package.cimpl.KafkaError, package.cimpl.KafkaException, serialization)
     except (ImportError, AttributeError):
         _modules.clear()
         return None
