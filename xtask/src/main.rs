@@ -10,6 +10,7 @@ mod install;
 mod kafka;
 mod process;
 mod python;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,6 +31,7 @@ tasks:
   python [PYTEST-ARGS]             build the Python package and test it
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
   counts [--bless]                 count the core's instructions, compare them with the baseline
+  sim [--seeds N] [--seed S] …      run the core against a model of a cluster, by seed
   tidy                             check the rules that no other tool knows
   ci                               everything that must hold before a change is taken";
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "python" => python::run(&args),
         "test" => test::run(&args),
         "counts" => counts::run(&args),
+        "sim" => sim::run(&args),
         "tidy" => tidy::run(&args),
         "ci" => ci::run(&args),
         "" => Err(USAGE.to_owned()),

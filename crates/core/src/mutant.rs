@@ -1,5 +1,5 @@
-//! Known bugs that can be switched on, one at a time, so that the simulator can be tested: it has to
-//! find each. Without the feature `mutants` there is nothing of them in the code that runs.
+//! Known bugs that can be switched on, one at a time, so that the simulator can be tested: it has
+//! to find each. Without the feature `mutants` there is nothing of them in the code that runs.
 
 /// A bug. Most were real ones, of this or of another producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
-//! Records in columns: `send_many`.
+//! Many records in one call: columns of `send_many`, messages of `produce_batch`.
 
 use ottla::{Record, Topic};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::convert::{self, Payload};
 use crate::producer::timestamp;
@@ -97,6 +97,47 @@ impl Columns<'_> {
         record.partition = (partition >= 0).then_some(partition);
         record.timestamp_ms = timestamp(row.timestamp)?;
         Ok(topic.try_send(record).is_ok())
+    }
+}
+
+/// A message of `produce_batch`.
+pub(crate) struct BatchRow<'py> {
+    pub(crate) value: Option<Bound<'py, PyAny>>,
+    pub(crate) key: Option<Bound<'py, PyAny>>,
+    pub(crate) headers: Option<Bound<'py, PyAny>>,
+    pub(crate) partition: Option<i32>,
+    pub(crate) callback: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> BatchRow<'py> {
+    pub(crate) fn new(at: usize, message: &Bound<'py, PyDict>) -> PyResult<Self> {
+        let get = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+            Ok(message.get_item(name)?.filter(|value| !value.is_none()))
+        };
+        let bytes = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
+            let found = get(name)?;
+            convert::payload(found.as_ref(), name).map_err(|raised| {
+                let text = format!("Message {name} at index {at} must be bytes or str: {raised}");
+                PyTypeError::new_err(text)
+            })?;
+            Ok(found)
+        };
+        if get("timestamp")?.is_some() {
+            return Err(PyNotImplementedError::new_err(
+                "Message timestamps are not currently supported in produce_batch(), as in \
+                 confluent_kafka: send_many(timestamps=[…]) takes them, and produce()",
+            ));
+        }
+        let partition = get("partition")?.map(|number| number.extract::<i32>()).transpose();
+        Ok(Self {
+            value: bytes("value")?,
+            key: bytes("key")?,
+            headers: get("headers")?,
+            partition: partition.map_err(|_| {
+                PyTypeError::new_err(format!("Message partition at index {at} must be int"))
+            })?,
+            callback: get("callback")?.map_or_else(|| get("on_delivery"), |own| Ok(Some(own)))?,
+        })
     }
 }
 

@@ -8,14 +8,12 @@ use std::time::{Duration, Instant};
 
 use ottla::Record;
 use parking_lot::Mutex;
-use pyo3::exceptions::{
-    PyBufferError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::columns::Columns;
+use crate::columns::{BatchRow, Columns};
 use crate::convert::{self, Payload, with_headers};
 use crate::engine::{Engine, Limits, Rejected, Told};
 use crate::failure::{self, code};
@@ -65,47 +63,6 @@ struct Arguments<'a, 'py> {
     callback: Option<&'a Bound<'py, PyAny>>,
     timestamp: i64,
     headers: Option<&'a Bound<'py, PyAny>>,
-}
-
-/// A message of `produce_batch`.
-struct BatchRow<'py> {
-    value: Option<Bound<'py, PyAny>>,
-    key: Option<Bound<'py, PyAny>>,
-    headers: Option<Bound<'py, PyAny>>,
-    partition: Option<i32>,
-    callback: Option<Bound<'py, PyAny>>,
-}
-
-impl<'py> BatchRow<'py> {
-    fn new(at: usize, message: &Bound<'py, PyDict>) -> PyResult<Self> {
-        let get = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
-            Ok(message.get_item(name)?.filter(|value| !value.is_none()))
-        };
-        let bytes = |name: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
-            let found = get(name)?;
-            convert::payload(found.as_ref(), name).map_err(|raised| {
-                let text = format!("Message {name} at index {at} must be bytes or str: {raised}");
-                PyTypeError::new_err(text)
-            })?;
-            Ok(found)
-        };
-        if get("timestamp")?.is_some() {
-            return Err(PyNotImplementedError::new_err(
-                "Message timestamps are not currently supported in produce_batch(), as in \
-                 confluent_kafka: send_many(timestamps=[…]) takes them, and produce()",
-            ));
-        }
-        let partition = get("partition")?.map(|number| number.extract::<i32>()).transpose();
-        Ok(Self {
-            value: bytes("value")?,
-            key: bytes("key")?,
-            headers: get("headers")?,
-            partition: partition.map_err(|_| {
-                PyTypeError::new_err(format!("Message partition at index {at} must be int"))
-            })?,
-            callback: get("callback")?.map_or_else(|| get("on_delivery"), |own| Ok(Some(own)))?,
-        })
-    }
 }
 
 #[pymethods]

@@ -10,6 +10,9 @@
 //! assert_eq!(report.violation, None);
 //! ```
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
 mod chaos;
 pub mod check;
 mod cluster;

@@ -8,32 +8,32 @@ use crate::rng::Chance;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
     /// Time between two fault events, on average; nothing happens at zero.
-    pub every_ms: u64,
+    pub(crate) every_ms: u64,
     /// Weights of fault events.
-    pub cut: u32,
-    pub black_hole: u32,
-    pub crash: u32,
-    pub pause: u32,
-    pub move_leader: u32,
-    pub recreate: u32,
-    pub add_partitions: u32,
-    pub forget_producers: u32,
+    pub(crate) cut: u32,
+    pub(crate) black_hole: u32,
+    pub(crate) crash: u32,
+    pub(crate) pause: u32,
+    pub(crate) move_leader: u32,
+    pub(crate) recreate: u32,
+    pub(crate) add_partitions: u32,
+    pub(crate) forget_producers: u32,
     /// Permille of answers to produce requests.
-    pub lose_answer: u32,
-    pub tear_answer: u32,
-    pub refuse: u32,
-    pub append_then_refuse: u32,
-    pub leave_out: u32,
-    pub throttle: u32,
-    pub too_large: u32,
+    pub(crate) lose_answer: u32,
+    pub(crate) tear_answer: u32,
+    pub(crate) refuse: u32,
+    pub(crate) append_then_refuse: u32,
+    pub(crate) leave_out: u32,
+    pub(crate) throttle: u32,
+    pub(crate) too_large: u32,
     /// Permille of other requests.
-    pub refuse_identity: u32,
+    pub(crate) refuse_identity: u32,
     /// Permille of connects.
-    pub refuse_connect: u32,
+    pub(crate) refuse_connect: u32,
     /// Longest time that a piece of a stream is on its way.
-    pub latency_ms: u64,
+    pub(crate) latency_ms: u64,
     /// Longest time until a node knows what the controller decided.
-    pub view_ms: u64,
+    pub(crate) view_ms: u64,
 }
 
 impl Faults {

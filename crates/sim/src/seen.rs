@@ -1,6 +1,7 @@
 //! What happened in a run: rare things have to happen somewhere, or nothing was tested.
 
 /// Named events.
+#[expect(missing_docs, reason = "the names say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
     RecordDelivered,

@@ -11,7 +11,7 @@ use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("ottla-protocol", &[]),
     ("ottla-codecs", &["ottla-protocol"]),
     ("ottla-core", &["ottla-protocol"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core"]),
     ("ottla-cli", &["ottla", "ottla-broker"]),
     ("ottla-python", &["ottla", "ottla-broker"]),
+    ("ottla-sim", &["ottla-protocol", "ottla-core"]),
     ("ottla-tests", &["ottla", "ottla-broker", "ottla-protocol", "ottla-codecs"]),
     // It writes code of the others, so it must build when they do not.
     ("xtask", &[]),

@@ -176,40 +176,16 @@ impl<H: Host> Sender<H> {
                 self.retry(key, batch, failure, cx);
             }
             Verdict::OutOfOrder | Verdict::NewEpoch => {
-                // Behind a batch that is itself to be sent again this is no news. At the front it
-                // means that the broker's memory of this producer and ours have parted (KIP-360).
-                let lane = &mut self.lanes[key.0 as usize];
-                if !lane.has_earlier(batch.order) {
-                    lane.unresolved = false;
-                    lane.wants_new_epoch = true;
-                    // Those behind it go under a new stamp, too. One that a broker took that had
-                    // forgotten the producer would be there twice.
-                    for doubtful in lane.take_doubtful() {
-                        self.give_up(doubtful, false, ErrorKind::Refused, code.message());
-                    }
-                    if batch.unanswered && !Mutant::RestampUnanswered.is_on() {
-                        // What filled the gap may be on its way, and an earlier copy of this one
-                        // behind it: under another stamp it could be there twice.
-                        let (kind, words) = (ErrorKind::Refused, words(answer, code));
-                        let failure = failure(&batch, kind, Some(code), words, broker);
-                        return self.settle(batch, Err(Arc::new(failure)));
-                    }
-                    batch.ambiguous = false;
-                }
                 let failure =
                     failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
-                self.retry(key, batch, failure, cx);
+                self.out_of_order(key, batch, failure, cx);
             }
             Verdict::NewProducerId => {
                 self.sequencer.discard(identity);
                 let lane = &mut self.lanes[key.0 as usize];
                 lane.wants_new_epoch = true;
                 // Under another id the broker would not recognize what may be in its log already.
-                let doubtful = if Mutant::NewIdRestampsDoubt.is_on() {
-                    Vec::new()
-                } else {
-                    lane.take_doubtful()
-                };
+                let doubtful = lane.take_doubtful();
                 for slot in doubtful {
                     self.give_up(slot, false, ErrorKind::Refused, code.message());
                 }
@@ -231,6 +207,36 @@ impl<H: Host> Sender<H> {
                 self.fail(&batch, kind, code, answer, broker);
             }
         }
+    }
+
+    /// The broker lacks what came before the batch.
+    fn out_of_order<Q: Queues<H>>(
+        &mut self,
+        key: PartitionKey,
+        mut batch: Batch<H>,
+        failure: Failure,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let lane = &mut self.lanes[key.0 as usize];
+        // Behind a batch that is itself to be sent again this is no news. At the front it means
+        // that the broker's memory of this producer and ours have parted (KIP-360).
+        if lane.has_earlier(batch.order) {
+            return self.retry(key, batch, failure, cx);
+        }
+        lane.unresolved = false;
+        lane.wants_new_epoch = true;
+        // Those behind it go under a new stamp, too. One that a broker took that had forgotten the
+        // producer would be there twice.
+        for doubtful in lane.take_doubtful() {
+            self.give_up(doubtful, false, ErrorKind::Refused, &failure.message);
+        }
+        if batch.unanswered && !Mutant::RestampUnanswered.is_on() {
+            // What fills the gap may be on its way, and an earlier copy of this one behind it:
+            // under another stamp it could be there twice.
+            return self.settle(batch, Err(Arc::new(failure)));
+        }
+        batch.ambiguous = false;
+        self.retry(key, batch, failure, cx);
     }
 
     fn delivered(

@@ -174,8 +174,8 @@ impl<H: Host> Lane<H> {
             self.unresolved = false;
             self.wants_new_epoch = true;
         }
-        // Not before all that may be in the log has its answer: under another stamp the broker would
-        // take it for something new (law L4).
+        // Not before all that may be in the log has its answer: under another stamp the broker
+        // would take it for something new (law L4).
         let in_doubt =
             self.waiting.iter().any(|slot| slot.batch.ambiguous) && !Mutant::RestampInDoubt.is_on();
         if idle && self.wants_new_epoch && !in_doubt {

@@ -41,6 +41,56 @@ fn accept_all(pair: &mut Pair) -> Vec<Produced> {
 }
 
 #[test]
+fn a_batch_in_doubt_is_answered_under_its_old_stamp_before_the_partition_takes_a_new_epoch() {
+    // The second batch is refused for good, which leaves a gap behind which a new epoch is needed.
+    // The first may be in the log: stamped anew it would be there twice.
+    let mut pair = Pair::introduced(&[("batch.size", "10"), ("retry.backoff.ms", "1")]);
+    let sent: Vec<_> = (0..3).map(|n| pair.send(0, &[n; 40])).collect();
+    let requests = [pair.next(), pair.next(), pair.next()];
+    pair.refuse(&requests[0], ErrorCode::REQUEST_TIMED_OUT);
+    pair.refuse(&requests[1], ErrorCode::MESSAGE_TOO_LARGE);
+    pair.refuse(&requests[2], ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    pair.pass(50);
+    let first = pair.next();
+    assert_eq!(first.stamps(), requests[0].stamps(), "the old stamp (law L4)");
+    pair.accept(&first, 1);
+    pair.pass(50);
+    let third = pair.next();
+    assert_eq!(third.stamps(), [(0, 1, 0, 1)], "a new epoch for what was refused");
+    pair.accept(&third, 2);
+    let told: Vec<_> = pair.told.iter().map(|told| (told.batch, told.result.is_ok())).collect();
+    assert_eq!(told, [(sent[1], false), (sent[0], true), (sent[2], true)]);
+}
+
+#[test]
+fn a_batch_whose_first_copy_may_be_on_its_way_is_not_stamped_anew() {
+    // The first batch expires in flight and the second is never answered. Both may still be read
+    // by the node: the first fills the gap, and the second's first copy fits behind it.
+    let mut pair = Pair::introduced(&[
+        ("batch.size", "10"),
+        ("delivery.timeout.ms", "1000"),
+        ("request.timeout.ms", "900"),
+        ("linger.ms", "0"),
+        ("retry.backoff.ms", "1"),
+    ]);
+    pair.send(0, &[1; 40]);
+    pair.pass(500);
+    let second = pair.send(0, &[2; 40]);
+    let requests = [pair.next(), pair.next()];
+    pair.cut(requests[0].connection);
+    pair.pass(550); // the first was sent again, and is over its deadline now
+    let first = pair.next();
+    assert_eq!(first.stamps(), requests[0].stamps());
+    pair.refuse(&first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    let again = pair.next();
+    assert_eq!(again.stamps(), requests[1].stamps());
+    pair.refuse(&again, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    let told = pair.told.last().unwrap();
+    assert_eq!(told.batch, second);
+    assert_eq!(told.result.clone().unwrap_err().outcome, Outcome::MaybePersisted);
+}
+
+#[test]
 fn a_lost_connection_sends_the_same_bytes_again_under_the_same_stamp() {
     let mut pair = pipelined(&[]);
     pair.send(0, &big(1));
