@@ -13,7 +13,6 @@ use pyo3::types::PyString;
 use crate::convert::{self, Payload, with_headers};
 use crate::engine::{Engine, Limits, Rejected, Told};
 use crate::pending::Report;
-use crate::producer::timestamp;
 use crate::ready::{Due, Ready};
 use crate::{classes, config, failure};
 
@@ -105,7 +104,7 @@ impl AsyncCore {
         record.value = bytes.as_ref().map(Payload::as_slice);
         record.key = key_bytes.as_ref().map(Payload::as_slice);
         record.partition = partition;
-        record.timestamp_ms = timestamp_ms.map_or(Ok(None), timestamp)?;
+        record.timestamp_ms = timestamp_ms.map_or(Ok(None), convert::timestamp)?;
         let future = self.create_future.bind(py).call0()?;
         let report = Report {
             to: future.clone().unbind(),

@@ -6,7 +6,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::convert::{self, Payload};
-use crate::producer::timestamp;
 
 /// A column of values, and those that go with it.
 pub(crate) struct Columns<'py> {
@@ -95,7 +94,7 @@ impl Columns<'_> {
         record.value = value.as_ref().map(Payload::as_slice);
         record.key = key.as_ref().map(Payload::as_slice);
         record.partition = (partition >= 0).then_some(partition);
-        record.timestamp_ms = timestamp(row.timestamp)?;
+        record.timestamp_ms = convert::timestamp(row.timestamp)?;
         Ok(topic.try_send(record).is_ok())
     }
 }

@@ -128,6 +128,18 @@ pub(crate) fn seconds(timeout: f64) -> PyResult<Option<std::time::Duration>> {
     Ok(std::time::Duration::try_from_secs_f64(timeout).ok())
 }
 
+/// Milliseconds; 0 is now.
+///
+/// # Errors
+/// They are negative.
+pub(crate) fn timestamp(timestamp: i64) -> PyResult<Option<i64>> {
+    match timestamp {
+        0 => Ok(None),
+        timestamp if timestamp > 0 => Ok(Some(timestamp)),
+        _ => Err(PyValueError::new_err("timestamp must be milliseconds since 1970, or 0 for now")),
+    }
+}
+
 /// Calls `send` with the headers as the library wants them.
 ///
 /// # Errors

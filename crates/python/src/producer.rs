@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ottla::Record;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -366,7 +366,7 @@ impl ProducerBase {
         record.value = value.as_ref().map(Payload::as_slice);
         record.key = key.as_ref().map(Payload::as_slice);
         record.partition = partition(arguments)?;
-        record.timestamp_ms = timestamp(arguments.timestamp)?;
+        record.timestamp_ms = convert::timestamp(arguments.timestamp)?;
         let report = self.report(arguments)?;
         match arguments.headers.filter(|headers| !headers.is_none()) {
             None => engine.send(arguments.topic, &record, report, false),
@@ -489,15 +489,6 @@ fn partition(arguments: &Arguments<'_, '_>) -> PyResult<Option<i32>> {
             );
             Err(classes::raise(arguments.topic.py(), code::UNKNOWN_PARTITION, &text))
         }
-    }
-}
-
-/// Milliseconds; 0 is now.
-pub(crate) fn timestamp(timestamp: i64) -> PyResult<Option<i64>> {
-    match timestamp {
-        0 => Ok(None),
-        timestamp if timestamp > 0 => Ok(Some(timestamp)),
-        _ => Err(PyValueError::new_err("timestamp must be milliseconds since 1970, or 0 for now")),
     }
 }
 
