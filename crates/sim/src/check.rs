@@ -174,7 +174,7 @@ impl History {
         self.check_logs(&rules, &logs, &deleted)
     }
 
-    fn check_deadlines(&self, delivery_timeout: Duration) -> Result<(), String> {
+    pub(crate) fn check_deadlines(&self, delivery_timeout: Duration) -> Result<(), String> {
         let latest = delivery_timeout + Duration::from_millis(50);
         for (id, record) in self.records.iter().enumerate() {
             if let Some((_, at)) = record.told

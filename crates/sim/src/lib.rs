@@ -15,6 +15,8 @@
 
 mod chaos;
 pub mod check;
+#[cfg(test)]
+mod check_tests;
 mod cluster;
 mod host;
 mod load;
