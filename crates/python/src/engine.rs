@@ -365,6 +365,13 @@ impl Engine {
         Ok(())
     }
 
+    /// The topics that records were sent to, by name.
+    pub(crate) fn topic_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.topics.lock().known.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
     /// A topic that could not be had is asked for again when it is next wanted.
     pub(crate) fn forget(&self, name: &str) {
         self.topics.lock().known.remove(name);

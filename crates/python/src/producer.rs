@@ -315,6 +315,11 @@ impl ProducerBase {
         Ok(told)
     }
 
+    /// The topics that records were sent to.
+    fn _topics(&self) -> PyResult<Vec<String>> {
+        Ok(self.engine()?.topic_names())
+    }
+
     /// Whether it can be used: it was started, is not closed, and this is its process.
     fn _is_open(&self) -> bool {
         self.open_engine().is_some_and(|engine| engine.home.is_here())

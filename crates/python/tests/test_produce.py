@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import pickle
 import threading
 import weakref
@@ -296,3 +297,21 @@ def test_partitions_of_keys_are_those_of_librdkafka(outcomes):
         with ottla.Producer({"bootstrap.servers": cluster.bootstrap_servers}) as producer:
             producer.produce("t", b"v", b"abc", callback=outcomes)
     assert outcomes.messages[0].partition() == 6
+
+
+def test_statistics_name_brokers_and_topics_under_librdkafkas_keys(servers, make_topic):
+    topic, told = make_topic(), []
+    config = {"bootstrap.servers": servers, "statistics.interval.ms": 1, "stats_cb": told.append}
+
+    def is_up():
+        brokers = json.loads(told[-1])["brokers"].values() if told else []
+        return any(broker["state"] == "UP" for broker in brokers)
+
+    with ottla.Producer(config) as producer:
+        producer.produce(topic, b"x")
+        producer.flush(30)
+        while not is_up():
+            producer.poll(0.01)
+    statistics = json.loads(told[-1])
+    assert statistics["type"] == "producer"
+    assert statistics["topics"][topic]["topic"] == topic

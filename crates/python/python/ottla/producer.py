@@ -57,7 +57,8 @@ class Producer(_native.ProducerBase):
         _alive.add(self)
 
     def _wants_server_events(self) -> bool:
-        return "error_cb" in self._settings.callbacks or self._settings.logger is not None
+        wanted = {"error_cb", "stats_cb"} & self._settings.callbacks.keys()
+        return bool(wanted) or self._settings.logger is not None
 
     def _server_event(self, server: str, why: Optional[str]) -> None:
         self._known.add(server)
@@ -108,10 +109,14 @@ class Producer(_native.ProducerBase):
             "tx_bytes": told["batch_bytes_sent"],
             "txmsgs": told["records_delivered"],
             "txmsg_bytes": told["batch_bytes_sent"],
-            "brokers": {},
-            "topics": {},
+            "brokers": {server: self._broker(server) for server in sorted(self._known)},
+            "topics": {topic: {"topic": topic} for topic in self._topics()},
             "ottla": told,
         }
+
+    def _broker(self, server: str) -> Dict[str, Any]:
+        state = "DOWN" if server in self._down else "UP"
+        return {"name": server, "nodename": server, "state": state}
 
     def list_topics(self, topic: Optional[str] = None, timeout: float = -1) -> ClusterMetadata:
         """Brokers, topics and partitions of the cluster; of one topic only, if it is named."""
