@@ -66,6 +66,13 @@ pub(crate) fn kafka_error<'py>(
     Ok(made)
 }
 
+/// The error of a record that was never sent.
+pub(crate) fn unsent<'py>(py: Python<'py>, code: i32, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let made = classes::kafka_error(py, code, text)?;
+    made.setattr("outcome", "not_persisted")?;
+    Ok(made)
+}
+
 /// The failure as the native interface raises it.
 pub(crate) fn native_error<'py>(
     py: Python<'py>,

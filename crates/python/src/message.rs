@@ -6,7 +6,6 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::classes;
 use crate::convert::{self, Payload};
 use crate::engine::Told;
 use crate::failure::{self, code};
@@ -261,10 +260,8 @@ pub(crate) fn call_back(
             message.partition = partition;
             Some(failure::kafka_error(py, &error)?)
         }
-        Told::Purged => {
-            Some(classes::kafka_error(py, code::PURGE_QUEUE, "Local: Purged in queue")?)
-        }
-        Told::TopicNotKnown => Some(classes::kafka_error(
+        Told::Purged => Some(failure::unsent(py, code::PURGE_QUEUE, "Local: Purged in queue")?),
+        Told::TopicNotKnown => Some(failure::unsent(
             py,
             code::MSG_TIMED_OUT,
             "Local: Message timed out: message.timeout.ms passed before the topic became known; is \

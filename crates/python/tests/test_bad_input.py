@@ -156,6 +156,19 @@ def test_an_unreachable_broker_is_told_to_error_cb_and_to_the_logger():
     producer.close(0)
 
 
+@pytest.mark.parametrize("given_up", ["by time", "by purge"])
+def test_a_record_whose_topic_never_became_known_is_not_persisted(given_up):
+    told = []
+    producer = Producer({**NOWHERE, "message.timeout.ms": 300 if given_up == "by time" else 60_000})
+    producer.produce("t", b"x", callback=lambda error, message: told.append(error))
+    if given_up == "by purge":
+        producer.purge()
+    assert producer.flush(30) == 0
+    code = {"by time": KafkaError._MSG_TIMED_OUT, "by purge": KafkaError._PURGE_QUEUE}[given_up]
+    assert [(error.code(), error.outcome) for error in told] == [(code, "not_persisted")]
+    producer.close(0)
+
+
 def test_statistics_are_json_with_librdkafkas_names():
     import json
 
