@@ -126,6 +126,21 @@ fn closing_with_an_unreachable_cluster_ends_in_time() {
     assert_eq!(refused.kind(), ErrorKind::Closed);
 }
 
+/// The runtime of a producer that is closed ends, and a timer of an ended runtime panics: whoever
+/// asks for a topic after that must be told without one.
+#[test]
+fn a_topic_that_is_asked_for_after_close_is_refused_however_late() {
+    let server = Server::start(Says::Nothing);
+    let producer = producer(&server.address(), &[]);
+    run(producer.close(Duration::ZERO));
+    until("end of all connections", || (server.ended() == server.connections()).then_some(()));
+    for _ in 0..1000 {
+        let refused = run(producer.topic("t")).err().expect("closed");
+        assert_eq!(refused.kind(), ErrorKind::Closed);
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_sender_that_waits_for_its_topic_is_told_when_the_producer_is_closed() {
     let server = Server::start(Says::Nothing);

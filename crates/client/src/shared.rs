@@ -131,14 +131,16 @@ impl Shared {
         self.ring();
     }
 
-    pub(crate) fn command(&self, command: Command) {
+    /// Gives the I/O thread something to do; false when it has ended.
+    pub(crate) fn command(&self, command: Command) -> bool {
         let mut mailbox = self.mailbox.lock();
         if mailbox.ended {
-            return;
+            return false;
         }
         mailbox.commands.push(command);
         drop(mailbox);
         self.ring();
+        true
     }
 
     /// The I/O thread ends: nobody will read the mailbox any more.
@@ -236,8 +238,9 @@ impl Shared {
             waiting.entry(name.clone()).or_default().extend(waiter);
             asked
         };
-        if !asked {
-            self.command(Command::Want(name));
+        if !asked && !self.command(Command::Want(name)) {
+            // Those that came before the end were told then; nobody would tell this one.
+            self.waiting.lock().clear();
         }
     }
 
