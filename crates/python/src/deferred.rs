@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use ottla::{Header, Record, SendError, Topic};
+use ottla::{ErrorKind, Header, Record, SendError, Topic};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::sync::{Notify, mpsc};
@@ -19,6 +19,7 @@ use crate::ready::{Due, Refusal};
 
 /// Longer than any `delivery.timeout.ms`.
 const FOR_EVER: Duration = Duration::from_secs(30 * 86_400);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// A topic, or where its records wait.
 #[derive(Clone)]
@@ -119,6 +120,10 @@ impl PendingTopic {
     /// The topic, once it is known and nothing waits for it any more.
     pub(crate) fn now_known(&self) -> Option<Arc<Topic>> {
         self.waiting.lock().known.clone()
+    }
+
+    fn waits(&self) -> bool {
+        !self.waiting.lock().records.is_empty()
     }
 
     /// The topic could not be had.
@@ -235,12 +240,18 @@ async fn run(job: Job) {
     }
 }
 
-/// Looks for the topic, and tells of those whose time passes meanwhile.
+/// Looks for the topic, and tells of those whose time passes meanwhile. It is each record's time
+/// that counts, also where a look-up ends at the same moment.
 async fn look_up(engine: &Arc<Engine>, pending: &PendingTopic) -> Result<Topic, SendError> {
-    let mut looking = pin!(engine.producer.topic(&pending.name));
+    let mut looking = pin!(look_after(Duration::ZERO, engine, pending));
     loop {
         tokio::select! {
-            found = &mut looking => return found,
+            found = &mut looking => match found {
+                Err(why) if engine.limits.topic_wait.is_some() && is_only_late(&why) && pending.waits() => {
+                    looking.set(look_after(BETWEEN_LOOKS, engine, pending));
+                }
+                found => return found,
+            },
             overdue = pending.overdue(engine.limits.topic_wait) => {
                 for report in overdue {
                     engine.refused(report, Refusal::TopicNotKnown);
@@ -248,6 +259,20 @@ async fn look_up(engine: &Arc<Engine>, pending: &PendingTopic) -> Result<Topic, 
             }
         }
     }
+}
+
+async fn look_after(
+    wait: Duration,
+    engine: &Arc<Engine>,
+    pending: &PendingTopic,
+) -> Result<Topic, SendError> {
+    tokio::time::sleep(wait).await;
+    engine.producer.topic(&pending.name).await
+}
+
+/// The look-up's time passed, and no more than that.
+fn is_only_late(why: &SendError) -> bool {
+    matches!(why.kind(), ErrorKind::Timeout | ErrorKind::Network)
 }
 
 async fn send_waiting(engine: &Arc<Engine>, pending: &PendingTopic, topic: Option<Arc<Topic>>) {

@@ -169,6 +169,17 @@ def test_a_record_whose_topic_never_became_known_is_not_persisted(given_up):
     producer.close(0)
 
 
+def test_each_record_has_its_own_time_to_wait_for_its_topic():
+    told = []
+    producer = Producer({**NOWHERE, "message.timeout.ms": 200, "max.block.ms": 1})
+    for number in range(3):
+        producer.produce("t", b"%d" % number, callback=lambda error, message: told.append(error))
+        producer.poll(0.05)
+    assert producer.flush(30) == 0
+    assert [error.code() for error in told] == [KafkaError._MSG_TIMED_OUT] * 3
+    producer.close(0)
+
+
 def test_statistics_are_json_with_librdkafkas_names():
     import json
 
