@@ -31,6 +31,8 @@ pub(crate) struct BatchCell {
 struct Inner {
     /// Outcomes by record; nearly always one range with all of them.
     outcomes: Vec<(Range<u32>, Outcome)>,
+    /// Records that have one.
+    told: u32,
     wakers: Vec<Option<Waker>>,
     callbacks: Vec<PendingCallback>,
 }
@@ -66,7 +68,7 @@ impl BatchCell {
         if !self.settled.load(Ordering::Acquire) {
             return None;
         }
-        self.inner.lock().find(index).map(|outcome| self.result(outcome, index, timestamp_ms))
+        self.inner.lock().find(index).map(|told| self.result(told, index, timestamp_ms))
     }
 
     /// The outcome of a record, or a place among those who are woken.
@@ -78,8 +80,8 @@ impl BatchCell {
         place: &mut Option<usize>,
     ) -> Option<Result<RecordMetadata, ProduceError>> {
         let mut inner = self.inner.lock();
-        if let Some(outcome) = inner.find(index) {
-            return Some(self.result(outcome, index, timestamp_ms));
+        if let Some(told) = inner.find(index) {
+            return Some(self.result(told, index, timestamp_ms));
         }
         inner.wait(waker, place);
         None
@@ -112,25 +114,27 @@ impl BatchCell {
     ) -> Option<DueCallback> {
         self.slot.callbacks().expect_one();
         let mut inner = self.inner.lock();
-        if let Some(outcome) = inner.find(index) {
-            let result = self.result(outcome, index, timestamp_ms);
+        if let Some(told) = inner.find(index) {
+            let result = self.result(told, index, timestamp_ms);
             return Some(DueCallback { callback, result });
         }
         inner.callbacks.push(PendingCallback { index, timestamp_ms, callback });
         None
     }
 
-    /// Takes the outcome of some records, wakes who waits and gives back the callbacks that are
-    /// due. After the `last` of them every record has its outcome.
+    /// Takes the outcome of some of the batch's `record_count` records, wakes who waits and gives
+    /// back the callbacks that are due.
     pub(crate) fn settle(
         &self,
         records: Range<u32>,
+        record_count: u32,
         outcome: Outcome,
-        last: bool,
     ) -> Vec<DueCallback> {
-        let (wakers, callbacks) = {
+        let (wakers, callbacks, last) = {
             let mut inner = self.inner.lock();
             inner.outcomes.push((records.clone(), outcome.clone()));
+            inner.told += records.end - records.start;
+            let last = inner.told == record_count;
             if last {
                 self.settled.store(true, Ordering::Release);
             }
@@ -138,16 +142,17 @@ impl BatchCell {
             let callbacks: Vec<PendingCallback> = inner.callbacks.extract_if(.., due).collect();
             // Places stay where they are: a record whose turn has not come may wait again.
             let wakers: Vec<Waker> = inner.wakers.iter_mut().filter_map(Option::take).collect();
-            (wakers, callbacks)
+            (wakers, callbacks, last)
         };
         if last {
             self.slot.batch_settled();
         }
         wakers.into_iter().for_each(Waker::wake);
+        let told = (records, outcome);
         callbacks
             .into_iter()
             .map(|pending| DueCallback {
-                result: self.result(&outcome, pending.index, pending.timestamp_ms),
+                result: self.result(&told, pending.index, pending.timestamp_ms),
                 callback: pending.callback,
             })
             .collect()
@@ -160,15 +165,16 @@ impl BatchCell {
 
     fn result(
         &self,
-        outcome: &Outcome,
+        (records, outcome): &(Range<u32>, Outcome),
         index: u32,
         timestamp_ms: i64,
     ) -> Result<RecordMetadata, ProduceError> {
+        let place = i64::from(index - records.start);
         match outcome {
             Ok(acknowledged) => Ok(RecordMetadata {
                 topic: self.slot.topic().clone(),
                 partition: self.slot.index(),
-                offset: acknowledged.base_offset.map(|base| base + i64::from(index)),
+                offset: acknowledged.base_offset.map(|base| base + place),
                 timestamp_ms: acknowledged.log_append_time_ms.unwrap_or(timestamp_ms),
             }),
             Err(failure) => Err(ProduceError::new(failure.clone())),
@@ -188,10 +194,7 @@ impl Inner {
         }
     }
 
-    fn find(&self, index: u32) -> Option<&Outcome> {
-        self.outcomes
-            .iter()
-            .find(|(records, _)| records.contains(&index))
-            .map(|(_, outcome)| outcome)
+    fn find(&self, index: u32) -> Option<&(Range<u32>, Outcome)> {
+        self.outcomes.iter().find(|(records, _)| records.contains(&index))
     }
 }

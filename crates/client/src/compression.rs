@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use ottla_codecs::{Codec, Compressor};
-use ottla_core::accumulator::Payload;
+use ottla_codecs::{Codec, Compressor, decompress};
+use ottla_core::accumulator::{Payload, SplitRecords, split_records};
 use ottla_core::config::ProducerConfig;
-use ottla_core::output::{Compress, CompressToken};
+use ottla_core::output::{Compress, CompressToken, Cut, Part, Split, SplitToken};
 use ottla_protocol::record::CompressionType;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ pub(crate) type Compressed = Option<Payload<Chunk>>;
 pub(crate) struct Compression {
     own: Compressor,
     memory: Arc<Memory>,
+    /// No batch is larger, uncompressed.
+    batch_limit_bytes: usize,
     results: mpsc::UnboundedSender<Incoming>,
     most_threads: usize,
     threads: usize,
@@ -60,6 +62,7 @@ impl Compression {
         Self {
             own: Compressor::new(),
             memory,
+            batch_limit_bytes: config.batch_size_bytes.max(config.max_request_size_bytes),
             results,
             most_threads: config.compression_threads.unwrap_or_else(spare),
             threads: 0,
@@ -77,6 +80,21 @@ impl Compression {
             };
         }
         Some(compress(&mut self.own, &self.memory, job))
+    }
+
+    /// Makes batches anew of one that was refused. That is rare, and done here at once.
+    pub(crate) fn split(
+        &mut self,
+        job: Split<ClientHost>,
+    ) -> (SplitToken, Option<Vec<Part<Chunk>>>) {
+        if job.cut == Cut::InTwo {
+            tracing::warn!(
+                size_bytes = job.payload.size_bytes(),
+                "a broker refused a batch as too large; its records go in smaller ones. Is \
+                 batch.size above the topic's max.message.bytes?"
+            );
+        }
+        (job.token, split(&mut self.own, &self.memory, self.batch_limit_bytes, &job))
     }
 
     /// Gives a job to a thread; gives it back when all of them have enough to do: this thread is
@@ -154,16 +172,58 @@ fn compress(
     job: Compress<ClientHost>,
 ) -> (CompressToken, Compressed) {
     let Compress { token, payload, compression, level } = job;
-    let compressed = Codec::new(compression, level).ok().and_then(|codec| {
-        let chunks: Vec<&[u8]> = payload.chunks().collect();
-        let mut out = Vec::with_capacity(payload.size_bytes() / 2);
-        compressor.compress(&codec, &chunks, &mut out).ok()?;
-        (out.len() < payload.size_bytes()).then_some(out)
-    });
+    let chunks: Vec<&[u8]> = payload.chunks().collect();
+    let compressed = smaller(compressor, (compression, level), &chunks);
     drop(payload);
-    let compressed = compressed.map(|out| {
-        let size_bytes = out.len();
-        Payload::new(vec![memory.replacement(out)], size_bytes)
-    });
-    (token, compressed)
+    (token, compressed.map(|out| stored(memory, out)))
+}
+
+/// The bytes under this compression; nothing when that makes them no smaller.
+fn smaller(
+    compressor: &mut Compressor,
+    (compression, level): (CompressionType, Option<i32>),
+    chunks: &[&[u8]],
+) -> Option<Vec<u8>> {
+    let size_bytes: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+    let codec = Codec::new(compression, level).ok()?;
+    let mut out = Vec::with_capacity(size_bytes / 2);
+    compressor.compress(&codec, chunks, &mut out).ok()?;
+    (out.len() < size_bytes).then_some(out)
+}
+
+fn stored(memory: &Arc<Memory>, bytes: Vec<u8>) -> Payload<Chunk> {
+    let size_bytes = bytes.len();
+    Payload::new(vec![memory.replacement(bytes)], size_bytes)
+}
+
+/// Reads the records of a batch and writes those of the batches that it becomes.
+fn split(
+    compressor: &mut Compressor,
+    memory: &Arc<Memory>,
+    limit_bytes: usize,
+    job: &Split<ClientHost>,
+) -> Option<Vec<Part<Chunk>>> {
+    let content: Vec<u8> = job.payload.chunks().flatten().copied().collect();
+    let records = match job.compression {
+        CompressionType::None => content,
+        compression => {
+            let mut records = Vec::new();
+            decompress(compression, &content, limit_bytes, &mut records).ok()?;
+            records
+        }
+    };
+    let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok()?;
+    let again = (job.compression, job.level);
+    let part = |part: SplitRecords| {
+        let compressed = match job.compression {
+            CompressionType::None => None,
+            _ => smaller(compressor, again, &[&part.bytes]),
+        };
+        let (compression, bytes) = match compressed {
+            Some(bytes) => (job.compression, bytes),
+            None => (CompressionType::None, part.bytes),
+        };
+        Part { payload: stored(memory, bytes), compression, measure: part.measure }
+    };
+    Some(parts.into_iter().map(part).collect())
 }

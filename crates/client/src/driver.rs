@@ -252,6 +252,11 @@ impl Driver {
                 }
                 busy = true;
             }
+            while let Some(job) = self.core.poll_split() {
+                let (token, parts) = self.compression.split(job);
+                self.core.handle_split(token, parts, &mut self.slots, now);
+                busy = true;
+            }
             if !busy {
                 break now;
             }
@@ -271,8 +276,7 @@ impl Driver {
     fn take_event(&mut self, event: Event<ClientHost>) {
         match event {
             Event::Settled { completion, records, record_count, result } => {
-                let last = records.end == record_count;
-                let due = completion.settle(records, result, last);
+                let due = completion.settle(records, record_count, result);
                 self.shared.callbacks.run(due);
             }
             Event::TopicReady(view) => self.topic_ready(&view),

@@ -22,6 +22,9 @@ pub struct Metrics {
     pub compressed_batches: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Batches that a broker refused, for their size or for some of their records, and whose records
+    /// were sent in others.
+    pub splits: u64,
     /// Connections that became ready.
     pub connections: u64,
     /// Answers in which a broker asked for silence.
@@ -43,6 +46,7 @@ impl Metrics {
             batch_bytes_sent: stats.batch_bytes_sent,
             compressed_batches: stats.compressed_batches,
             retries: stats.retries,
+            splits: stats.splits,
             connections: stats.connections,
             throttles: stats.throttles,
             buffer_total_bytes: shared.memory.total_bytes(),

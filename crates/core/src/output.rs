@@ -86,10 +86,67 @@ pub struct CompressToken {
     pub(crate) serial: u64,
 }
 
+/// Make batches anew of records that a broker refused together, then call `handle_split` with the
+/// same token (KIP-126, KIP-467). [`split_records`](crate::accumulator::split_records) says where
+/// each record goes; what comes of it is compressed as the producer's batches are.
+pub struct Split<H: Host> {
+    /// Names the job.
+    pub token: SplitToken,
+    /// The records, under `compression`.
+    pub payload: Payload<H::Chunk>,
+    /// How they are compressed, and are to be again unless that makes them larger.
+    pub compression: CompressionType,
+    /// At which level; the codec's default when absent.
+    pub level: Option<i32>,
+    /// The time that the records' times are counted from.
+    pub base_timestamp_ms: i64,
+    /// Into what.
+    pub cut: Cut,
+}
+
+/// Names a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitToken {
+    pub(crate) partition: PartitionKey,
+    pub(crate) serial: u64,
+}
+
+/// What becomes of a batch whose records were refused together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Two batches of about the same size: it was too large.
+    InTwo,
+    /// One batch without these records, which are told to be bad; in rising order.
+    Without(Vec<u32>),
+}
+
+/// A batch that came of a [`Split`].
+pub struct Part<C> {
+    /// Its records.
+    pub payload: Payload<C>,
+    /// How they are compressed.
+    pub compression: CompressionType,
+    /// What is known of them.
+    pub measure: Measure,
+}
+
+/// What is known of a part's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// How many they are.
+    pub record_count: u32,
+    /// The latest time of one of them.
+    pub max_timestamp_ms: i64,
+    /// Their bytes, uncompressed.
+    pub size_bytes: usize,
+    /// Bytes of the largest of them.
+    pub largest_bytes: usize,
+}
+
 /// Where acknowledged records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The offset of the batch's first record; unknown with `acks=0` and for some duplicates.
+    /// The offset of the first of these records; unknown with `acks=0` and for some duplicates.
     pub base_offset: Option<i64>,
     /// The broker's time, on topics that use it instead of the record's own.
     pub log_append_time_ms: Option<i64>,
@@ -101,7 +158,7 @@ pub enum Event<H: Host> {
     Settled {
         /// The batch.
         completion: H::Completion,
-        /// The records' numbers in it. A batch's records are named in rising order.
+        /// The records' numbers in it. Later ones may be named before earlier ones.
         records: Range<u32>,
         /// How many records the batch has.
         record_count: u32,

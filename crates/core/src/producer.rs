@@ -16,7 +16,9 @@ use crate::config::ProducerConfig;
 use crate::connection::{Links, Reach, Target};
 use crate::host::Host;
 use crate::metadata::{Change, Cluster, Refresh};
-use crate::output::{Compress, CompressToken, Connect, ConnectionId, Event, Frame, Transmit};
+use crate::output::{
+    Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Split, SplitToken, Transmit,
+};
 use crate::rng::Rng;
 use crate::sender::{Context, Drained, Sender};
 use crate::stats::Stats;
@@ -145,6 +147,18 @@ impl<H: Host> Producer<H> {
         sender.handle_compressed(token, compressed, &mut cx);
     }
 
+    /// A [`Split`] is done; `None` when its payload does not hold records.
+    pub fn handle_split<Q: Queues<H>>(
+        &mut self,
+        token: SplitToken,
+        parts: Option<Vec<Part<H::Chunk>>>,
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        let (sender, mut cx) = self.split(queues, now);
+        sender.handle_split(token, parts, &mut cx);
+    }
+
     /// A [`Transmit`] with this token is with the operating system.
     pub fn handle_written<Q: Queues<H>>(&mut self, token: u64, queues: &mut Q, now: Instant) {
         let (sender, mut cx) = self.split(queues, now);
@@ -186,6 +200,11 @@ impl<H: Host> Producer<H> {
     /// The next connection to close. Nothing is to be reported of it any more.
     pub fn poll_disconnect(&mut self) -> Option<ConnectionId> {
         self.disconnects.pop_front()
+    }
+
+    /// The next batch to split.
+    pub fn poll_split(&mut self) -> Option<Split<H>> {
+        self.sender.poll_split()
     }
 
     /// The next compression job.

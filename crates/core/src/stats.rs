@@ -18,6 +18,9 @@ pub struct Stats {
     pub compressed_batches: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Batches that were refused and made into others: too large, or with records that the broker
+    /// minds.
+    pub splits: u64,
     /// Connections that became ready.
     pub connections: u64,
     /// Answers that asked us to wait (KIP-219).

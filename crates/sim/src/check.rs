@@ -44,8 +44,18 @@ pub struct History {
     pub(crate) records: Vec<Accepted>,
     by_place: BTreeMap<(usize, u32), RecordId>,
     untold: u32,
-    /// What each stamp was sent with: producer, epoch, first sequence, topic, partition.
-    stamps: BTreeMap<(i64, i16, i32, Uuid, i32), Vec<RecordId>>,
+    /// What each stamp was sent with.
+    stamps: BTreeMap<Stamp, Vec<RecordId>>,
+    /// Stamps of batches that were refused for their size or for some of their records: what is
+    /// good of them may be sent under the same.
+    refused: BTreeSet<Stamp>,
+}
+
+/// Producer, epoch, first sequence, topic, partition.
+type Stamp = (i64, i16, i32, Uuid, i32);
+
+fn stamp(topic: Uuid, partition: i32, header: &BatchHeader) -> Stamp {
+    (header.producer_id, header.producer_epoch, header.base_sequence, topic, partition)
 }
 
 impl History {
@@ -81,6 +91,7 @@ impl History {
         now: Instant,
         seen: &mut Counts,
     ) -> Result<(), String> {
+        let first = records.start;
         for index in records {
             let Some(id) = self.by_place.get(&(batch, index)).copied() else {
                 return Err(format!("record {index} of batch {batch} was never accepted (L1)"));
@@ -88,7 +99,7 @@ impl History {
             let told = match result {
                 Ok(ack) => {
                     seen.see(Seen::RecordDelivered);
-                    Told::Persisted(ack.base_offset.map(|base| base + i64::from(index)))
+                    Told::Persisted(ack.base_offset.map(|base| base + i64::from(index - first)))
                 }
                 Err(failure) => {
                     if failure.kind == ErrorKind::Timeout {
@@ -127,10 +138,15 @@ impl History {
         if header.producer_id < 0 || topic == Uuid::ZERO {
             return Ok(());
         }
-        let stamp =
-            (header.producer_id, header.producer_epoch, header.base_sequence, topic, partition);
+        let stamp = stamp(topic, partition, header);
         let before = self.stamps.entry(stamp).or_insert_with(|| records.to_vec());
         if before == records {
+            return Ok(());
+        }
+        let mut rest = before.iter();
+        let is_part = records.iter().all(|id| rest.any(|before| before == id));
+        if is_part && self.refused.contains(&stamp) {
+            *before = records.to_vec();
             return Ok(());
         }
         // The first was refused for good, and its numbers were free again.
@@ -145,6 +161,11 @@ impl History {
             return Ok(());
         }
         Err(format!("the stamp {stamp:?} was sent with {before:?}, and then with {records:?} (L4)"))
+    }
+
+    /// A broker refused the batch for its size or for some of its records.
+    pub(crate) fn refused(&mut self, topic: Uuid, partition: i32, header: &BatchHeader) {
+        self.refused.insert(stamp(topic, partition, header));
     }
 
     /// Holds all that was told against the logs.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ottla_core::PartitionKey;
-use ottla_core::accumulator::{PartitionQueue, Queues};
+use ottla_core::accumulator::{PartitionQueue, Payload, Queues, SplitRecords, split_records};
 use ottla_core::host::{AppendDoor, Chunk, Host};
+use ottla_core::output::{Part, Split};
 use ottla_core::time::Instant;
 
 /// All chunks together.
@@ -36,6 +37,27 @@ impl Chunk for Piece {
     fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
+}
+
+impl Piece {
+    /// Bytes that replace others; no limit holds them up.
+    fn of(bytes: Vec<u8>, memory: &Rc<Memory>) -> Self {
+        let capacity_bytes = bytes.capacity();
+        memory.live_bytes.set(memory.live_bytes.get() + capacity_bytes);
+        Self { bytes, capacity_bytes, memory: Rc::clone(memory) }
+    }
+}
+
+/// Does a split.
+pub(crate) fn parts(job: &Split<SimHost>, memory: &Rc<Memory>) -> Option<Vec<Part<Piece>>> {
+    let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
+    let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok()?;
+    let part = |part: SplitRecords| {
+        let size_bytes = part.bytes.len();
+        let payload = Payload::new(vec![Piece::of(part.bytes, memory)], size_bytes);
+        Part { payload, compression: job.compression, measure: part.measure }
+    };
+    Some(parts.into_iter().map(part).collect())
 }
 
 pub(crate) enum SimHost {}

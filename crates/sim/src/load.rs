@@ -148,6 +148,12 @@ impl World {
                 let after = self.network.millis(0, 4);
                 self.at(after, Event::Compressed(job.token));
             }
+            while let Some(job) = self.producer.poll_split() {
+                busy = true;
+                self.see(Seen::BatchSplit);
+                let after = self.network.millis(0, 4);
+                self.at(after, Event::Split(Box::new(job)));
+            }
             if !busy {
                 return Ok(());
             }

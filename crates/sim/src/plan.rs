@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::log::RecordId;
 use crate::rng::Chance;
 
 /// Which faults happen, in a thousandth of the occasions or per fault event.
@@ -90,8 +91,34 @@ pub struct Plan {
     pub delivery_timeout: Duration,
     /// Memory that the producer's batches may hold.
     pub memory_bytes: usize,
+    /// What the topic takes.
+    pub limits: Limits,
     /// What goes wrong.
     pub faults: Faults,
+}
+
+/// What a topic takes of what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `max.message.bytes`, the largest batch; none where it is larger than any.
+    pub(crate) batch_bytes: Option<usize>,
+    /// From when on.
+    pub(crate) from_ms: u64,
+    /// Permille of records that the broker minds (KIP-467).
+    pub(crate) minded: u32,
+}
+
+impl Limits {
+    const NONE: Self = Self { batch_bytes: None, from_ms: 0, minded: 0 };
+
+    fn new(seed: u64, load_ms: u64) -> Self {
+        let mut chance = Chance::stream(seed, "limits");
+        let limited = chance.permille(250);
+        let from_ms = chance.pick(&[0, load_ms / 3, load_ms / 2]);
+        let batch_bytes = limited.then(|| chance.pick(&[110, 140, 300, 700]));
+        let minded = if chance.permille(150) { chance.pick(&[10, 100]) } else { 0 };
+        Self { batch_bytes, from_ms, minded }
+    }
 }
 
 /// The profiles by name.
@@ -128,7 +155,7 @@ impl Plan {
             let most = if idempotent { &["1", "3"] } else { &["0", "3"] };
             settings.push(("retries", chance.pick(most).to_owned()));
         }
-        Some(Self {
+        let mut plan = Self {
             seed,
             settings,
             idempotent,
@@ -142,8 +169,19 @@ impl Plan {
             purges: chance.permille(150),
             delivery_timeout: Duration::from_millis(delivery_ms),
             memory_bytes: chance.pick(&[64 << 10, 1 << 20]),
+            limits: Limits::NONE,
             faults,
-        })
+        };
+        if profile != "calm" {
+            plan.limits = Limits::new(seed, plan.load_ms);
+        }
+        Some(plan)
+    }
+
+    /// Whether the broker minds the record.
+    pub(crate) fn is_minded(&self, id: RecordId) -> bool {
+        let mut chance = Chance::stream(self.seed ^ u64::from(id), "minded");
+        self.limits.minded > 0 && chance.permille(self.limits.minded)
     }
 }
 
@@ -234,6 +272,9 @@ pub(crate) fn smaller(plan: &Plan) -> Vec<Plan> {
     }
     if plan.flushes || plan.purges {
         plans.push(Plan { flushes: false, purges: false, ..plan.clone() });
+    }
+    if plan.limits != Limits::NONE {
+        plans.push(Plan { limits: Limits::NONE, ..plan.clone() });
     }
     if plan.partitions > 1 {
         plans.push(Plan { partitions: 1, ..plan.clone() });

@@ -42,11 +42,13 @@ pub enum Seen {
     CompressionOutOfOrder,
     ProducersForgotten,
     BatchTooLarge,
+    BatchSplit,
+    RecordMinded,
 }
 
 impl Seen {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::RecordDelivered,
         Self::RecordNotPersisted,
         Self::RecordMaybePersisted,
@@ -85,6 +87,8 @@ impl Seen {
         Self::CompressionOutOfOrder,
         Self::ProducersForgotten,
         Self::BatchTooLarge,
+        Self::BatchSplit,
+        Self::RecordMinded,
     ];
 }
 

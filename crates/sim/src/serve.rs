@@ -11,8 +11,8 @@ use ottla_protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use ottla_protocol::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::record::{BatchHeader, RecordReader, validate_batch};
 use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, encode_response};
@@ -20,7 +20,7 @@ use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, en
 use crate::cluster::{NODES, topic_id};
 use crate::log::{Appended, Entry, RecordId};
 use crate::seen::Seen;
-use crate::world::{Event, World};
+use crate::world::{Event, START, World};
 
 pub(crate) const TOPIC: &str = "events";
 
@@ -42,6 +42,8 @@ struct Part {
     place: Option<Place>,
     /// The answer, once it is known.
     answer: Option<(ErrorCode, i64)>,
+    /// The records of the batch that the broker minds.
+    minded: Vec<i32>,
     left_out: bool,
 }
 
@@ -238,7 +240,13 @@ impl World {
         if batch.producer_epoch > 0 {
             self.see(Seen::EpochBumped);
         }
-        let mut part = Part { index: data.index, place: None, answer: None, left_out: false };
+        let mut part = Part {
+            index: data.index,
+            place: None,
+            answer: None,
+            minded: Vec::new(),
+            left_out: false,
+        };
         self.tell(|| {
             let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = batch;
             format!(
@@ -258,8 +266,15 @@ impl World {
             base_sequence: batch.base_sequence,
             records,
         };
-        let code = self.injected_refusal();
-        if let Some(code) = code {
+        if let Some(code) = self.over_limits(bytes.len(), &entry.records, &mut part.minded) {
+            self.history.refused(topic, data.index, &batch);
+            part.answer = Some((code, -1));
+            return Ok(part);
+        }
+        if let Some(code) = self.injected_refusal() {
+            if code == ErrorCode::MESSAGE_TOO_LARGE {
+                self.history.refused(topic, data.index, &batch);
+            }
             part.answer = Some((code, -1));
             return Ok(part);
         }
@@ -313,6 +328,29 @@ impl World {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         Ok(())
+    }
+
+    /// What the topic does not take.
+    fn over_limits(
+        &mut self,
+        size_bytes: usize,
+        records: &[RecordId],
+        minded: &mut Vec<i32>,
+    ) -> Option<ErrorCode> {
+        let limits = self.plan.limits;
+        let limit_bytes = limits
+            .batch_bytes
+            .filter(|_| self.now >= START + Duration::from_millis(limits.from_ms));
+        if limit_bytes.is_some_and(|limit_bytes| size_bytes > limit_bytes) {
+            self.see(Seen::BatchTooLarge);
+            return Some(ErrorCode::MESSAGE_TOO_LARGE);
+        }
+        minded.extend((0..).zip(records).filter(|(_, id)| self.plan.is_minded(**id)).map(|r| r.0));
+        if minded.is_empty() {
+            return None;
+        }
+        self.see(Seen::RecordMinded);
+        Some(ErrorCode::INVALID_RECORD)
     }
 
     fn injected_refusal(&mut self) -> Option<ErrorCode> {
@@ -442,6 +480,11 @@ impl World {
                 log_append_time_ms: -1,
                 ..Default::default()
             };
+            let minded = |index: &i32| BatchIndexAndErrorMessage {
+                batch_index: *index,
+                batch_index_error_message: None,
+            };
+            response.record_errors = part.minded.iter().map(minded).collect();
             // KIP-951 came with version 10.
             if pending.header.api_version >= 10
                 && code == ErrorCode::NOT_LEADER_OR_FOLLOWER

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use ottla_core::Producer;
 use ottla_core::config::ConfigBuilder;
-use ottla_core::output::{CompressToken, ConnectionId};
+use ottla_core::output::{CompressToken, ConnectionId, Split};
 use ottla_core::time::Instant;
 
 use crate::check::History;
 use crate::cluster::{Cluster, NODES};
-use crate::host::{Memory, SimHost, SimQueues};
+use crate::host::{Memory, SimHost, SimQueues, parts};
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::rng::Chance;
@@ -27,6 +27,8 @@ const STEPS_MAX: u64 = 3_000_000;
 const IDLE: Duration = Duration::from_secs(20);
 /// However slow, a program gets rid of its records in this time.
 const LOAD_MAX: Duration = Duration::from_secs(600);
+/// When each run begins.
+pub(crate) const START: Instant = Instant::from_millis(1_000);
 /// So many times may an idle producer wake up in that time: idle connections, metadata's age.
 const IDLE_WAKES_MAX: u32 = 60;
 
@@ -48,6 +50,8 @@ pub(crate) enum Event {
     Written(u64),
     /// A compression job is done.
     Compressed(CompressToken),
+    /// A batch that was refused is split.
+    Split(Box<Split<SimHost>>),
     /// A follower asks its leaders.
     Fetch(usize),
     /// A node hears what was decided.
@@ -100,7 +104,7 @@ impl World {
         let queues = SimQueues::new(config.batch_size_bytes);
         let seed = plan.seed;
         let mut world = Self {
-            now: Instant::from_millis(1_000),
+            now: START,
             events: BTreeMap::new(),
             next_event: 0,
             producer: Producer::new(config, seed),
@@ -242,6 +246,11 @@ impl World {
                     self.see(Seen::CompressionOutOfOrder);
                 }
                 self.producer.handle_compressed(token, None, &mut self.queues, self.now);
+            }
+            Event::Split(job) => {
+                let (token, parts) = (job.token, parts(&job, &self.memory));
+                drop(job);
+                self.producer.handle_split(token, parts, &mut self.queues, self.now);
             }
             Event::Fetch(node) => self.fetch(node),
             Event::Learn(node) => self.learn(node),

@@ -2,11 +2,13 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use ottla_protocol::record::{BatchHeader, CompressionType};
 
 use crate::error::Failure;
 use crate::host::{Chunk, Host};
+use crate::output::Part;
 use crate::time::Instant;
 
 /// The records of a batch as chunks of bytes, shared between the sender, which may have to send
@@ -55,6 +57,17 @@ impl Stamp {
     pub const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
 }
 
+/// A place in the order of first sending.
+pub(crate) type Order = (u64, u32);
+
+/// Which records of its completion a batch has.
+enum Places {
+    /// All of them.
+    All,
+    /// These, in order: it came of a split.
+    Some { ranges: Vec<Range<u32>>, of: u32 },
+}
+
 /// A closed batch and what happened to it so far.
 pub struct Batch<H: Host> {
     payload: Payload<H::Chunk>,
@@ -64,12 +77,14 @@ pub struct Batch<H: Host> {
     max_timestamp_ms: i64,
     opened_at: Instant,
     completion: H::Completion,
+    places: Places,
     stamp: Option<Stamp>,
     header: [u8; BatchHeader::SIZE],
     /// How often it was sent.
     pub(crate) attempts: u32,
-    /// Its place among all batches in the order of first sending.
-    pub(crate) order: u64,
+    /// Its place among all batches in the order of first sending: the request's number, and its
+    /// first record's in the batch that it came of.
+    pub(crate) order: Order,
     /// Some attempt ended without a verdict: the broker may have it.
     pub(crate) ambiguous: bool,
     /// Some attempt was never answered: it may be on its way still, and arrive later than others.
@@ -94,10 +109,11 @@ impl<H: Host> Batch<H> {
             max_timestamp_ms,
             opened_at,
             completion,
+            places: Places::All,
             stamp: None,
             header: [0; BatchHeader::SIZE],
             attempts: 0,
-            order: 0,
+            order: (0, 0),
             ambiguous: false,
             unanswered: false,
             last_failure: None,
@@ -114,6 +130,83 @@ impl<H: Host> Batch<H> {
     #[must_use]
     pub const fn record_count(&self) -> u32 {
         self.record_count
+    }
+
+    /// Whether it came straight from the accumulator.
+    pub(crate) const fn is_whole(&self) -> bool {
+        matches!(self.places, Places::All)
+    }
+
+    /// How many records its completion has: more than the batch has when it came of a split.
+    pub(crate) const fn completion_count(&self) -> u32 {
+        match &self.places {
+            Places::All => self.record_count,
+            Places::Some { of, .. } => *of,
+        }
+    }
+
+    /// The completion's numbers for some of the batch's records, each range with the number that
+    /// its first record has in the batch.
+    pub(crate) fn places(&self, records: Range<u32>) -> Vec<(u32, Range<u32>)> {
+        if records.is_empty() {
+            return Vec::new();
+        }
+        let Places::Some { ranges, .. } = &self.places else {
+            return alloc::vec![(records.start, records)];
+        };
+        let mut found = Vec::new();
+        let mut number = 0;
+        for range in ranges {
+            let end = number + (range.end - range.start);
+            let (from, to) = (records.start.max(number), records.end.min(end));
+            if from < to {
+                found.push((from, range.start + (from - number)..range.start + (to - number)));
+            }
+            number = end;
+        }
+        found
+    }
+
+    /// How its records are compressed.
+    pub(crate) const fn compression(&self) -> CompressionType {
+        self.compression
+    }
+
+    /// The time that its records' times are counted from.
+    pub(crate) const fn base_timestamp_ms(&self) -> i64 {
+        self.base_timestamp_ms
+    }
+
+    /// The batch that has `part` of this one's records, whose numbers in this one are `records`.
+    pub(crate) fn part(&self, part: Part<H::Chunk>, records: &[Range<u32>]) -> Self {
+        let ranges = records.iter().flat_map(|range| self.places(range.clone()));
+        let ranges = ranges.map(|(_, places)| places).collect();
+        let first = records.first().map_or(0, |range| range.start);
+        let mut batch = Self {
+            payload: part.payload,
+            compression: part.compression,
+            record_count: part.measure.record_count,
+            base_timestamp_ms: self.base_timestamp_ms,
+            max_timestamp_ms: part.measure.max_timestamp_ms,
+            opened_at: self.opened_at,
+            completion: self.completion.clone(),
+            places: Places::Some { ranges, of: self.completion_count() },
+            stamp: None,
+            header: [0; BatchHeader::SIZE],
+            attempts: self.attempts,
+            order: (self.order.0, self.order.1 + first),
+            ambiguous: false,
+            unanswered: false,
+            last_failure: self.last_failure.clone(),
+        };
+        if let Some(stamp) = self.stamp {
+            // The numbers of those that were not sent stay theirs: what is under way behind them
+            // counts from there.
+            let base_sequence = Self::next_sequence(stamp.base_sequence, first);
+            let base_sequence = if stamp == Stamp::NONE { -1 } else { base_sequence };
+            batch.set_stamp(Stamp { base_sequence, ..stamp });
+        }
+        batch
     }
 
     /// When its first record was appended: the start of every record's delivery timeout.

@@ -5,6 +5,7 @@
 //! sender reaches the same queues through [`Queues`].
 
 mod batch;
+mod split;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -16,7 +17,9 @@ use crate::PartitionKey;
 use crate::host::{AppendDoor, Chunk, Host};
 use crate::time::Instant;
 
+pub(crate) use batch::Order;
 pub use batch::{Batch, Payload, Stamp};
+pub use split::{SplitRecords, split_records};
 
 /// The first chunk of a batch: small, so that many thousands of partitions with a record each cost
 /// little.
@@ -193,6 +196,11 @@ impl<H: Host> PartitionQueue<H> {
         if let Some(open) = self.open.take() {
             self.closed.push_back(open.close());
         }
+    }
+
+    /// Closes batches at no more than `batch_size_bytes` from now on.
+    pub fn shrink_batches(&mut self, batch_size_bytes: usize) {
+        self.batch_size_bytes = self.batch_size_bytes.min(batch_size_bytes);
     }
 
     /// Whether there is nothing here.

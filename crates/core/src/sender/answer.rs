@@ -4,7 +4,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 use core::time::Duration;
 
 use ottla_protocol::ErrorCode;
@@ -197,14 +196,9 @@ impl<H: Host> Sender<H> {
                 self.retry(key, batch, failure, cx);
             }
             Verdict::Fail(kind) => {
-                let lane = &mut self.lanes[key.0 as usize];
-                if batch.ambiguous {
-                    // The no is about this attempt; an earlier one may be in the log.
-                    lane.unresolved |= self.rules.idempotent;
-                } else {
-                    lane.sequence_refused(batch.order, batch.stamp());
-                }
-                self.fail(&batch, kind, code, answer, broker);
+                let message = words(answer, code);
+                let failure = failure(&batch, kind, Some(code), message, broker);
+                self.refused(key, batch, answer, failure);
             }
         }
     }
@@ -278,59 +272,7 @@ impl<H: Host> Sender<H> {
         let (base, max) = self.rules.retry_backoff;
         let lane = &mut self.lanes[key.0 as usize];
         lane.retry_at = cx.now + backoff(cx.rng, base, max, attempts);
-        lane.put_back(batch);
-    }
-
-    /// A definite no. With KIP-467 the broker may name the records that it minds; the others of the
-    /// batch are told that they were not written because of those.
-    fn fail(
-        &mut self,
-        batch: &Batch<H>,
-        kind: ErrorKind,
-        code: ErrorCode,
-        answer: &PartitionProduceResponse,
-        broker: &Arc<str>,
-    ) {
-        let count = batch.record_count();
-        self.stats.records_failed += u64::from(count);
-        let message = words(answer, code);
-        let whole = Arc::new(failure(batch, kind, Some(code), message.clone(), broker));
-        let mut minded: Vec<(u32, Option<&String>)> = answer
-            .record_errors
-            .iter()
-            .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error)))
-            .filter(|(index, _)| *index < count)
-            .map(|(index, error)| (index, error.batch_index_error_message.as_ref()))
-            .collect();
-        minded.sort_unstable_by_key(|(index, _)| *index);
-        minded.dedup_by_key(|(index, _)| *index);
-        let others = if minded.is_empty() {
-            whole
-        } else {
-            let why = format!("another record of the same batch was refused: {message}");
-            Arc::new(failure(batch, kind, Some(code), why, broker))
-        };
-        let mut from = 0;
-        for (index, own) in minded {
-            self.tell(batch, from..index, &others);
-            let own = own.map_or_else(|| message.clone(), ToString::to_string);
-            self.tell(
-                batch,
-                index..index + 1,
-                &Arc::new(failure(batch, kind, Some(code), own, broker)),
-            );
-            from = index + 1;
-        }
-        self.tell(batch, from..count, &others);
-    }
-
-    fn tell(&mut self, batch: &Batch<H>, records: Range<u32>, failure: &Arc<Failure>) {
-        if !records.is_empty() {
-            let completion = batch.completion().clone();
-            let record_count = batch.record_count();
-            let result = Err(failure.clone());
-            self.events.push_back(Event::Settled { completion, records, record_count, result });
-        }
+        lane.put_back(batch, None);
     }
 }
 

@@ -185,7 +185,7 @@ impl<H: Host> Sender<H> {
             }
             let Some(mut batch) = lane.waiting.pop_front().map(|slot| slot.batch) else { continue };
             if batch.attempts == 0 {
-                batch.order = serial;
+                batch.order = (serial, 0);
             } else {
                 self.stats.retries += 1;
             }

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::sequencer::{Identity, Sequencer};
-use crate::accumulator::{Batch, Stamp};
+use crate::accumulator::{Batch, Order, Stamp};
 use crate::host::Host;
 use crate::mutant::Mutant;
 use crate::time::Instant;
@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// A batch that was taken from the queue and is not under way.
 pub(super) struct Slot<H: Host> {
     pub(super) batch: Batch<H>,
-    /// The compression job it waits for.
+    /// The job that it waits for: compression, or a split.
     pub(super) job: Option<u64>,
 }
 
@@ -128,13 +128,13 @@ impl<H: Host> Lane<H> {
     }
 
     /// Puts a batch that must be sent again where it belongs: in the order of first sending.
-    pub(super) fn put_back(&mut self, batch: Batch<H>) {
+    pub(super) fn put_back(&mut self, batch: Batch<H>, job: Option<u64>) {
         let order = batch.order;
         let behind = |slot: &Slot<H>| slot.batch.attempts == 0 || slot.batch.order > order;
         let last = self.waiting.len();
         let place = self.waiting.iter().position(behind).unwrap_or(last);
         let place = if Mutant::RetryBehindOthers.is_on() { last } else { place };
-        self.waiting.insert(place, Slot { batch, job: None });
+        self.waiting.insert(place, Slot { batch, job });
     }
 
     /// Takes out the waiting batches that may be in the log.
@@ -146,17 +146,17 @@ impl<H: Host> Lane<H> {
     }
 
     /// Whether a batch that was sent before `order` has no outcome yet.
-    pub(super) fn has_earlier(&self, order: u64) -> bool {
+    pub(super) fn has_earlier(&self, order: Order) -> bool {
         self.batches().any(|batch| batch.attempts > 0 && batch.order < order)
     }
 
     /// Whether a batch that was sent after `order` has no outcome yet.
-    pub(super) fn has_later(&self, order: u64) -> bool {
+    pub(super) fn has_later(&self, order: Order) -> bool {
         self.batches().any(|batch| batch.attempts > 0 && batch.order > order)
     }
 
     /// A batch that was sent got a definite no: its sequence numbers are not in the log.
-    pub(super) fn sequence_refused(&mut self, order: u64, stamp: Option<Stamp>) {
+    pub(super) fn sequence_refused(&mut self, order: Order, stamp: Option<Stamp>) {
         let Some(stamp) = stamp.filter(|stamp| *stamp != Stamp::NONE) else { return };
         if self.has_later(order) {
             self.wants_new_epoch = true;

@@ -13,6 +13,7 @@ mod gap;
 mod lane;
 mod outbox;
 mod sequencer;
+mod split;
 mod timers;
 mod verdict;
 
@@ -21,6 +22,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::time::Duration;
 
 use ottla_protocol::ErrorCode;
@@ -33,7 +35,7 @@ use crate::error::{ErrorKind, Failure, Outcome};
 use crate::host::Host;
 use crate::metadata::Cluster;
 use crate::mutant::Mutant;
-use crate::output::{Acknowledged, Compress, CompressToken, Event};
+use crate::output::{Acknowledged, Compress, CompressToken, Event, Split};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::time::Instant;
@@ -42,6 +44,7 @@ pub(crate) use drain::Drained;
 use lane::{Lane, Listed, Slot, Step};
 use outbox::{Outbox, SentBatches};
 pub(crate) use sequencer::{Identity, Sequencer};
+use split::Refusal;
 use timers::{TimerKind, Timers};
 pub use verdict::{Verdict, verdict};
 
@@ -95,6 +98,9 @@ pub(crate) struct Sender<H: Host> {
     /// Lanes of topics that were created anew, which go on with the new one when idle.
     leaving: BTreeSet<PartitionKey>,
     jobs: VecDeque<Compress<H>>,
+    splits: VecDeque<Split<H>>,
+    /// Why each batch was refused that is being split.
+    refusals: BTreeMap<u64, Refusal>,
     events: VecDeque<Event<H>>,
     stats: Stats,
     needs_metadata: bool,
@@ -131,6 +137,8 @@ impl<H: Host> Sender<H> {
             next_serial: 0,
             leaving: BTreeSet::new(),
             jobs: VecDeque::new(),
+            splits: VecDeque::new(),
+            refusals: BTreeMap::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
             needs_metadata: false,
@@ -260,6 +268,11 @@ impl<H: Host> Sender<H> {
     /// The next compression job.
     pub(crate) fn poll_compress(&mut self) -> Option<Compress<H>> {
         self.jobs.pop_front()
+    }
+
+    /// The next split.
+    pub(crate) fn poll_split(&mut self) -> Option<Split<H>> {
+        self.splits.pop_front()
     }
 
     /// The next event.
@@ -453,13 +466,29 @@ impl<H: Host> Sender<H> {
             Ok(_) => self.stats.records_delivered += count,
             Err(_) => self.stats.records_failed += count,
         }
-        let record_count = batch.record_count();
         if result.is_err() && Mutant::LeaksFailed.is_on() {
             core::mem::forget(batch.payload().clone());
         }
-        let completion = batch.completion().clone();
-        let records = 0..record_count;
-        self.events.push_back(Event::Settled { completion, records, record_count, result });
+        self.tell(&batch, 0..batch.record_count(), &result);
+    }
+
+    /// Tells the outcome of some of a batch's records.
+    fn tell(
+        &mut self,
+        batch: &Batch<H>,
+        records: Range<u32>,
+        result: &Result<Acknowledged, Arc<Failure>>,
+    ) {
+        let record_count = batch.completion_count();
+        for (first, records) in batch.places(records) {
+            let completion = batch.completion().clone();
+            let at = |acknowledged: &Acknowledged| Acknowledged {
+                base_offset: acknowledged.base_offset.map(|base| base + i64::from(first)),
+                ..*acknowledged
+            };
+            let result = result.as_ref().map(at).map_err(Arc::clone);
+            self.events.push_back(Event::Settled { completion, records, record_count, result });
+        }
     }
 
     fn oldest<Q: Queues<H>>(&self, key: PartitionKey, cx: &mut Context<'_, Q>) -> Option<Instant> {

@@ -7,3 +7,4 @@ mod story_delivery;
 mod story_expiry;
 mod story_leaders;
 mod story_retries;
+mod story_splitting;

@@ -22,11 +22,13 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, encode_response};
 
-use crate::accumulator::{Note, PartitionQueue, Payload, Payloads, Queues};
+use crate::accumulator::{
+    Note, PartitionQueue, Payload, Payloads, Queues, SplitRecords, split_records,
+};
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
 use crate::host::{AppendDoor, Host};
-use crate::output::{Acknowledged, Connect, ConnectionId, Event};
+use crate::output::{Acknowledged, Connect, ConnectionId, Event, Part, Split};
 use crate::time::Instant;
 use crate::{PartitionKey, Producer};
 
@@ -136,6 +138,18 @@ pub(super) struct Pair {
     held: Vec<(ConnectionId, Bytes)>,
     unanswered: Vec<(ConnectionId, i32)>,
     batches: usize,
+}
+
+/// Does a split; the stories' batches are as they were also when they are said to be compressed.
+fn parts(job: &Split<TestHost>) -> Option<Vec<Part<Vec<u8>>>> {
+    let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
+    let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok()?;
+    let part = |part: SplitRecords| {
+        let size_bytes = part.bytes.len();
+        let payload = Payload::new(alloc::vec![part.bytes], size_bytes);
+        Part { payload, compression: job.compression, measure: part.measure }
+    };
+    Some(parts.into_iter().map(part).collect())
 }
 
 pub(super) const TOPIC: &str = "events";
@@ -283,6 +297,11 @@ impl Pair {
                 let smaller = size_bytes.is_multiple_of(2);
                 let payload = smaller.then(|| Payload::new(alloc::vec![chunk], size_bytes));
                 self.producer.handle_compressed(job.token, payload, &mut self.queues, self.now);
+            }
+            while let Some(job) = self.producer.poll_split() {
+                busy = true;
+                let parts = parts(&job);
+                self.producer.handle_split(job.token, parts, &mut self.queues, self.now);
             }
             if !busy {
                 return;

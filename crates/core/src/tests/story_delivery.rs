@@ -1,10 +1,6 @@
 //! The ordinary way: from append to acknowledgement.
 
-use alloc::vec;
 use alloc::vec::Vec;
-
-use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::produce::BatchIndexAndErrorMessage;
 
 use super::pair::{Pair, Told};
 use crate::error::{ErrorKind, Outcome};
@@ -228,35 +224,6 @@ fn closing_tells_unsent_records_from_those_in_doubt() {
     };
     assert_eq!(outcome(sent), Outcome::MaybePersisted);
     assert_eq!(outcome(unsent), Outcome::NotPersisted);
-}
-
-#[test]
-fn a_broker_that_minds_one_record_is_quoted_for_it_and_every_record_is_told_once() {
-    let mut pair = Pair::ready(&[("linger.ms", "1"), ("linger.adaptive", "false")]);
-    for _ in 0..4 {
-        pair.append(0, b"x");
-    }
-    pair.pass(1);
-    let request = pair.next();
-    pair.answer(&request, |_, part| {
-        part.error_code = ErrorCode::INVALID_RECORD.0;
-        part.record_errors = vec![
-            BatchIndexAndErrorMessage {
-                batch_index: 2,
-                batch_index_error_message: Some("no key".into()),
-            },
-            BatchIndexAndErrorMessage { batch_index: 99, batch_index_error_message: None },
-        ];
-    });
-    let told: Vec<_> = pair
-        .told
-        .iter()
-        .map(|told| (told.records.clone(), told.result.clone().unwrap_err().message.clone()))
-        .collect();
-    assert_eq!(told.len(), 3);
-    assert_eq!(told[1], (2..3, "no key".into()));
-    assert_eq!((told[0].0.clone(), told[2].0.clone()), (0..2, 3..4));
-    assert!(told[0].1.starts_with("another record of the same batch"));
 }
 
 #[test]
