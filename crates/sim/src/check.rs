@@ -74,6 +74,21 @@ impl History {
         records.filter_map(|index| self.by_place.get(&(batch, index)).copied()).collect()
     }
 
+    pub(crate) fn told(&self, id: RecordId) -> Option<Told> {
+        self.records.get(id as usize).and_then(|record| record.told).map(|told| told.0)
+    }
+
+    /// A flush that is over when these batches are must wait for all that is not told of.
+    pub(crate) fn check_flush(&self, pending: &[usize]) -> Result<(), String> {
+        let pending: BTreeSet<usize> = pending.iter().copied().collect();
+        for ((batch, _), id) in &self.by_place {
+            if self.told(*id).is_none() && !pending.contains(batch) {
+                return Err(format!("a flush does not wait for record {id} (L9)"));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_told(&self) -> bool {
         self.untold == 0
     }

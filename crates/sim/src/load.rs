@@ -6,6 +6,7 @@ use ottla_core::PartitionKey;
 use ottla_core::accumulator::{Note, Payloads, Queues};
 use ottla_core::output::{CompressToken, Event as CoreEvent};
 
+use crate::check::Told;
 use crate::host::{Door, SimHost};
 use crate::plan::Plan;
 use crate::rng::Chance;
@@ -53,16 +54,17 @@ impl Load {
 
 impl World {
     /// The program does its next thing.
-    pub(crate) fn work(&mut self) {
+    pub(crate) fn work(&mut self) -> Result<(), String> {
         if !self.load.asked {
             self.load.asked = true;
             self.producer.want_topic(TOPIC);
         }
         if self.load.left == 0 {
-            return;
+            return Ok(());
         }
         if self.load.partitions.is_empty() {
-            return self.at(Duration::from_millis(5), Event::Work);
+            self.at(Duration::from_millis(5), Event::Work);
+            return Ok(());
         }
         let burst = if self.load.chance.permille(50) { 40 } else { 1 + self.load.chance.below(4) };
         for _ in 0..burst.min(u64::from(self.load.left)) {
@@ -70,7 +72,8 @@ impl World {
         }
         if self.plan.flushes && self.load.chance.permille(40) {
             self.see(Seen::Flushed);
-            self.producer.flush(&mut self.queues, self.now);
+            let pending = self.producer.flush(&mut self.queues, self.now);
+            self.history.check_flush(&pending)?;
         }
         if self.plan.purges && self.load.chance.permille(20) {
             self.see(Seen::Purged);
@@ -81,14 +84,45 @@ impl World {
         let pace_ms = self.plan.load_ms * 3 / u64::from(self.plan.records).max(1);
         let after = self.load.chance.millis(0, (pace_ms * 2).max(1));
         self.at(after, Event::Work);
+        Ok(())
     }
 
     fn send(&mut self) {
         let at = self.load.chance.below(self.load.partitions.len() as u64) as usize;
         let key = self.load.partitions[at];
+        let extra_bytes = self.load.chance.below(90) as usize;
+        if self.accept(at, key, extra_bytes) {
+            self.load.left -= 1;
+        }
+    }
+
+    /// All is well again: a record of each partition is sent, and `must` be delivered.
+    pub(crate) fn probe(&mut self, must: bool) -> Result<(), String> {
+        let first = self.history.next_id();
+        for (at, key) in self.load.partitions.clone().into_iter().enumerate() {
+            if !self.accept(at, key, 0) {
+                return Err("an idle producer has no memory for a record (L10)".to_owned());
+            }
+        }
+        self.producer.flush(&mut self.queues, self.now);
+        self.run_until(self.now + self.plan.delivery_timeout + Duration::from_secs(1), true)?;
+        for id in first..self.history.next_id() {
+            let told = self.history.told(id);
+            let excused = !must || self.plan.retries_are_few() || self.plan.is_minded(id);
+            if !matches!(told, Some(Told::Persisted(_))) && !excused {
+                return Err(format!(
+                    "record {id} fails though all is well: {told:?} (L9, liveness)"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a record, if there is memory for it.
+    fn accept(&mut self, at: usize, key: PartitionKey, extra_bytes: usize) -> bool {
         let id = self.history.next_id();
         let mut value = id.to_be_bytes().to_vec();
-        value.resize(4 + self.load.chance.below(90) as usize, 0xaa);
+        value.resize(4 + extra_bytes, 0xaa);
         let record = Payloads { key: None, value: Some(&value), headers: &[], timestamp_ms: None };
         let mut door = Door {
             now: self.now,
@@ -97,9 +131,9 @@ impl World {
             limit_bytes: self.plan.memory_bytes,
         };
         let appended = self.queues.with(key, |queue| queue.append(&record, &mut door));
+        let is_accepted = appended.is_ok();
         let note = match appended {
             Ok(appended) => {
-                self.load.left -= 1;
                 let place = (appended.completion, appended.index);
                 self.history.accepted(at, place, self.now);
                 appended.note
@@ -110,6 +144,7 @@ impl World {
         if note == Note::Tell {
             self.producer.note(key, &mut self.queues, self.now);
         }
+        is_accepted
     }
 
     /// Does what the producer wants until it wants nothing more.

@@ -178,6 +178,11 @@ impl Plan {
         Some(plan)
     }
 
+    /// Whether a record may fail for having been sent too often.
+    pub(crate) fn retries_are_few(&self) -> bool {
+        self.settings.iter().any(|(key, _)| *key == "retries")
+    }
+
     /// Whether the broker minds the record.
     pub(crate) fn is_minded(&self, id: RecordId) -> bool {
         let mut chance = Chance::stream(self.seed ^ u64::from(id), "minded");

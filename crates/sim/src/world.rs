@@ -170,6 +170,10 @@ impl World {
         self.idle()?;
         // Until the cluster has settled as well.
         self.run_until(self.now + IDLE, false)?;
+        // The first may learn the hard way that the topic is another one by now.
+        self.probe(false)?;
+        self.probe(true)?;
+        self.run_until(self.now + IDLE, false)?;
         let live = self.memory.live_bytes.get();
         if live > 0 {
             return Err(format!("{live} bytes of batches are never given back (L10)"));
@@ -185,7 +189,7 @@ impl World {
         self.history.check(&self.plan, &self.cluster, &self.seen)
     }
 
-    fn run_until(&mut self, end: Instant, until_told: bool) -> Result<(), String> {
+    pub(crate) fn run_until(&mut self, end: Instant, until_told: bool) -> Result<(), String> {
         let mut steps = 0;
         self.pump()?;
         loop {
@@ -221,7 +225,7 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), String> {
         self.note(self.now.as_nanos());
         match event {
-            Event::Work => self.work(),
+            Event::Work => self.work()?,
             Event::Connected(id, well) => self.connected(id, well),
             Event::Request(id, frame) => self.request(id, frame),
             Event::Serve(id) => self.serve(id)?,

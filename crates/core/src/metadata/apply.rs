@@ -16,6 +16,11 @@ use crate::PartitionKey;
 use crate::error::{ErrorKind, Failure};
 use crate::time::Instant;
 
+/// A hint is later than metadata that is on its way; but one from a broker that has not heard yet
+/// that the topic was deleted and created anew has an epoch of the former topic, which may never be
+/// reached again.
+const HINT_WEIGHT: u8 = 3;
+
 /// What an answer changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -82,6 +87,7 @@ impl Cluster {
             let partition = &mut self.partitions[key.0 as usize];
             partition.leader = Some(hint.leader);
             partition.leader_epoch = hint.leader_epoch;
+            partition.hint_weight = Some(HINT_WEIGHT);
             changes.push(Change::LeaderChanged(key));
         }
         changes
@@ -153,7 +159,13 @@ impl Cluster {
             topic.partitions.push(PartitionKey(self.partitions.len() as u32));
             let (index, leader) = (number as i32, None);
             let topic = TopicIndex(self.by_name[&topic.name].0);
-            self.partitions.push(Partition { topic, index, leader, leader_epoch: -1 });
+            self.partitions.push(Partition {
+                topic,
+                index,
+                leader,
+                leader_epoch: -1,
+                hint_weight: None,
+            });
         }
         topic.partition_count = count;
     }
@@ -172,10 +184,18 @@ impl Cluster {
         };
         let known = self.nodes.contains_key(&answer.leader_id);
         let partition = &mut self.partitions[key.0 as usize];
-        let stale = answer.leader_epoch >= 0 && answer.leader_epoch < partition.leader_epoch;
-        if stale {
-            return partition.leader.is_some();
+        if answer.leader_epoch >= 0 && answer.leader_epoch < partition.leader_epoch {
+            match &mut partition.hint_weight {
+                // What the cluster itself said before is never taken back.
+                None => return partition.leader.is_some(),
+                Some(0) => partition.leader_epoch = -1,
+                Some(weight) => {
+                    *weight -= 1;
+                    return partition.leader.is_some();
+                }
+            }
         }
+        partition.hint_weight = None;
         let leader = (answer.leader_id >= 0 && known).then_some(answer.leader_id);
         if partition.leader != leader {
             partition.leader = leader;

@@ -69,6 +69,8 @@ pub(crate) struct Partition {
     pub leader: Option<i32>,
     /// The leader's epoch, -1 where unknown.
     pub leader_epoch: i32,
+    /// Where leader and epoch are a hint's: how many answers that know an older epoch it outweighs.
+    pub hint_weight: Option<u8>,
 }
 
 /// The cluster.

@@ -7,6 +7,7 @@ use ottla_protocol::messages::metadata::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 
+use super::apply::LeaderHint;
 use super::*;
 
 fn broker(node_id: i32, host: &str, port: i32) -> MetadataResponseBroker {
@@ -87,4 +88,60 @@ fn a_topic_whose_leaders_are_being_elected_is_known_but_not_complete() {
     answer.topics[0].error_code = ErrorCode::LEADER_NOT_AVAILABLE.0;
     let (changes, complete) = apply(&mut cluster, &answer);
     assert!(changes.contains(&Change::TopicReady(topic)) && !complete);
+}
+
+fn hinted(leader: i32, leader_epoch: i32) -> LeaderHint {
+    LeaderHint { leader, leader_epoch, endpoint: None }
+}
+
+fn three_nodes(leader: i32) -> MetadataResponse {
+    let brokers = (1..=3).map(|id| broker(id, "a", id)).collect();
+    answer(brokers, vec![partition(0, leader)])
+}
+
+/// Laws: L8. Scenarios: #62, #64, F6.
+#[test]
+fn a_leader_that_is_hinted_at_outlasts_metadata_that_is_older() {
+    let mut cluster = Cluster::default();
+    let topic = cluster.want("t");
+    apply(&mut cluster, &three_nodes(1));
+    let key = cluster.topic(topic).partitions[0];
+    assert!(cluster.apply_hint(key, &hinted(2, 1)).is_empty(), "no later epoch is no news");
+    assert!(cluster.apply_hint(key, &hinted(9, 5)).is_empty(), "a node that nobody knows");
+    assert_eq!(cluster.apply_hint(key, &hinted(2, 5)), [Change::LeaderChanged(key)]);
+    apply(&mut cluster, &three_nodes(1));
+    assert_eq!(cluster.partition(key).leader, Some(2));
+}
+
+/// A broker that lagged hinted at a leader of the former topic, whose epoch the new topic never
+/// reached: its metadata was taken for old for ever, and the partition's records went to the wrong
+/// node until they expired.
+/// Laws: L8, L9. Scenarios: #63, #71, bug-22.
+#[test]
+fn a_hint_that_metadata_contradicts_again_and_again_is_given_up() {
+    let mut cluster = Cluster::default();
+    let topic = cluster.want("t");
+    apply(&mut cluster, &three_nodes(1));
+    let key = cluster.topic(topic).partitions[0];
+    cluster.apply_hint(key, &hinted(2, 5));
+    for _ in 0..4 {
+        apply(&mut cluster, &three_nodes(1));
+    }
+    assert_eq!(cluster.partition(key).leader, Some(1));
+    assert_eq!(cluster.partition(key).leader_epoch, 1);
+}
+
+/// Laws: L8. Scenarios: #64, #65, bug-24, F6.
+#[test]
+fn what_metadata_said_is_not_taken_back_by_older_metadata_however_often() {
+    let mut cluster = Cluster::default();
+    let topic = cluster.want("t");
+    let mut newer = three_nodes(2);
+    newer.topics[0].partitions[0].leader_epoch = 5;
+    apply(&mut cluster, &newer);
+    let key = cluster.topic(topic).partitions[0];
+    for _ in 0..10 {
+        apply(&mut cluster, &three_nodes(1));
+    }
+    assert_eq!((cluster.partition(key).leader, cluster.partition(key).leader_epoch), (Some(2), 5));
 }

@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
+use ottla_protocol::{ErrorCode, Uuid};
 
 use super::verdict::{Verdict, may_follow_append, verdict};
 use super::{Context, Sender, SentBatches};
@@ -47,9 +47,12 @@ impl<H: Host> Sender<H> {
             let partition = cx.cluster.partition(*key);
             let at =
                 found.binary_search_by_key(&(partition.topic, partition.index), |entry| entry.0);
-            match at.ok().map(|at| found[at].1) {
-                Some(entry) => {
-                    hints.extend(hint(entry, answer).map(|hint| (*key, hint)));
+            match at.ok().map(|at| found[at]) {
+                Some((_, entry, id)) => {
+                    // An answer about a former topic knows nothing of the present one's leaders.
+                    let is_present = id == Uuid::ZERO || id == cx.cluster.topic(partition.topic).id;
+                    let hint = hint(entry, answer).filter(|_| is_present);
+                    hints.extend(hint.map(|hint| (*key, hint)));
                     self.handle_partition(*key, serial, entry, broker, cx);
                 }
                 None if Mutant::LeftOutIsDelivered.is_on() => {
@@ -298,9 +301,9 @@ fn failure<H: Host>(
     Failure { kind, outcome, attempts: batch.attempts, broker, code, message, cause: None }
 }
 
-type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse)>;
+type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse, Uuid)>;
 
-/// The answer's entries by topic and partition. What was not asked for is left out.
+/// The answer's entries by topic and partition, with the topic's id if it names that. What was not asked for is left out.
 fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
     let mut found = Vec::new();
     for topic in &answer.responses {
@@ -310,9 +313,8 @@ fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPa
             cx.cluster.find(&topic.name)
         };
         if let Some(index) = index {
-            found.extend(
-                topic.partition_responses.iter().map(|entry| ((index, entry.index), entry)),
-            );
+            let entries = topic.partition_responses.iter();
+            found.extend(entries.map(|entry| ((index, entry.index), entry, topic.topic_id)));
         }
     }
     found.sort_by_key(|entry| entry.0);
