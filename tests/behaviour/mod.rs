@@ -15,5 +15,6 @@ mod ordering;
 mod outcomes;
 mod partitioning;
 mod serializers;
+mod splitting;
 mod timestamps;
 mod topics;

@@ -1,6 +1,8 @@
 //! Known bugs that can be switched on, one at a time, so that the simulator can be tested: it has
 //! to find each. Without the feature `mutants` there is nothing of them in the code that runs.
 
+use ottla_protocol::ErrorCode;
+
 /// A bug. Most were real ones, of this or of another producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,11 +39,55 @@ pub enum Mutant {
     WrongOffset,
     /// A failed batch's memory is never given back.
     LeaksFailed,
+    /// The second half of a batch that was split begins with the first half's sequence number.
+    SplitSequenceAnew,
+    /// The halves of a batch that was split change places.
+    SplitBackwards,
+    /// The second half of a batch that was split is dropped without a word.
+    SplitForgetsHalf,
+    /// A batch that may be in the log is split.
+    SplitInDoubt,
+    /// A part's records are told offsets as though they began the batch.
+    SplitOffsetOfWhole,
+    /// A part's answer is told of the whole batch that it came of.
+    SplitSettlesWhole,
+    /// The memory of a batch that was split is never given back.
+    SplitLeaks,
+    /// A new epoch for one partition takes the others' stamps as well.
+    OthersRestamped,
+    /// A new epoch goes on with the old one's sequence number.
+    SequenceGoesOn,
+    /// REQUEST_TIMED_OUT counts as a no.
+    TimedOutIsNo,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND counts as a no.
+    AfterAppendIsNo,
+    /// UNKNOWN_SERVER_ERROR counts as a no.
+    UnknownErrorIsNo,
+    /// Others are sent beside a batch that is sent again.
+    RetryBesideOthers,
+    /// The sequence numbers of what expired in flight are given out again.
+    SequenceReused,
+    /// A flush does not wait for what is in flight.
+    FlushForgetsInFlight,
+    /// The first partition's answer is taken for all of the request.
+    AnsweredTogether,
+    /// A batch that is sent again gets its whole time again.
+    DeadlineAnew,
+    /// What was in flight on a lost connection is dropped without a word.
+    LostInSilence,
+    /// What is given up in flight is told of twice.
+    ToldTwice,
+    /// A hint at a leader outweighs metadata for ever.
+    HintForEver,
+    /// A hint about a former topic is taken for the present one.
+    FormerTopicsHint,
+    /// A batch that is refused for good counts as delivered.
+    RefusedIsDelivered,
 }
 
 impl Mutant {
     /// All bugs.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 37] = [
         Self::RestampOnRetry,
         Self::SilenceIsNo,
         Self::RetryBehindOthers,
@@ -57,6 +103,28 @@ impl Mutant {
         Self::WindowTooWide,
         Self::WrongOffset,
         Self::LeaksFailed,
+        Self::SplitSequenceAnew,
+        Self::SplitBackwards,
+        Self::SplitForgetsHalf,
+        Self::SplitInDoubt,
+        Self::SplitOffsetOfWhole,
+        Self::SplitSettlesWhole,
+        Self::SplitLeaks,
+        Self::OthersRestamped,
+        Self::SequenceGoesOn,
+        Self::TimedOutIsNo,
+        Self::AfterAppendIsNo,
+        Self::UnknownErrorIsNo,
+        Self::RetryBesideOthers,
+        Self::SequenceReused,
+        Self::FlushForgetsInFlight,
+        Self::AnsweredTogether,
+        Self::DeadlineAnew,
+        Self::LostInSilence,
+        Self::ToldTwice,
+        Self::HintForEver,
+        Self::FormerTopicsHint,
+        Self::RefusedIsDelivered,
     ];
 
     /// Whether this bug is switched on.
@@ -72,6 +140,17 @@ impl Mutant {
     #[inline]
     pub(crate) fn wrong_offset(attempts: u32) -> i64 {
         i64::from(attempts > 1 && Self::WrongOffset.is_on())
+    }
+
+    /// Whether an answer that leaves the write in doubt is taken for a no.
+    #[inline]
+    pub(crate) fn is_taken_for_no(code: ErrorCode) -> bool {
+        match code {
+            ErrorCode::REQUEST_TIMED_OUT => Self::TimedOutIsNo.is_on(),
+            ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND => Self::AfterAppendIsNo.is_on(),
+            ErrorCode::UNKNOWN_SERVER_ERROR => Self::UnknownErrorIsNo.is_on(),
+            _ => false,
+        }
     }
 
     /// Switches this bug on, and any other off, for the whole process.

@@ -8,6 +8,7 @@ use ottla_protocol::record::{BatchHeader, CompressionType};
 
 use crate::error::Failure;
 use crate::host::{Chunk, Host};
+use crate::mutant::Mutant;
 use crate::output::Part;
 use crate::time::Instant;
 
@@ -202,6 +203,7 @@ impl<H: Host> Batch<H> {
         if let Some(stamp) = self.stamp {
             // The numbers of those that were not sent stay theirs: what is under way behind them
             // counts from there.
+            let first = if Mutant::SplitSequenceAnew.is_on() { 0 } else { first };
             let base_sequence = Self::next_sequence(stamp.base_sequence, first);
             let base_sequence = if stamp == Stamp::NONE { -1 } else { base_sequence };
             batch.set_stamp(Stamp { base_sequence, ..stamp });
@@ -213,6 +215,11 @@ impl<H: Host> Batch<H> {
     #[must_use]
     pub const fn opened_at(&self) -> Instant {
         self.opened_at
+    }
+
+    /// As though it had been opened now: what one of the mutants does.
+    pub(crate) const fn begin_anew(&mut self, now: Instant) {
+        self.opened_at = now;
     }
 
     /// The handle of its outcome.

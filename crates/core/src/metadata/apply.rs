@@ -14,6 +14,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::{Cluster, FORMER_IDS_MAX, Node, Partition, TopicIndex};
 use crate::PartitionKey;
 use crate::error::{ErrorKind, Failure};
+use crate::mutant::Mutant;
 use crate::time::Instant;
 
 /// A hint is later than metadata that is on its way; but one from a broker that has not heard yet
@@ -188,6 +189,7 @@ impl Cluster {
             match &mut partition.hint_weight {
                 // What the cluster itself said before is never taken back.
                 None => return partition.leader.is_some(),
+                _ if Mutant::HintForEver.is_on() => return partition.leader.is_some(),
                 Some(0) => partition.leader_epoch = -1,
                 Some(weight) => {
                     *weight -= 1;

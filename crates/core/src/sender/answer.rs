@@ -47,10 +47,13 @@ impl<H: Host> Sender<H> {
             let partition = cx.cluster.partition(*key);
             let at =
                 found.binary_search_by_key(&(partition.topic, partition.index), |entry| entry.0);
+            let at = at.map(|at| if Mutant::AnsweredTogether.is_on() { 0 } else { at });
             match at.ok().map(|at| found[at]) {
                 Some((_, entry, id)) => {
                     // An answer about a former topic knows nothing of the present one's leaders.
-                    let is_present = id == Uuid::ZERO || id == cx.cluster.topic(partition.topic).id;
+                    let is_present = id == Uuid::ZERO
+                        || id == cx.cluster.topic(partition.topic).id
+                        || Mutant::FormerTopicsHint.is_on();
                     let hint = hint(entry, answer).filter(|_| is_present);
                     hints.extend(hint.map(|hint| (*key, hint)));
                     self.handle_partition(*key, serial, entry, broker, cx);
@@ -101,6 +104,9 @@ impl<H: Host> Sender<H> {
         for serial in lost {
             let Some(sent) = self.take_request(serial) else { continue };
             for key in &sent.partitions {
+                if Mutant::LostInSilence.is_on() {
+                    drop(self.land(*key, serial));
+                }
                 self.handle_silence(*key, serial, why, broker, cx);
             }
             for key in sent.partitions {
@@ -171,7 +177,7 @@ impl<H: Host> Sender<H> {
                 let late = self.rules.acks == Acks::All
                     && may_follow_append(code)
                     && !Mutant::LateLeaderIsNo.is_on();
-                batch.ambiguous |= maybe_written || late;
+                batch.ambiguous |= (maybe_written && !Mutant::is_taken_for_no(code)) || late;
                 self.needs_metadata |= refresh;
                 let failure =
                     failure(&batch, ErrorKind::Refused, Some(code), words(answer, code), broker);
@@ -222,6 +228,11 @@ impl<H: Host> Sender<H> {
         }
         lane.unresolved = false;
         lane.wants_new_epoch = true;
+        if Mutant::OthersRestamped.is_on() {
+            let waiting = self.lanes.iter_mut().flat_map(|lane| &mut lane.waiting);
+            waiting.for_each(|slot| slot.batch.clear_stamp());
+        }
+        let lane = &mut self.lanes[key.0 as usize];
         // Those behind it go under a new stamp, too. One that a broker took that had forgotten the
         // producer would be there twice.
         for doubtful in lane.take_doubtful() {
@@ -236,7 +247,7 @@ impl<H: Host> Sender<H> {
         self.retry(key, batch, failure, cx);
     }
 
-    fn delivered(
+    pub(super) fn delivered(
         &mut self,
         key: PartitionKey,
         batch: Batch<H>,
@@ -271,6 +282,9 @@ impl<H: Host> Sender<H> {
         }
         if Mutant::RestampOnRetry.is_on() {
             batch.clear_stamp();
+        }
+        if Mutant::DeadlineAnew.is_on() {
+            batch.begin_anew(cx.now);
         }
         let (base, max) = self.rules.retry_backoff;
         let lane = &mut self.lanes[key.0 as usize];

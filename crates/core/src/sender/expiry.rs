@@ -90,6 +90,10 @@ impl<H: Host> Sender<H> {
             let lane = &mut self.lanes[key.0 as usize];
             if in_flight || batch.ambiguous {
                 lane.unresolved |= idempotent;
+                if let Some(stamp) = batch.stamp().filter(|_| Mutant::SequenceReused.is_on()) {
+                    lane.unresolved = false;
+                    lane.next_sequence = stamp.base_sequence;
+                }
             } else {
                 lane.sequence_refused(batch.order, batch.stamp());
             }

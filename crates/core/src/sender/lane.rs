@@ -106,14 +106,15 @@ impl<H: Host> Lane<H> {
             if slot.job.is_some() {
                 return Some(Step::Wait);
             }
-            if slot.batch.attempts > 0 {
+            if slot.batch.attempts > 0 && !Mutant::RetryBesideOthers.is_on() {
                 // A retry goes alone: what failed behind it must not overtake it (law L3).
                 return Some(if idle { Step::Ready } else { Step::Wait });
             }
         }
         // Nothing follows a retry before its answer: the broker recognizes only its last five
         // batches, and every one that got in behind would push the retried one out of them.
-        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1);
+        let retrying = self.in_flight.iter().any(|flying| flying.batch.attempts > 1)
+            && !Mutant::RetryBesideOthers.is_on();
         let idempotent = sequencer.current().is_some();
         let must_be_idle = self.wants_new_epoch
             || (idempotent && !self.introduced && !Mutant::NotIntroduced.is_on())
@@ -202,7 +203,9 @@ impl<H: Host> Lane<H> {
         }
         if self.identity != Some(current) {
             self.identity = Some(current);
-            self.next_sequence = 0;
+            if !Mutant::SequenceGoesOn.is_on() {
+                self.next_sequence = 0;
+            }
             self.introduced = false;
         }
         slot.batch.set_stamp(Stamp {

@@ -411,7 +411,9 @@ impl<H: Host> Sender<H> {
         for number in 0..self.lanes.len() {
             let key = PartitionKey(number as u32);
             let lane = &self.lanes[number];
-            pending.extend(lane.batches().map(|batch| batch.completion().clone()));
+            let in_flight =
+                if Mutant::FlushForgetsInFlight.is_on() { lane.in_flight.len() } else { 0 };
+            pending.extend(lane.batches().skip(in_flight).map(|batch| batch.completion().clone()));
             let had_open = cx.queues.with(key, |queue| {
                 queue.close();
                 pending.extend(queue.completions());
@@ -456,6 +458,9 @@ impl<H: Host> Sender<H> {
             message: message.into(),
             cause: batch.last_failure.clone(),
         };
+        if in_flight && Mutant::ToldTwice.is_on() {
+            self.tell(&batch, 0..batch.record_count(), &Err(Arc::new(failure.clone())));
+        }
         self.settle(batch, Err(Arc::new(failure)));
     }
 
@@ -480,7 +485,13 @@ impl<H: Host> Sender<H> {
         result: &Result<Acknowledged, Arc<Failure>>,
     ) {
         let record_count = batch.completion_count();
-        for (first, records) in batch.places(records) {
+        for (mut first, mut records) in batch.places(records) {
+            if Mutant::SplitOffsetOfWhole.is_on() && !batch.is_whole() {
+                first = records.start;
+            }
+            if Mutant::SplitSettlesWhole.is_on() {
+                records = 0..record_count;
+            }
             let completion = batch.completion().clone();
             let at = |acknowledged: &Acknowledged| Acknowledged {
                 base_offset: acknowledged.base_offset.map(|base| base + i64::from(first)),

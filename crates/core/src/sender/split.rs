@@ -14,6 +14,7 @@ use crate::PartitionKey;
 use crate::accumulator::{Batch, Queues};
 use crate::error::{ErrorKind, Failure};
 use crate::host::Host;
+use crate::mutant::Mutant;
 use crate::output::{Cut, Part, Split, SplitToken};
 
 /// Why a batch was refused, and the records that the broker minds, with what it says of each.
@@ -37,7 +38,10 @@ impl<H: Host> Sender<H> {
         let count = batch.record_count();
         let refusal = Refusal { minded: minded(answer, count), failure };
         let lane = &mut self.lanes[key.0 as usize];
-        if batch.ambiguous || batch.unanswered {
+        if Mutant::RefusedIsDelivered.is_on() {
+            return self.delivered(key, batch, None, None);
+        }
+        if (batch.ambiguous || batch.unanswered) && !Mutant::SplitInDoubt.is_on() {
             // The no is about this attempt; an earlier one may be in the log, or come to be.
             lane.unresolved |= self.rules.idempotent;
             return self.fail(&batch, &refusal);
@@ -101,7 +105,17 @@ impl<H: Host> Sender<H> {
             cx.queues.with(key, |queue| queue.shrink_batches(limit_bytes));
         }
         for (part, records) in parts {
-            lane.put_back(batch.part(part, &records), None);
+            let mut part = batch.part(part, &records);
+            if Mutant::SplitBackwards.is_on() {
+                part.order.1 = u32::MAX - part.order.1;
+            }
+            lane.put_back(part, None);
+            if Mutant::SplitForgetsHalf.is_on() {
+                break;
+            }
+        }
+        if Mutant::SplitLeaks.is_on() {
+            core::mem::forget(batch.payload().clone());
         }
         for (index, own) in &refusal.minded {
             self.fail_record(&batch, *index, own.clone(), &refusal.failure);
