@@ -89,6 +89,11 @@ pub(crate) struct Cluster {
 const FORMER_IDS_MAX: usize = 64;
 
 impl Cluster {
+    /// No broker is known any more; what is known of topics stays.
+    pub(crate) fn forget_nodes(&mut self) {
+        self.nodes.clear();
+    }
+
     /// The brokers.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (i32, &Node)> {
         self.nodes.iter().map(|(id, node)| (*id, node))

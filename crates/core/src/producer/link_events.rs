@@ -238,12 +238,28 @@ impl<H: Host> Producer<H> {
         now: Instant,
     ) -> Result<(), DecodeError> {
         let (_, answer) = decode_response::<MetadataRequest>(frame, request.version)?;
+        if ErrorCode(answer.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED {
+            self.refresh.lost(self.retry_backoff(), &mut self.rng, now);
+            self.start_again(queues, now);
+            return Ok(());
+        }
         let (changes, complete) =
             self.cluster.apply(&answer, self.config.metadata_propagation, now);
         let (retry, age) = (self.retry_backoff(), self.config.metadata_max_age);
         self.refresh.answered(complete, retry, age, &mut self.rng, now);
         self.take_changes(changes, queues, now);
         Ok(())
+    }
+
+    /// The brokers that we know are not the ones to ask any more (KIP-1102).
+    fn start_again<Q: Queues<H>>(&mut self, queues: &mut Q, now: Instant) {
+        self.cluster.forget_nodes();
+        let ids: alloc::vec::Vec<ConnectionId> = self.links.iter().map(|link| link.id).collect();
+        for id in ids {
+            self.disconnects.push_back(id);
+            let why = "the cluster asks its clients to begin again with the bootstrap servers";
+            self.connection_gone(id, why, false, queues, now);
+        }
     }
 
     fn handle_identity<Q: Queues<H>>(

@@ -129,6 +129,8 @@ pub(super) struct Pair {
     pub(super) leader_epoch: i32,
     pub(super) topic_id: Uuid,
     pub(super) topic_error: ErrorCode,
+    /// The error of a whole metadata answer.
+    pub(super) metadata_error: ErrorCode,
     pub(super) identity_error: ErrorCode,
     pub(super) next_producer_id: i64,
     pub(super) metadata_requests: usize,
@@ -184,6 +186,7 @@ impl Pair {
             leader_epoch: 1,
             topic_id: Uuid([1; 16]),
             topic_error: ErrorCode::NONE,
+            metadata_error: ErrorCode::NONE,
             identity_error: ErrorCode::NONE,
             next_producer_id: 1000,
             metadata_requests: 0,
@@ -499,6 +502,7 @@ impl Pair {
             ..Default::default()
         };
         MetadataResponse {
+            error_code: self.metadata_error.0,
             brokers: [1, 2, 3].map(broker).to_vec(),
             topics: alloc::vec![topic],
             ..Default::default()

@@ -1,5 +1,7 @@
 //! Peers that are not what they should be.
 
+use ottla_protocol::ErrorCode;
+
 use super::pair::{Pair, TOPIC};
 
 /// Opens the first connection and feeds it these bytes; gives what the core says about them.
@@ -97,4 +99,22 @@ fn an_idle_connection_is_closed_quietly_and_opened_again_when_needed() {
     pair.send(0, b"y");
     let request = pair.next();
     assert_eq!(request.stamps(), [(0, 0, 1, 1)], "the sequence goes on");
+}
+
+/// Laws: L8, L9. Scenarios: #79, #80, E2.
+#[test]
+fn a_cluster_that_asks_for_it_is_looked_for_from_the_bootstrap_servers_again() {
+    let mut pair = Pair::introduced(&[("retry.backoff.ms", "10")]);
+    assert!(pair.connections.values().all(|server| server != "boot:9092"));
+    pair.metadata_error = ErrorCode::REBOOTSTRAP_REQUIRED;
+    pair.pass(300_001);
+    assert!(!pair.connections.values().any(|server| server.starts_with("node")));
+    pair.metadata_error = ErrorCode::NONE;
+    // Nothing that was known of topics is lost, nor are sequences.
+    pair.send(0, b"x");
+    pair.pass(5_000);
+    let request = pair.next();
+    assert_eq!(request.stamps(), [(0, 0, 1, 1)]);
+    pair.accept(&request, 1);
+    assert!(pair.told.last().is_some_and(|told| told.result.is_ok()));
 }
