@@ -20,9 +20,14 @@ use crate::metadata::{LeaderHint, TopicIndex};
 use crate::mutant::Mutant;
 use crate::output::{Acknowledged, ConnectionId, Event};
 use crate::rng::backoff;
+use crate::time::Instant;
 
 /// A broker's wish for silence is honoured up to this; what asks for more is a mistake.
 const THROTTLE_MAX: Duration = Duration::from_secs(60);
+
+/// A broker that acknowledged a batch so recently knows the producer still. The real limit is
+/// `producer.id.expiration.ms`, a day by default, which no client is told.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 impl<H: Host> Sender<H> {
     /// Takes the answer to request `serial`; gives back leaders that it names.
@@ -60,7 +65,7 @@ impl<H: Host> Sender<H> {
                 }
                 None if Mutant::LeftOutIsDelivered.is_on() => {
                     if let Some(batch) = self.land(*key, serial) {
-                        self.delivered(*key, batch, None, None);
+                        self.delivered(cx.now, *key, batch, None, None);
                     }
                 }
                 None => {
@@ -164,6 +169,7 @@ impl<H: Host> Sender<H> {
         match verdict(code) {
             Verdict::Delivered => {
                 self.delivered(
+                    cx.now,
                     key,
                     batch,
                     offset(answer.base_offset + Mutant::wrong_offset(attempts)),
@@ -171,7 +177,7 @@ impl<H: Host> Sender<H> {
                 );
             }
             Verdict::DeliveredBefore => {
-                self.delivered(key, batch, offset(answer.base_offset), None)
+                self.delivered(cx.now, key, batch, offset(answer.base_offset), None)
             }
             Verdict::Retry { maybe_written, refresh } => {
                 let late = self.rules.acks == Acks::All
@@ -249,13 +255,14 @@ impl<H: Host> Sender<H> {
 
     pub(super) fn delivered(
         &mut self,
+        now: Instant,
         key: PartitionKey,
         batch: Batch<H>,
         base_offset: Option<i64>,
         log_append_time_ms: Option<i64>,
     ) {
         let lane = &mut self.lanes[key.0 as usize];
-        lane.introduced = true;
+        lane.introduced_until = now + REMEMBERED;
         // A later batch is in the log, so the one that was given up before it is as well.
         lane.unresolved = false;
         self.settle(batch, Ok(Acknowledged { base_offset, log_append_time_ms }));

@@ -56,10 +56,11 @@ pub(super) struct Lane<H: Host> {
     /// The identity that this partition's batches are stamped with.
     pub(super) identity: Option<Identity>,
     pub(super) next_sequence: i32,
-    /// A batch under this identity was acknowledged. Until then only one is sent: a broker that
-    /// has never heard of a producer takes any sequence number as its first, so the second batch
+    /// A batch under this identity was acknowledged not long before then. Only one is sent at
+    /// other times: a broker that has never heard of a producer, or has forgotten it after
+    /// `producer.id.expiration.ms`, takes any sequence number as its first, so the second batch
     /// could be accepted where the first was not.
-    pub(super) introduced: bool,
+    pub(super) introduced_until: Instant,
     /// The log lacks a sequence number that was given out: go on under a new epoch when idle.
     pub(super) wants_new_epoch: bool,
     /// A sent batch was given up without an answer: wait for those behind it before going on.
@@ -78,7 +79,7 @@ impl<H: Host> Default for Lane<H> {
             in_flight: VecDeque::new(),
             identity: None,
             next_sequence: 0,
-            introduced: false,
+            introduced_until: Instant::ZERO,
             wants_new_epoch: false,
             unresolved: false,
             listed: None,
@@ -100,7 +101,13 @@ impl<H: Host> Lane<H> {
     }
 
     /// What the lane can do next, `None` when that depends on its queue alone.
-    pub(super) fn step(&self, node: i32, window: usize, sequencer: &Sequencer) -> Option<Step> {
+    pub(super) fn step(
+        &self,
+        node: i32,
+        window: usize,
+        sequencer: &Sequencer,
+        now: Instant,
+    ) -> Option<Step> {
         let idle = self.in_flight.is_empty();
         if let Some(slot) = self.waiting.front() {
             if slot.job.is_some() {
@@ -117,7 +124,7 @@ impl<H: Host> Lane<H> {
             && !Mutant::RetryBesideOthers.is_on();
         let idempotent = sequencer.current().is_some();
         let must_be_idle = self.wants_new_epoch
-            || (idempotent && !self.introduced && !Mutant::NotIntroduced.is_on())
+            || (idempotent && self.introduced_until <= now && !Mutant::NotIntroduced.is_on())
             || retrying
             || self.unresolved
             || sequencer.current().is_some_and(|current| self.identity != Some(current));
@@ -206,7 +213,7 @@ impl<H: Host> Lane<H> {
             if !Mutant::SequenceGoesOn.is_on() {
                 self.next_sequence = 0;
             }
-            self.introduced = false;
+            self.introduced_until = Instant::ZERO;
         }
         slot.batch.set_stamp(Stamp {
             producer_id: current.producer_id,

@@ -248,7 +248,7 @@ impl<H: Host> Sender<H> {
         if Mutant::SequenceAnew.is_on() {
             lane.wants_new_epoch = false;
             lane.next_sequence = 0;
-            lane.introduced = false;
+            lane.introduced_until = Instant::ZERO;
         }
         lane.unresolved = false;
         lane.retry_at = Instant::ZERO;
@@ -340,7 +340,7 @@ impl<H: Host> Sender<H> {
         cx: &mut Context<'_, Q>,
     ) -> Step {
         let lane = &self.lanes[key.0 as usize];
-        let step = lane.step(node, self.rules.window(), &self.sequencer);
+        let step = lane.step(node, self.rules.window(), &self.sequencer, cx.now);
         match step {
             Some(Step::Ready) if lane.retry_at > cx.now => Step::Later(lane.retry_at),
             Some(step) => step,

@@ -16,6 +16,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::host::Host;
 use crate::mutant::Mutant;
 use crate::output::{Cut, Part, Split, SplitToken};
+use crate::time::Instant;
 
 /// Why a batch was refused, and the records that the broker minds, with what it says of each.
 pub(super) struct Refusal {
@@ -39,7 +40,7 @@ impl<H: Host> Sender<H> {
         let refusal = Refusal { minded: minded(answer, count), failure };
         let lane = &mut self.lanes[key.0 as usize];
         if Mutant::RefusedIsDelivered.is_on() {
-            return self.delivered(key, batch, None, None);
+            return self.delivered(Instant::ZERO, key, batch, None, None);
         }
         if (batch.ambiguous || batch.unanswered) && !Mutant::SplitInDoubt.is_on() {
             // The no is about this attempt; an earlier one may be in the log, or come to be.

@@ -393,3 +393,33 @@ fn under_a_new_producer_id_nothing_is_sent_again_that_may_be_in_the_log() {
     pair.pass(5000);
     assert!(pair.produced.is_empty());
 }
+
+/// A broker that forgot the producer takes any sequence number: the second batch would be accepted
+/// where the first is refused, and the first could only come behind it.
+/// Laws: L3. Scenarios: #34, T3.
+#[test]
+fn after_a_long_silence_one_batch_goes_alone_before_others_follow() {
+    let mut pair = pipelined(&[("retry.backoff.ms", "1")]);
+    pair.send(0, &big(1));
+    let first = pair.next();
+    pair.accept(&first, 1);
+    pair.pass(59_000);
+    for n in 2..=3 {
+        pair.send(0, &big(n));
+    }
+    let lively = [pair.next(), pair.next()];
+    lively.iter().for_each(|request| pair.accept(request, 2));
+    pair.pass(61_000);
+    for n in 4..=5 {
+        pair.send(0, &big(n));
+    }
+    let alone = pair.next();
+    assert_eq!(markers(core::slice::from_ref(&alone)), [4]);
+    assert!(pair.produced.is_empty(), "the next waits for it");
+    pair.refuse(&alone, ErrorCode::NOT_ENOUGH_REPLICAS);
+    pair.pass(5);
+    let again = pair.next();
+    assert_eq!(again.stamps(), alone.stamps());
+    pair.accept(&again, 4);
+    assert_eq!(markers(&[pair.next()]), [5]);
+}
