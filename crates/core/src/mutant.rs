@@ -79,15 +79,13 @@ pub enum Mutant {
     ToldTwice,
     /// A hint at a leader outweighs metadata for ever.
     HintForEver,
-    /// A hint about a former topic is taken for the present one.
-    FormerTopicsHint,
     /// A batch that is refused for good counts as delivered.
     RefusedIsDelivered,
 }
 
 impl Mutant {
     /// All bugs.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 36] = [
         Self::RestampOnRetry,
         Self::SilenceIsNo,
         Self::RetryBehindOthers,
@@ -123,7 +121,6 @@ impl Mutant {
         Self::LostInSilence,
         Self::ToldTwice,
         Self::HintForEver,
-        Self::FormerTopicsHint,
         Self::RefusedIsDelivered,
     ];
 

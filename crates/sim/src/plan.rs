@@ -22,6 +22,7 @@ pub struct Faults {
     /// Permille of answers to produce requests.
     pub(crate) lose_answer: u32,
     pub(crate) tear_answer: u32,
+    pub(crate) repeat_answer: u32,
     pub(crate) refuse: u32,
     pub(crate) append_then_refuse: u32,
     pub(crate) leave_out: u32,
@@ -50,6 +51,7 @@ impl Faults {
         forget_producers: 0,
         lose_answer: 0,
         tear_answer: 0,
+        repeat_answer: 0,
         refuse: 0,
         append_then_refuse: 0,
         leave_out: 0,
@@ -197,6 +199,7 @@ fn faults(profile: &str, chance: &mut Chance) -> Option<Faults> {
         black_hole: 3,
         lose_answer: 40,
         tear_answer: 20,
+        repeat_answer: 10,
         refuse_connect: 50,
         latency_ms: chance.pick(&[2, 20, 200]),
         ..Faults::NONE
@@ -250,7 +253,7 @@ pub(crate) fn smaller(plan: &Plan) -> Vec<Plan> {
             plans.push(Plan { records: fewer, ..plan.clone() });
         }
     }
-    let fields: [fn(&mut Faults) -> &mut u32; 17] = [
+    let fields: [fn(&mut Faults) -> &mut u32; 18] = [
         |faults| &mut faults.cut,
         |faults| &mut faults.black_hole,
         |faults| &mut faults.crash,
@@ -261,6 +264,7 @@ pub(crate) fn smaller(plan: &Plan) -> Vec<Plan> {
         |faults| &mut faults.forget_producers,
         |faults| &mut faults.lose_answer,
         |faults| &mut faults.tear_answer,
+        |faults| &mut faults.repeat_answer,
         |faults| &mut faults.refuse,
         |faults| &mut faults.append_then_refuse,
         |faults| &mut faults.leave_out,

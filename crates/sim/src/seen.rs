@@ -20,6 +20,7 @@ pub enum Seen {
     RequestTimedOut,
     AnswerLost,
     AnswerTorn,
+    AnswerRepeated,
     ConnectionCut,
     ConnectionRefused,
     BlackHole,
@@ -48,7 +49,7 @@ pub enum Seen {
 
 impl Seen {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::RecordDelivered,
         Self::RecordNotPersisted,
         Self::RecordMaybePersisted,
@@ -65,6 +66,7 @@ impl Seen {
         Self::RequestTimedOut,
         Self::AnswerLost,
         Self::AnswerTorn,
+        Self::AnswerRepeated,
         Self::ConnectionCut,
         Self::ConnectionRefused,
         Self::BlackHole,

@@ -116,6 +116,10 @@ impl World {
             bytes.truncate(length);
             self.at(after, Event::Answer(id, bytes));
             self.close(id, after);
+        } else if !self.calm && self.network.permille(self.plan.faults.repeat_answer) {
+            self.see(Seen::AnswerRepeated);
+            self.at(after, Event::Answer(id, bytes.clone()));
+            self.at(after, Event::Answer(id, bytes));
         } else if self.network.permille(100) {
             let length = self.network.below(bytes.len() as u64) as usize;
             let rest = bytes.split_off(length);

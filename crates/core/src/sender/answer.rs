@@ -56,9 +56,7 @@ impl<H: Host> Sender<H> {
             match at.ok().map(|at| found[at]) {
                 Some((_, entry, id)) => {
                     // An answer about a former topic knows nothing of the present one's leaders.
-                    let is_present = id == Uuid::ZERO
-                        || id == cx.cluster.topic(partition.topic).id
-                        || Mutant::FormerTopicsHint.is_on();
+                    let is_present = id == Uuid::ZERO || id == cx.cluster.topic(partition.topic).id;
                     let hint = hint(entry, answer).filter(|_| is_present);
                     hints.extend(hint.map(|hint| (*key, hint)));
                     self.handle_partition(*key, serial, entry, broker, cx);
