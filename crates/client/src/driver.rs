@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::{PartitionQueue, Queues};
 use ottla_core::error::Outcome;
-use ottla_core::output::{ConnectionId, Event, TopicView};
+use ottla_core::output::{ConnectionId, Event, Purge, TopicView};
 use ottla_core::time::Instant;
 use tokio::sync::mpsc;
 
@@ -149,7 +149,8 @@ impl Driver {
                     let _ = answer.send(self.core.flush(&mut self.slots, now));
                 }
                 Command::Purge { queued, in_flight, done } => {
-                    self.core.purge(queued, in_flight, &mut self.slots, now);
+                    let purge = Purge { queued, in_flight, partitions: None };
+                    self.core.purge(&purge, &mut self.slots, now);
                     self.take_events();
                     let _ = done.send(());
                 }

@@ -18,6 +18,17 @@ use crate::host::{Chunk, Host};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
+/// Which records to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purge<'a> {
+    /// Those that wait to be sent.
+    pub queued: bool,
+    /// Those that were sent and are not answered.
+    pub in_flight: bool,
+    /// Of these partitions; of all of them where nothing is said.
+    pub partitions: Option<&'a [PartitionKey]>,
+}
+
 /// Open a connection, then call `handle_connected` or `handle_disconnected`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {

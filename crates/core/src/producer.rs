@@ -17,7 +17,8 @@ use crate::connection::{Links, Reach, Target};
 use crate::host::Host;
 use crate::metadata::{Change, Cluster, Refresh};
 use crate::output::{
-    Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Split, SplitToken, Transmit,
+    Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Purge, Split, SplitToken,
+    Transmit,
 };
 use crate::rng::Rng;
 use crate::sender::{Context, Drained, Sender};
@@ -123,16 +124,10 @@ impl<H: Host> Producer<H> {
         sender.abort(reason, &mut cx);
     }
 
-    /// Gives up what waits (`queued`), what was sent and is not answered (`in_flight`), or both.
-    pub fn purge<Q: Queues<H>>(
-        &mut self,
-        queued: bool,
-        in_flight: bool,
-        queues: &mut Q,
-        now: Instant,
-    ) {
+    /// Gives up records that are not done.
+    pub fn purge<Q: Queues<H>>(&mut self, purge: &Purge<'_>, queues: &mut Q, now: Instant) {
         let (sender, mut cx) = self.split(queues, now);
-        sender.purge(queued, in_flight, &mut cx);
+        sender.purge(purge, &mut cx);
     }
 
     /// A [`Compress`] job is done; `None` when the result would have been no smaller.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::{Note, Payloads, Queues};
-use ottla_core::output::{CompressToken, Event as CoreEvent};
+use ottla_core::output::{CompressToken, Event as CoreEvent, Purge};
 
 use crate::check::Told;
 use crate::host::{Door, SimHost};
@@ -79,7 +79,10 @@ impl World {
             self.see(Seen::Purged);
             let (queued, in_flight) =
                 self.load.chance.pick(&[(true, false), (false, true), (true, true)]);
-            self.producer.purge(queued, in_flight, &mut self.queues, self.now);
+            let one = [self.load.chance.pick(&self.load.partitions)];
+            let partitions = self.load.chance.permille(300).then_some(&one[..]);
+            let purge = Purge { queued, in_flight, partitions };
+            self.producer.purge(&purge, &mut self.queues, self.now);
         }
         let pace_ms = self.plan.load_ms * 3 / u64::from(self.plan.records).max(1);
         let after = self.load.chance.millis(0, (pace_ms * 2).max(1));

@@ -11,6 +11,7 @@ use crate::accumulator::{Batch, Queues};
 use crate::error::ErrorKind;
 use crate::host::Host;
 use crate::mutant::Mutant;
+use crate::output::Purge;
 use crate::time::Instant;
 
 impl<H: Host> Sender<H> {
@@ -101,16 +102,15 @@ impl<H: Host> Sender<H> {
         }
     }
 
-    /// Gives up what waits (`queued`), what was sent and has no answer (`in_flight`), or both. The
-    /// partitions go on with what comes after.
-    pub(crate) fn purge<Q: Queues<H>>(
-        &mut self,
-        queued: bool,
-        in_flight: bool,
-        cx: &mut Context<'_, Q>,
-    ) {
+    /// Gives up what waits, what was sent and has no answer, or both. The partitions go on with what
+    /// comes after.
+    pub(crate) fn purge<Q: Queues<H>>(&mut self, purge: &Purge<'_>, cx: &mut Context<'_, Q>) {
+        let Purge { queued, in_flight, partitions } = *purge;
         for number in 0..self.lanes.len() {
             let key = PartitionKey(number as u32);
+            if partitions.is_some_and(|partitions| !partitions.contains(&key)) {
+                continue;
+            }
             let lane = &mut self.lanes[number];
             let mut purged = Vec::new();
             if in_flight {

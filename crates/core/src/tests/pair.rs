@@ -28,7 +28,7 @@ use crate::accumulator::{
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
 use crate::host::{AppendDoor, Host};
-use crate::output::{Acknowledged, Connect, ConnectionId, Event, Part, Split};
+use crate::output::{Acknowledged, Connect, ConnectionId, Event, Part, Purge, Split};
 use crate::time::Instant;
 use crate::{PartitionKey, Producer};
 
@@ -244,7 +244,8 @@ impl Pair {
 
     /// Gives up what waits, what is in flight, or both.
     pub(super) fn purge(&mut self, queued: bool, in_flight: bool) {
-        self.producer.purge(queued, in_flight, &mut self.queues, self.now);
+        let purge = Purge { queued, in_flight, partitions: None };
+        self.producer.purge(&purge, &mut self.queues, self.now);
         self.drive();
     }
 

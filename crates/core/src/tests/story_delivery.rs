@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::pair::{Pair, Told};
 use crate::error::{ErrorKind, Outcome};
-use crate::output::Acknowledged;
+use crate::output::{Acknowledged, Purge};
 use crate::time::Instant;
 
 fn failed(told: &Told) -> (usize, (ErrorKind, Outcome)) {
@@ -272,4 +272,16 @@ fn a_purge_of_what_waits_leaves_what_is_in_flight() {
     pair.accept(&request, 1);
     let last = pair.told.last().unwrap();
     assert_eq!((last.batch, last.result.clone()), (sent, Ok(at(1))));
+}
+
+/// Laws: L1. Scenarios: #114.
+#[test]
+fn a_purge_of_one_partition_leaves_the_others() {
+    let mut pair = Pair::introduced(&[]);
+    let sent = [pair.send(0, b"a"), pair.send(1, b"b"), pair.send(2, b"c")];
+    let purge = Purge { queued: true, in_flight: true, partitions: Some(&[pair.partitions[1]]) };
+    pair.producer.purge(&purge, &mut pair.queues, pair.now);
+    pair.drive();
+    let told: Vec<_> = pair.told.iter().map(failed).collect();
+    assert_eq!(told, [(sent[1], (ErrorKind::Purged, Outcome::NotPersisted))]);
 }
