@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::kafka::jars;
-use crate::{codegen, counts, docs, process, sim, test, tidy, workspace};
+use crate::{codegen, counts, docs, process, scenarios, sim, test, tidy, workspace};
 
 const USAGE: &str = "usage: cargo xtask ci";
 
@@ -25,12 +25,13 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let what = ["doc", "--workspace", "--all-features", "--no-deps", "--lib"];
         cargo(&what, &[("RUSTDOCFLAGS", "-D warnings")])
     };
-    let steps: [(&str, Step<'_>); 10] = [
+    let steps: [(&str, Step<'_>); 11] = [
         ("format", &fmt),
         ("tidy", &|| tidy::run(&[])),
         ("licences and sources", &deny),
         ("generated code", &check_codegen),
         ("generated pages", &|| docs::run(&["--check".to_owned()])),
+        ("scenarios", &|| scenarios::run(&["--check".to_owned()])),
         ("clippy", &clippy),
         ("documentation", &doc),
         ("instruction counts", &counts::check),

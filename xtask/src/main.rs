@@ -10,6 +10,7 @@ mod install;
 mod kafka;
 mod process;
 mod python;
+mod scenarios;
 mod sim;
 mod test;
 mod tidy;
@@ -32,6 +33,7 @@ tasks:
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
   counts [--bless]                 count the core's instructions, compare them with the baseline
   sim [--seeds N] [--seed S] …      run the core against a model of a cluster, by seed
+  scenarios [--check]              write docs/scenarios.md from what the tests say of themselves
   tidy                             check the rules that no other tool knows
   ci                               everything that must hold before a change is taken";
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         "python" => python::run(&args),
         "test" => test::run(&args),
         "counts" => counts::run(&args),
+        "scenarios" => scenarios::run(&args),
         "sim" => sim::run(&args),
         "tidy" => tidy::run(&args),
         "ci" => ci::run(&args),

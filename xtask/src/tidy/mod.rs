@@ -7,6 +7,7 @@ mod sources;
 
 use std::process::ExitCode;
 
+pub(crate) use self::sources::files;
 use crate::workspace;
 
 const USAGE: &str = "usage: cargo xtask tidy";
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     }
     let root = workspace::root()?;
     let mut violations = crates::check(&root)?;
-    let files = sources::files(&root)?;
+    let files = files(&root)?;
     violations.extend(files.iter().flat_map(sources::check));
     let mut violations = exceptions::apply(&root, violations)?;
     violations.sort_by(|one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
