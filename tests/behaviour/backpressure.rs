@@ -7,6 +7,7 @@ use ottla_tests::{engine, run};
 /// As little memory as may be set, and batches that fit into it.
 const LITTLE: [(&str, &str); 2] = [("buffer.memory", "65536"), ("batch.size", "16384")];
 
+/// Laws: L9, L10. Scenarios: #102.
 #[test]
 fn far_more_than_buffer_memory_goes_through_it() {
     let engine = engine!();
@@ -27,6 +28,7 @@ fn far_more_than_buffer_memory_goes_through_it() {
     assert_eq!(engine.read(&topic).len(), 6000);
 }
 
+/// Laws: L10. Scenarios: bug-36.
 #[test]
 fn after_a_flush_all_memory_is_free_again() {
     let engine = engine!();
@@ -49,6 +51,7 @@ fn after_a_flush_all_memory_is_free_again() {
     }
 }
 
+/// Laws: L10. Scenarios: H6.
 #[test]
 fn try_send_says_that_memory_is_spent_and_takes_records_again_later() {
     let engine = engine!();
@@ -91,6 +94,7 @@ fn try_send_to_a_topic_not_yet_known_asks_for_it_and_works_a_moment_later() {
     assert_eq!(engine.read(&topic).len(), 1);
 }
 
+/// Laws: L9, L10. Scenarios: #102, #103.
 #[test]
 fn many_threads_that_wait_for_little_memory_are_all_served() {
     let engine = engine!();
@@ -112,6 +116,7 @@ fn many_threads_that_wait_for_little_memory_are_all_served() {
     assert_eq!(engine.read(&topic).len(), 800);
 }
 
+/// Laws: L1, L9. Scenarios: #58, H6, bug-27.
 #[test]
 fn senders_that_give_up_waiting_leave_their_turn_to_the_others() {
     let engine = engine!();
@@ -140,6 +145,7 @@ fn senders_that_give_up_waiting_leave_their_turn_to_the_others() {
     assert_eq!(engine.read(&topic).len() as u64, delivered);
 }
 
+/// Laws: L9, L10. Scenarios: H7.
 #[test]
 fn a_record_that_could_never_fit_into_buffer_memory_is_refused_at_once() {
     let engine = engine!();
@@ -151,6 +157,7 @@ fn a_record_that_could_never_fit_into_buffer_memory_is_refused_at_once() {
     assert!(refused.to_string().contains("buffer.memory=65536"), "{refused}");
 }
 
+/// Laws: L9, L10. Scenarios: bug-28.
 #[test]
 fn a_record_larger_than_a_batch_fits_as_long_as_it_fits_into_buffer_memory() {
     let engine = engine!();

@@ -14,6 +14,7 @@ fn refused(engine: &Engine, settings: &[(&str, &str)], record: Record<'_>) -> Se
     error
 }
 
+/// Laws: L1. Scenarios: #119.
 #[test]
 fn a_value_over_max_request_size_is_refused_and_says_what_to_raise() {
     let engine = engine!();
@@ -60,6 +61,7 @@ fn a_record_too_large_for_its_topic_is_refused_by_the_broker_and_others_go_on() 
     assert_eq!(values, ["before", "after"]);
 }
 
+/// Laws: L9. Scenarios: #86.
 #[test]
 fn a_topic_that_does_not_exist_is_refused_by_its_name() {
     let engine = engine!();
@@ -95,6 +97,7 @@ fn a_name_that_no_topic_can_have_is_refused_at_once() {
     }
 }
 
+/// Laws: L1. Scenarios: #86, bug-45.
 #[test]
 fn a_partition_that_the_topic_does_not_have_is_refused_and_says_which_there_are() {
     let engine = engine!();
@@ -128,6 +131,7 @@ fn a_bad_record_among_good_ones_harms_none_of_them() {
     assert_eq!(engine.read(&topic).len(), 20);
 }
 
+/// Laws: L9. Scenarios: E1, #83.
 #[test]
 fn one_living_bootstrap_server_among_dead_ones_is_enough() {
     let engine = engine!();

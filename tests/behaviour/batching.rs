@@ -107,6 +107,7 @@ fn no_batch_is_larger_than_batch_size_and_every_batch_but_the_last_is_filled() {
     assert!((3_900..=4_096 + 61).contains(&mean_bytes), "{mean_bytes} bytes per batch");
 }
 
+/// Laws: L1. Scenarios: #119.
 #[test]
 fn a_record_larger_than_batch_size_travels_in_a_batch_of_its_own() {
     let engine = engine!();
@@ -122,6 +123,7 @@ fn a_record_larger_than_batch_size_travels_in_a_batch_of_its_own() {
     assert_eq!(lengths, [5, 5, 50_000, 5, 5]);
 }
 
+/// Laws: L1. Scenarios: #119.
 #[test]
 fn a_batch_size_of_one_byte_sends_each_record_by_itself() {
     let engine = engine!();

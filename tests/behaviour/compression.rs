@@ -93,21 +93,25 @@ fn uncompressed_batches_are_read_back_by_others() {
     is_read_back(&engine!(), "none");
 }
 
+/// Laws: L2. Scenarios: #122.
 #[test]
 fn gzip_of_every_level_is_read_back_by_others() {
     is_read_back(&engine!(), "gzip");
 }
 
+/// Laws: L2. Scenarios: #122.
 #[test]
 fn snappy_is_read_back_by_others() {
     is_read_back(&engine!(), "snappy");
 }
 
+/// Laws: L2. Scenarios: #122.
 #[test]
 fn lz4_of_every_level_is_read_back_by_others() {
     is_read_back(&engine!(), "lz4");
 }
 
+/// Laws: L2. Scenarios: #122.
 #[test]
 fn zstd_of_every_level_is_read_back_by_others() {
     is_read_back(&engine!(), "zstd");

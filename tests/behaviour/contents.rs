@@ -48,6 +48,7 @@ fn a_record_without_a_value_is_a_tombstone() {
     assert_same(&records, &seen);
 }
 
+/// Laws: L2. Scenarios: H8.
 #[test]
 fn null_and_empty_are_different_in_keys_and_values() {
     let engine = engine!();
@@ -91,6 +92,7 @@ fn a_large_key_arrives_whole() {
     assert_same(&[record], &engine.read(&topic));
 }
 
+/// Laws: L2. Scenarios: H8.
 #[test]
 fn one_producer_serves_several_topics_and_mixes_nothing_up() {
     let engine = engine!();

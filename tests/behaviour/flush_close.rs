@@ -9,6 +9,7 @@ use ottla_tests::{engine, run};
 /// A batch that nothing but a flush or a close sends.
 const HELD: [(&str, &str); 2] = [("linger.ms", "80000"), ("linger.adaptive", "false")];
 
+/// Laws: L1, L9. Scenarios: #105.
 #[test]
 fn a_flush_sends_what_lingers_and_waits_for_its_outcome() {
     let engine = engine!();
@@ -74,6 +75,7 @@ fn several_flushes_at_a_time_all_end() {
     assert_eq!(producer.close(PATIENCE).delivered, 160);
 }
 
+/// Laws: L9. Scenarios: #106, bug-48.
 #[test]
 fn records_sent_during_a_flush_do_not_keep_it_from_ending() {
     let engine = engine!();
@@ -117,6 +119,7 @@ fn a_close_delivers_everything_and_reports_it() {
     assert_eq!(engine.read(&topic).len(), 500);
 }
 
+/// Laws: L9. Scenarios: #112, H3.
 #[test]
 fn closing_twice_reports_the_same_and_harms_nothing() {
     let engine = engine!();
@@ -129,6 +132,7 @@ fn closing_twice_reports_the_same_and_harms_nothing() {
     assert_eq!(first, second);
 }
 
+/// Laws: L9. Scenarios: #112, H3.
 #[test]
 fn closing_from_several_threads_at_a_time_ends_for_all_of_them() {
     let engine = engine!();
@@ -145,6 +149,7 @@ fn closing_from_several_threads_at_a_time_ends_for_all_of_them() {
     assert_eq!(producer.close(PATIENCE).delivered, 100);
 }
 
+/// Laws: L1, L9. Scenarios: #109, bug-31, H5.
 #[test]
 fn after_a_close_known_and_unknown_topics_are_refused_alike() {
     let engine = engine!();
@@ -167,6 +172,7 @@ fn after_a_close_known_and_unknown_topics_are_refused_alike() {
     assert_eq!(engine.read(&topic).len(), 1);
 }
 
+/// Laws: L1, L9. Scenarios: #111, #104.
 #[test]
 fn a_close_with_no_time_settles_every_delivery_one_way_or_the_other() {
     let engine = engine!();
@@ -196,6 +202,7 @@ fn a_close_with_no_time_settles_every_delivery_one_way_or_the_other() {
     assert!(found >= delivered && found <= delivered + report.in_doubt, "{found} {report:?}");
 }
 
+/// Laws: L1. Scenarios: H4, bug-49.
 #[test]
 fn a_producer_that_is_dropped_still_delivers_what_it_accepted() {
     let engine = engine!();

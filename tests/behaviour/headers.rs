@@ -39,6 +39,7 @@ fn a_header_key_may_come_twice_and_both_arrive() {
     assert_eq!(round_trip(&engine!(), &headers), owned(&headers));
 }
 
+/// Laws: L2. Scenarios: H8.
 #[test]
 fn a_null_header_value_is_not_an_empty_one() {
     let headers = [Header::new("null", None), Header::new("empty", Some(b"".as_slice()))];
@@ -54,6 +55,7 @@ fn header_keys_are_any_text_and_header_values_any_bytes() {
     assert_eq!(round_trip(&engine!(), &headers), owned(&headers));
 }
 
+/// Laws: L2. Scenarios: H8.
 #[test]
 fn a_record_carries_hundreds_of_headers() {
     let keys: Vec<String> = (0..500).map(|n| format!("key-{n}")).collect();

@@ -43,6 +43,7 @@ fn a_callback_is_called_once_for_each_record_in_the_order_of_each_partition() {
     }
 }
 
+/// Laws: L9. Scenarios: H2, bug-29.
 #[test]
 fn a_callback_may_send_flush_and_ask_for_metrics() {
     let engine = engine!();
@@ -68,6 +69,7 @@ fn a_callback_may_send_flush_and_ask_for_metrics() {
     assert_eq!(values, ["first", "second", "third"]);
 }
 
+/// Laws: L1, L9. Scenarios: H1.
 #[test]
 fn a_callback_that_panics_harms_no_other() {
     let engine = engine!();
@@ -89,6 +91,7 @@ fn a_callback_that_panics_harms_no_other() {
     assert!(producer.close(PATIENCE).is_clean());
 }
 
+/// Laws: L9. Scenarios: #111, H3.
 #[test]
 fn a_callback_may_close_its_producer() {
     let engine = engine!();
@@ -134,6 +137,7 @@ fn deliveries_that_are_dropped_change_nothing() {
     assert_eq!(engine.read(&topic).len(), 1000);
 }
 
+/// Laws: L1. Scenarios: #57.
 #[test]
 fn a_send_that_is_dropped_while_it_waits_sends_nothing() {
     let engine = engine!();
@@ -190,6 +194,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Laws: L9. Scenarios: H10.
 #[test]
 fn everything_works_without_any_runtime() {
     let engine = engine!();
@@ -207,6 +212,7 @@ fn everything_works_without_any_runtime() {
     assert!(block_on(producer.close(PATIENCE)).is_clean());
 }
 
+/// Laws: L1. Scenarios: H10.
 #[test]
 fn tasks_on_a_runtime_of_several_threads_share_a_producer() {
     let engine = engine!();
@@ -267,6 +273,7 @@ fn the_blocking_producer_serves_several_threads() {
     assert_eq!(engine.read(&topic).len(), 440);
 }
 
+/// Laws: L1. Scenarios: #38.
 #[test]
 fn a_hundred_thousand_tasks_await_their_deliveries_at_once() {
     const TASKS: u32 = 100_000;

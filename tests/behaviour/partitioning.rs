@@ -34,6 +34,7 @@ fn bytes_by_partition(engine: &Engine, topic: &str, count: i32) -> Vec<usize> {
     bytes
 }
 
+/// Laws: none. Scenarios: #121.
 #[test]
 fn a_key_goes_where_the_java_client_sends_it() {
     let engine = engine!();
@@ -97,6 +98,7 @@ fn records_without_a_key_stick_to_a_partition_until_a_batch_is_full() {
     assert!(found.iter().all(|partition| *partition == found[0]), "{found:?}");
 }
 
+/// Laws: none. Scenarios: #121.
 #[test]
 fn records_without_a_key_spread_their_bytes_evenly() {
     let engine = engine!();
@@ -118,6 +120,7 @@ fn records_without_a_key_spread_their_bytes_evenly() {
     assert!(bytes.iter().all(|bytes| bytes.abs_diff(mean) < mean / 5), "{bytes:?}");
 }
 
+/// Laws: none. Scenarios: #121.
 #[test]
 fn with_adaptive_partitioning_every_partition_still_gets_its_part() {
     let engine = engine!();

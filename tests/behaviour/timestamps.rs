@@ -102,6 +102,7 @@ fn timestamps_too_far_apart_for_one_batch_go_in_two() {
     assert_eq!(seen, [Some(0), Some(i64::MAX)]);
 }
 
+/// Laws: L1. Scenarios: #120, F13.
 #[test]
 fn a_timestamp_that_the_topic_does_not_take_fails_that_record_as_not_persisted() {
     let engine = engine!();

@@ -13,6 +13,7 @@ fn deliver(producer: &Producer, topic: &str, count: usize) {
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
 
+/// Laws: L8. Scenarios: #74, F11.
 #[test]
 fn partitions_that_are_added_are_found_and_used() {
     let engine = engine!();
@@ -30,6 +31,7 @@ fn partitions_that_are_added_are_found_and_used() {
     assert_eq!((of(2), of(3), of(4)), (10, 10, 10));
 }
 
+/// Laws: L1, L8. Scenarios: #74, F11, bug-17.
 #[test]
 fn partitions_that_are_added_while_records_stream_lose_nothing() {
     needs!(foreign::is_here());
@@ -65,6 +67,7 @@ fn recreate(engine: &Engine, topic: &str, partitions: i32) {
     engine.create(topic, partitions, &[]);
 }
 
+/// Laws: L8. Scenarios: #72, F8.
 #[test]
 fn a_topic_that_was_deleted_and_made_anew_is_produced_to_from_offset_0() {
     let engine = engine!();
@@ -80,6 +83,7 @@ fn a_topic_that_was_deleted_and_made_anew_is_produced_to_from_offset_0() {
     assert_eq!(engine.read(&topic).len(), 21);
 }
 
+/// Laws: L1, L8. Scenarios: #71, #72, F9, bug-22.
 #[test]
 fn a_topic_made_anew_again_and_again_while_records_stream_never_stops_its_producer() {
     let engine = engine!();
@@ -108,6 +112,7 @@ fn a_topic_made_anew_again_and_again_while_records_stream_never_stops_its_produc
     assert_eq!(values.len(), count);
 }
 
+/// Laws: L8. Scenarios: #75, F11.
 #[test]
 fn a_topic_made_anew_with_fewer_partitions_is_learned_anew() {
     let engine = engine!();

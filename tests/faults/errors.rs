@@ -6,6 +6,7 @@ use ottla_tests::run;
 
 use super::{SHORT, Scene, on_produce};
 
+/// Laws: L1. Scenarios: #87, F14.
 #[test]
 fn a_definite_no_fails_the_batch_at_once_and_what_comes_later_goes_on() {
     let scene = Scene::new(1);
@@ -73,6 +74,7 @@ fn retries_that_are_used_up_say_what_happened_each_time() {
     assert!(scene.send(&producer, 50).iter().all(Result::is_ok));
 }
 
+/// Laws: L1. Scenarios: F4.
 #[test]
 fn no_retries_and_no_answer_are_maybe_persisted() {
     let scene = Scene::new(1);
@@ -93,6 +95,7 @@ fn no_retries_and_no_answer_are_maybe_persisted() {
     }
 }
 
+/// Laws: L1. Scenarios: F4.
 #[test]
 fn a_record_that_may_be_in_the_log_is_not_called_not_persisted_when_its_retry_is_refused() {
     let scene = Scene::new(1);
@@ -120,6 +123,7 @@ fn a_cluster_that_gives_no_producer_id_for_want_of_permission_fails_what_waits_a
     assert!(run(producer.close(SHORT)).is_clean());
 }
 
+/// Laws: L9. Scenarios: #87.
 #[test]
 fn a_topic_that_may_not_be_described_is_refused_as_such() {
     let scene = Scene::new(1);

@@ -58,6 +58,7 @@ impl Line {
 
 const MANY_BATCHES: (&str, &str) = ("batch.size", "30");
 
+/// Laws: L7. Scenarios: #56, bug-39.
 #[test]
 fn connections_cut_in_the_middle_of_requests_lose_and_double_nothing() {
     let line = Line::new();
@@ -69,6 +70,7 @@ fn connections_cut_in_the_middle_of_requests_lose_and_double_nothing() {
     assert!(line.proxy.happened() > 3);
 }
 
+/// Laws: L4, L7. Scenarios: #59, A7.
 #[test]
 fn connections_cut_in_the_middle_of_answers_lose_and_double_nothing() {
     let line = Line::new();
@@ -80,6 +82,7 @@ fn connections_cut_in_the_middle_of_answers_lose_and_double_nothing() {
     assert!(line.proxy.happened() > 3);
 }
 
+/// Laws: L6, L7. Scenarios: #56, bug-39, A10.
 #[test]
 fn connections_that_stall_in_the_middle_of_requests_lose_and_double_nothing() {
     let line = Line::new();
@@ -91,6 +94,7 @@ fn connections_that_stall_in_the_middle_of_requests_lose_and_double_nothing() {
     assert!(line.proxy.happened() > 0);
 }
 
+/// Laws: L4, L7. Scenarios: A11.
 #[test]
 fn connections_that_stall_in_the_middle_of_answers_lose_and_double_nothing() {
     let line = Line::new();
@@ -102,6 +106,7 @@ fn connections_that_stall_in_the_middle_of_answers_lose_and_double_nothing() {
     assert!(line.proxy.happened() > 0);
 }
 
+/// Laws: L7. Scenarios: E7.
 #[test]
 fn a_network_that_passes_one_byte_at_a_time_is_slow_and_no_more() {
     let line = Line::new();
@@ -109,6 +114,7 @@ fn a_network_that_passes_one_byte_at_a_time_is_slow_and_no_more() {
     line.survives(&[("request.timeout.ms", "20000")]);
 }
 
+/// Laws: L2, L6. Scenarios: bug-1, bug-2, bug-40.
 #[test]
 fn memory_of_records_that_expire_while_they_are_written_is_not_used_for_others_too_soon() {
     // What went wrong in other clients: a batch expires in the middle of being written, its memory

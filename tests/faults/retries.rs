@@ -29,16 +29,19 @@ fn survives(faults: &[Fault]) -> Producer {
     producer
 }
 
+/// Laws: L1, L3. Scenarios: #62.
 #[test]
 fn a_leader_that_is_not_is_asked_again() {
     survives(&[on_produce().times(3).error(ErrorCode::NOT_LEADER_OR_FOLLOWER)]);
 }
 
+/// Laws: L1, L3. Scenarios: F3, #84.
 #[test]
 fn too_few_replicas_are_waited_for() {
     survives(&[on_produce().times(4).error(ErrorCode::NOT_ENOUGH_REPLICAS)]);
 }
 
+/// Laws: L4. Scenarios: #30, #32, F4.
 #[test]
 fn too_few_replicas_after_the_append_do_not_make_duplicates() {
     let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
@@ -50,43 +53,51 @@ fn a_time_out_on_the_broker_before_the_append_loses_nothing() {
     survives(&[on_produce().after(1).times(3).error(ErrorCode::REQUEST_TIMED_OUT)]);
 }
 
+/// Laws: L4. Scenarios: #32, F4, bug-21.
 #[test]
 fn a_time_out_on_the_broker_after_the_append_doubles_nothing() {
     survives(&[on_produce().after(1).times(3).error_after_apply(ErrorCode::REQUEST_TIMED_OUT)]);
 }
 
+/// Laws: L3, L4. Scenarios: bug-12, F4.
 #[test]
 fn an_unknown_error_loses_and_doubles_nothing_with_more_in_flight() {
     let code = ErrorCode::UNKNOWN_SERVER_ERROR;
     survives(&[on_produce().error(code), on_produce().after(3).error_after_apply(code)]);
 }
 
+/// Laws: L4. Scenarios: B-6.
 #[test]
 fn an_error_code_that_nobody_knows_loses_and_doubles_nothing() {
     let code = ErrorCode(1234);
     survives(&[on_produce().error(code), on_produce().after(2).error_after_apply(code)]);
 }
 
+/// Laws: L1, L3. Scenarios: #52, F1.
 #[test]
 fn a_disk_error_is_retried() {
     survives(&[on_produce().times(3).error(ErrorCode::KAFKA_STORAGE_ERROR)]);
 }
 
+/// Laws: L1, L3. Scenarios: #51.
 #[test]
 fn a_batch_that_was_damaged_on_the_way_is_sent_again() {
     survives(&[on_produce().times(2).error(ErrorCode::CORRUPT_MESSAGE)]);
 }
 
+/// Laws: L8. Scenarios: F8.
 #[test]
 fn a_topic_that_is_unknown_for_a_while_is_no_reason_to_give_up() {
     survives(&[on_produce().times(3).error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)]);
 }
 
+/// Laws: L1. Scenarios: #50, A7.
 #[test]
 fn a_connection_that_breaks_before_the_append_loses_nothing() {
     survives(&[on_produce().after(2).disconnect(), on_produce().after(4).disconnect()]);
 }
 
+/// Laws: L4. Scenarios: #50, E5.
 #[test]
 fn a_connection_that_breaks_after_the_append_doubles_nothing() {
     survives(&[
@@ -95,16 +106,19 @@ fn a_connection_that_breaks_after_the_append_doubles_nothing() {
     ]);
 }
 
+/// Laws: L4, L9. Scenarios: A11, E5, #49.
 #[test]
 fn an_answer_that_never_comes_doubles_nothing() {
     survives(&[on_produce().after(2).drop_response()]);
 }
 
+/// Laws: L4, L9. Scenarios: E10.
 #[test]
 fn a_request_that_is_never_heard_loses_nothing() {
     survives(&[on_produce().after(2).drop_request()]);
 }
 
+/// Laws: L1. Scenarios: #15.
 #[test]
 fn a_batch_that_the_broker_calls_a_duplicate_is_delivered() {
     let scene = Scene::new(1);
@@ -118,6 +132,7 @@ fn a_batch_that_the_broker_calls_a_duplicate_is_delivered() {
     assert_eq!(scene.values(0), ["warm", "0"]);
 }
 
+/// Laws: L5. Scenarios: #34, T3, T4.
 #[test]
 fn a_producer_that_the_broker_has_forgotten_goes_on_under_a_new_epoch() {
     for code in [ErrorCode::UNKNOWN_PRODUCER_ID, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER] {
@@ -125,6 +140,7 @@ fn a_producer_that_the_broker_has_forgotten_goes_on_under_a_new_epoch() {
     }
 }
 
+/// Laws: L1. Scenarios: T2.
 #[test]
 fn a_producer_id_that_is_worth_nothing_any_more_is_replaced() {
     for code in [ErrorCode::INVALID_PRODUCER_EPOCH, ErrorCode::INVALID_PRODUCER_ID_MAPPING] {
@@ -132,6 +148,7 @@ fn a_producer_id_that_is_worth_nothing_any_more_is_replaced() {
     }
 }
 
+/// Laws: L1, L8. Scenarios: #55, #66.
 #[test]
 fn faults_before_the_first_record_only_delay_it() {
     let scene = Scene::new(1);
@@ -152,6 +169,7 @@ fn faults_before_the_first_record_only_delay_it() {
     assert_exactly_once(&scene, &outcomes);
 }
 
+/// Laws: L9. Scenarios: E6.
 #[test]
 fn a_slow_broker_is_waited_for() {
     let scene = Scene::new(1);
@@ -162,6 +180,7 @@ fn a_slow_broker_is_waited_for() {
     assert_eq!(producer.metrics().retries, 0);
 }
 
+/// Laws: L9. Scenarios: #95, F15.
 #[test]
 fn a_broker_that_asks_for_silence_gets_it_and_then_the_records() {
     let scene = Scene::new(1);
@@ -173,6 +192,7 @@ fn a_broker_that_asks_for_silence_gets_it_and_then_the_records() {
     assert_eq!((producer.metrics().throttles, producer.metrics().retries), (1, 0));
 }
 
+/// Laws: L9. Scenarios: #83.
 #[test]
 fn one_partition_in_trouble_does_not_hold_up_the_others() {
     let scene = Scene::new(2);
@@ -226,6 +246,7 @@ fn any_fault(rng: &mut Rng) -> Fault {
     }
 }
 
+/// Laws: L1, L2, L3, L4. Scenarios: bug-14, bug-38.
 #[test]
 fn any_mixture_of_faults_leaves_every_record_in_the_log_once_and_in_order() {
     let mut rng = Rng::seeded(15);

@@ -13,6 +13,7 @@ use super::{SHORT, Scene, assert_exactly_once, on_produce};
 const SHORT_LIVED: [(&str, &str); 2] =
     [("delivery.timeout.ms", "1000"), ("request.timeout.ms", "300")];
 
+/// Laws: L1, L9. Scenarios: F4, bug-38.
 #[test]
 fn a_record_that_was_sent_and_never_answered_is_maybe_persisted_when_its_time_is_over() {
     let scene = Scene::new(1);
@@ -32,6 +33,7 @@ fn a_record_that_was_sent_and_never_answered_is_maybe_persisted_when_its_time_is
     assert!(scene.send(&producer, 20).iter().all(Result::is_ok));
 }
 
+/// Laws: L1, L9. Scenarios: #54.
 #[test]
 fn a_record_that_was_never_sent_is_not_persisted_when_its_time_is_over() {
     let scene = Scene::new(1);
@@ -48,6 +50,7 @@ fn a_record_that_was_never_sent_is_not_persisted_when_its_time_is_over() {
     assert!(error.to_string().contains(&servers), "it says whom it could not reach: {error}");
 }
 
+/// Laws: L1, L9. Scenarios: F3, #84.
 #[test]
 fn a_record_that_was_refused_each_time_is_not_persisted_when_its_time_is_over() {
     let scene = Scene::new(1);
@@ -63,6 +66,7 @@ fn a_record_that_was_refused_each_time_is_not_persisted_when_its_time_is_over() 
     assert_eq!(scene.values(0), ["warm"]);
 }
 
+/// Laws: L1, L3. Scenarios: #80, F16.
 #[test]
 fn a_broker_that_comes_back_in_time_gets_everything() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -110,6 +114,7 @@ fn a_flush_that_runs_out_of_time_says_so_and_loses_nothing() {
     assert_eq!(run(delivery).expect("delivered").offset, Some(1));
 }
 
+/// Laws: L1, L9. Scenarios: #104, bug-26, bug-32.
 #[test]
 fn a_close_gives_up_at_its_deadline_and_counts_what_is_in_doubt() {
     let scene = Scene::new(1);
@@ -139,6 +144,7 @@ fn a_close_gives_up_at_its_deadline_and_counts_what_is_in_doubt() {
     assert!(!report.is_clean());
 }
 
+/// Laws: L9, L10. Scenarios: #102, H6.
 #[test]
 fn memory_that_stays_spent_ends_a_send_after_max_block_ms() {
     let scene = Scene::new(1);
@@ -166,6 +172,7 @@ fn memory_that_stays_spent_ends_a_send_after_max_block_ms() {
     assert_eq!(metrics.buffer_available_bytes, metrics.buffer_total_bytes);
 }
 
+/// Laws: L9. Scenarios: #102.
 #[test]
 fn senders_that_wait_for_memory_are_refused_when_the_producer_is_closed() {
     let scene = Scene::new(1);

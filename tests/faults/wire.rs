@@ -148,6 +148,7 @@ fn a_request_takes_no_further_batch_beyond_max_request_size() {
     assert!(largest <= 40_000, "{largest}");
 }
 
+/// Laws: L1. Scenarios: E10, #92.
 #[test]
 fn a_connection_that_breaks_while_nothing_is_sent_is_made_anew_unnoticed() {
     let scene = Scene::new(1);

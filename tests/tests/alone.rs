@@ -42,6 +42,7 @@ fn a_port_that_nobody_listens_on_is_said_to_refuse() {
     assert_says(&error, &[&server, "refused"]);
 }
 
+/// Laws: L9. Scenarios: E1.
 #[test]
 fn a_host_that_does_not_exist_is_named() {
     let error = refused("no-such-host.invalid:9092");
@@ -49,6 +50,7 @@ fn a_host_that_does_not_exist_is_named() {
     assert_says(&error, &["no-such-host.invalid"]);
 }
 
+/// Laws: L11. Scenarios: A4, bug-58.
 #[test]
 fn a_web_server_is_recognized() {
     let server = Server::start(HTTP);
@@ -57,6 +59,7 @@ fn a_web_server_is_recognized() {
     assert_says(&error, &[&server.address(), "HTTP"]);
 }
 
+/// Laws: L11. Scenarios: A4, bug-57.
 #[test]
 fn a_tls_server_is_recognized() {
     let server = Server::start(TLS);
@@ -65,6 +68,7 @@ fn a_tls_server_is_recognized() {
     assert_says(&error, &[&server.address(), "TLS"]);
 }
 
+/// Laws: L11. Scenarios: A4.
 #[test]
 fn an_ssh_server_is_recognized() {
     let server = Server::start(SSH);
@@ -72,6 +76,7 @@ fn an_ssh_server_is_recognized() {
     assert_says(&error, &[&server.address(), "SSH"]);
 }
 
+/// Laws: L9. Scenarios: A12.
 #[test]
 fn a_server_that_hangs_up_at_once_is_said_to_do_so() {
     let server = Server::start(Says::Bytes(b""));
@@ -80,6 +85,7 @@ fn a_server_that_hangs_up_at_once_is_said_to_do_so() {
     assert_says(&error, &[&server.address()]);
 }
 
+/// Laws: L9. Scenarios: #94, A11.
 #[test]
 fn a_server_that_says_nothing_is_waited_for_no_longer_than_allowed() {
     let server = Server::start(Says::Nothing);
@@ -92,6 +98,7 @@ fn a_server_that_says_nothing_is_waited_for_no_longer_than_allowed() {
     assert_says(&error, &[&server.address()]);
 }
 
+/// Laws: L9. Scenarios: A12.
 #[test]
 fn a_server_that_is_no_kafka_is_not_showered_with_connections() {
     let server = Server::start(HTTP);
@@ -102,6 +109,7 @@ fn a_server_that_is_no_kafka_is_not_showered_with_connections() {
     assert!((2..=20).contains(&connections), "{connections}");
 }
 
+/// Laws: L11. Scenarios: A1, A2, A3, bug-55.
 #[test]
 fn a_frame_that_announces_more_than_any_answer_closes_the_connection() {
     for size in [0x7fff_ffff_u32, 0xffff_ffff, 0x8000_0000, 0, 3, 100_000_001] {
@@ -112,6 +120,7 @@ fn a_frame_that_announces_more_than_any_answer_closes_the_connection() {
     }
 }
 
+/// Laws: L9. Scenarios: bug-32.
 #[test]
 fn closing_with_an_unreachable_cluster_ends_in_time() {
     let producer = producer(&closed_port(), &[]);
@@ -128,6 +137,7 @@ fn closing_with_an_unreachable_cluster_ends_in_time() {
 
 /// The runtime of a producer that is closed ends, and a timer of an ended runtime panics: whoever
 /// asks for a topic after that must be told without one.
+/// Laws: L9. Scenarios: #109, H5.
 #[test]
 fn a_topic_that_is_asked_for_after_close_is_refused_however_late() {
     let server = Server::start(Says::Nothing);
@@ -141,6 +151,7 @@ fn a_topic_that_is_asked_for_after_close_is_refused_however_late() {
     }
 }
 
+/// Laws: L9. Scenarios: #109.
 #[test]
 fn a_sender_that_waits_for_its_topic_is_told_when_the_producer_is_closed() {
     let server = Server::start(Says::Nothing);
@@ -154,6 +165,7 @@ fn a_sender_that_waits_for_its_topic_is_told_when_the_producer_is_closed() {
     });
 }
 
+/// Laws: L9. Scenarios: H4.
 #[test]
 fn a_producer_that_is_dropped_lets_go_of_its_connections() {
     let server = Server::start(Says::Nothing);

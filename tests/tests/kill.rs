@@ -64,6 +64,7 @@ fn no_fault(data: &Path) {
     }
 }
 
+/// Laws: L1, L2, L4. Scenarios: F16.
 #[test]
 fn a_producer_outlives_three_kills_of_its_broker_and_nothing_is_lost_or_doubled() {
     let data = tempfile::tempdir().expect("a folder");

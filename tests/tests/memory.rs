@@ -39,6 +39,7 @@ fn fill(producer: &Producer, topic: &str, deliveries: &mut Vec<Delivery>) {
 /// Names what a process that this test starts is to measure.
 const MEASURES: &str = "OTTLA_TEST_MEASURES_MEMORY_OF";
 
+/// Laws: L10. Scenarios: A10.
 #[test]
 fn memory_stays_within_buffer_memory_and_16_mib_while_a_broker_takes_nothing() {
     if let Ok(compression) = std::env::var(MEASURES) {

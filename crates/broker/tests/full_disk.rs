@@ -140,6 +140,7 @@ fn count_batches(log: &mut PartitionLog) -> i64 {
     end / 2
 }
 
+/// Laws: L2. Scenarios: F1.
 #[test]
 fn a_batch_that_does_not_fit_leaves_no_trace_and_the_log_goes_on_when_there_is_room() {
     for free_bytes in (0..2_500).step_by(13) {

@@ -256,6 +256,7 @@ fn producer_ids_are_never_given_twice() {
     assert_eq!(client.call(5, &request).error_code, ErrorCode::INVALID_REQUEST.0);
 }
 
+/// Laws: L2, L4. Scenarios: #33.
 #[test]
 fn a_batch_sent_twice_is_stored_once_and_answered_alike() {
     let cluster = cluster();

@@ -193,6 +193,7 @@ fn a_batch_over_the_topics_size_is_too_large() {
     assert_eq!(client.produce("small", 0, &Batch::of([vec![1; 100]])).error_code, 0);
 }
 
+/// Laws: L1. Scenarios: F13.
 #[test]
 fn a_compacted_topic_takes_no_record_without_key() {
     let cluster = cluster();

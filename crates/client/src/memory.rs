@@ -147,6 +147,7 @@ mod tests {
     use super::*;
     use crate::executor::block_on;
 
+    /// Laws: L10. Scenarios: bug-36.
     #[test]
     fn every_byte_comes_back_when_chunks_are_dropped() {
         let memory = Memory::new(100_000);
@@ -168,6 +169,7 @@ mod tests {
         assert_eq!(memory.available_bytes(), 10_000);
     }
 
+    /// Laws: L9, L10. Scenarios: #102.
     #[test]
     fn nobody_overtakes_who_waits_for_memory() {
         let memory = Memory::new(10_000);

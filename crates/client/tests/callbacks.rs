@@ -39,6 +39,7 @@ fn flush_and_close_return_once_every_callback_was_called() {
     assert_eq!(producer.close(PATIENCE).delivered, 4000);
 }
 
+/// Laws: L9. Scenarios: #111, H2, H3.
 #[test]
 fn a_callback_may_flush_and_close_the_producer_that_calls_it() {
     let cluster = Cluster::builder().topic("t", 1).start().unwrap();
@@ -53,6 +54,7 @@ fn a_callback_may_flush_and_close_the_producer_that_calls_it() {
     assert_eq!(outcome.recv_timeout(PATIENCE), Ok((true, 1)));
 }
 
+/// Laws: L9. Scenarios: #102, #109.
 #[test]
 fn closing_while_threads_wait_for_memory_sends_every_one_of_them_home() {
     let cluster = Cluster::builder().topic("t", 1).start().unwrap();

@@ -155,6 +155,7 @@ fn no_bytes_at_all_are_damage() {
     }
 }
 
+/// Laws: L11. Scenarios: Z1, Z2, bug-61.
 #[test]
 fn bombs_stop_at_the_limit_and_take_no_more_memory_than_it() {
     let content = vec![0; 64 * MIB];
@@ -167,6 +168,7 @@ fn bombs_stop_at_the_limit_and_take_no_more_memory_than_it() {
     }
 }
 
+/// Laws: L11. Scenarios: Z2, bug-61.
 #[test]
 fn bombs_in_many_small_gzip_members_stop_at_the_limit() {
     let member = write(CompressionType::Gzip, &[0; 10_000]);
@@ -187,6 +189,7 @@ fn a_gzip_member_that_lies_about_its_size_is_damage() {
     assert!(peak <= 256 * 1024, "{peak} bytes for a claim of four gigabytes");
 }
 
+/// Laws: L11. Scenarios: Z1, bug-61.
 #[test]
 fn a_zstd_frame_that_claims_64_gib_is_refused_at_once() {
     // Magic, a descriptor that says "size in 8 bytes, one segment", the size, one last empty block.
@@ -215,6 +218,7 @@ fn a_zstd_frame_that_asks_for_a_huge_window_gets_none() {
     assert_eq!(read(CompressionType::Zstd, packed, 100).unwrap(), b"abc");
 }
 
+/// Laws: L11. Scenarios: Z4, bug-60.
 #[test]
 fn snappy_that_claims_more_than_its_bytes_can_hold_is_refused() {
     // The length 2^32-1 as a varint, then one literal byte.
@@ -225,6 +229,7 @@ fn snappy_that_claims_more_than_its_bytes_can_hold_is_refused() {
     assert!(peak <= 16 * 1024, "{peak} bytes for a claim of four gigabytes");
 }
 
+/// Laws: L11. Scenarios: Z4.
 #[test]
 fn xerial_blocks_with_false_lengths_are_damage() {
     let whole = write(CompressionType::Snappy, b"content");
@@ -238,6 +243,7 @@ fn xerial_blocks_with_false_lengths_are_damage() {
     assert!(is_corrupt(&read(CompressionType::Snappy, &unknown_version, 1_000)));
 }
 
+/// Laws: L11. Scenarios: Z3.
 #[test]
 fn lz4_blocks_with_false_lengths_are_damage() {
     let whole = write(CompressionType::Lz4, &[b'x'; 1_000]);
@@ -248,6 +254,7 @@ fn lz4_blocks_with_false_lengths_are_damage() {
     }
 }
 
+/// Laws: L11. Scenarios: Z3.
 #[test]
 fn an_lz4_block_that_fills_more_than_its_frame_allows_is_damage() {
     // One literal, then a match of 100,000 bytes in a frame of 64 KiB blocks.
@@ -263,6 +270,7 @@ fn an_lz4_block_that_fills_more_than_its_frame_allows_is_damage() {
     assert!(is_over_limit(&read(CompressionType::Lz4, &packed, 50_000)));
 }
 
+/// Laws: L11. Scenarios: Z5, bug-60.
 #[test]
 fn bytes_of_an_earlier_batch_never_show() {
     let mut decompressor = Decompressor::new();

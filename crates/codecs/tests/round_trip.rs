@@ -135,6 +135,7 @@ fn levels_change_what_is_written_where_a_codec_has_them() {
     assert_eq!(size(CompressionType::Gzip, -1), size(CompressionType::Gzip, 6));
 }
 
+/// Laws: L2. Scenarios: #122.
 #[test]
 fn the_highest_levels_work() {
     let content = WORDS.concat().repeat(100).into_bytes();

@@ -47,6 +47,7 @@ pub fn backoff(rng: &mut Rng, base: Duration, max: Duration, attempt: u32) -> Du
 mod tests {
     use super::*;
 
+    /// Laws: L9. Scenarios: #48.
     #[test]
     fn backoff_doubles_up_to_its_maximum_and_jitters_by_a_fifth() {
         let mut rng = Rng::new(7);

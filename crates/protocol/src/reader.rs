@@ -311,6 +311,7 @@ mod tests {
         assert_eq!(Reader::new(&Bytes::from_static(b"\0")).nullable_string(true).unwrap(), None);
     }
 
+    /// Laws: L11. Scenarios: B-1.
     #[test]
     fn null_is_an_error_where_a_value_must_stand() {
         let compact_null = Bytes::from_static(b"\0");
@@ -321,6 +322,7 @@ mod tests {
         assert_eq!(kind(Reader::new(&null).array(false, 1, Reader::i8)), Kind::NegativeLength(-1));
     }
 
+    /// Laws: L11. Scenarios: B-1.
     #[test]
     fn a_length_below_minus_one_is_an_error_even_where_null_may_stand() {
         let frame = Bytes::from_static(b"\xff\xff\xff\xfe");
@@ -329,6 +331,7 @@ mod tests {
         assert_eq!(kind(Reader::new(&frame).nullable_string(false)), Kind::NegativeLength(-32768));
     }
 
+    /// Laws: L11. Scenarios: B-5.
     #[test]
     fn a_string_over_the_limit_is_refused_even_when_its_bytes_are_there() {
         let mut frame = vec![0x81, 0x80, 0x02]; // compact length 32768
@@ -336,6 +339,7 @@ mod tests {
         assert_eq!(kind(Reader::new(&frame.into()).string(true)), Kind::StringTooLong(32768));
     }
 
+    /// Laws: L11. Scenarios: B-5.
     #[test]
     fn a_string_must_be_utf8() {
         assert_eq!(
@@ -351,6 +355,7 @@ mod tests {
         assert_eq!(bytes.as_ptr(), frame[1..].as_ptr());
     }
 
+    /// Laws: L11. Scenarios: B-2, bug-59.
     #[test]
     fn a_count_that_the_rest_cannot_hold_is_refused() {
         let frame = Bytes::from_static(b"\x7f\xff\xff\xff\0\0\0\0");
@@ -358,6 +363,7 @@ mod tests {
         assert_eq!(error, Kind::Truncated { needed: 4 * 0x7fff_ffff, remaining: 4 });
     }
 
+    /// Laws: L11. Scenarios: B-4.
     #[test]
     fn tagged_fields_must_ascend() {
         let twice = Bytes::from_static(b"\x02\x01\0\x01\0");
@@ -368,6 +374,7 @@ mod tests {
         assert_eq!(error, Kind::TagOrder { tag: 1, previous: 5 });
     }
 
+    /// Laws: L11. Scenarios: B-4.
     #[test]
     fn a_tagged_field_over_the_rest_is_refused() {
         let frame = Bytes::from_static(b"\x01\0\x05ab");
@@ -375,6 +382,7 @@ mod tests {
         assert_eq!(error, Kind::Truncated { needed: 5, remaining: 2 });
     }
 
+    /// Laws: L11. Scenarios: B-4.
     #[test]
     fn four_billion_tagged_fields_are_refused_at_once() {
         let frame = Bytes::from_static(b"\xff\xff\xff\xff\x0f\0\0\x01\0");

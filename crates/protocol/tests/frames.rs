@@ -52,6 +52,7 @@ fn part_of_a_frame_is_not_a_frame() {
     }
 }
 
+/// Laws: L11. Scenarios: A1, bug-55.
 #[test]
 fn a_negative_size_is_refused() {
     for size in [-1, i32::MIN] {
@@ -59,6 +60,7 @@ fn a_negative_size_is_refused() {
     }
 }
 
+/// Laws: L11. Scenarios: A2.
 #[test]
 fn a_size_without_room_for_a_correlation_id_is_refused() {
     for size in [0, 1, 3] {
@@ -67,6 +69,7 @@ fn a_size_without_room_for_a_correlation_id_is_refused() {
     assert_eq!(first(&framed(b"four")), Ok(Some(Bytes::from_static(b"four"))));
 }
 
+/// Laws: L11. Scenarios: A3, bug-55.
 #[test]
 fn a_size_over_the_limit_is_refused_before_its_bytes_come() {
     let over = MAX_BYTES as i32 + 1;
@@ -87,6 +90,7 @@ fn the_buffer_grows_with_what_arrives_and_not_with_what_is_announced() {
     assert!(reader.buffer_mut().capacity() < 16 * 1024);
 }
 
+/// Laws: L11. Scenarios: A4, bug-57.
 #[test]
 fn a_peer_that_speaks_something_else_is_told_apart() {
     let streams: [(&[u8], OtherProtocol); 9] = [

@@ -217,16 +217,19 @@ macro_rules! tests {
             use crate::schemas::$schema;
             use ottla_protocol::messages::$module::$type;
 
+            /// Laws: L11. Scenarios: B-2, bug-58, bug-59.
             #[test]
             fn refuses_huge_lengths_without_allocating_them() {
                 super::huge_lengths_are_refused::<$type>(&$schema);
             }
 
+            /// Laws: L11. Scenarios: B-1, bug-54.
             #[test]
             fn refuses_null_where_it_may_not_stand() {
                 super::null_is_refused_where_it_may_not_stand::<$type>(&$schema);
             }
 
+            /// Laws: L11. Scenarios: B-1, bug-54.
             #[test]
             fn refuses_other_negative_lengths() {
                 super::other_negative_lengths_are_refused::<$type>(&$schema);
@@ -237,6 +240,7 @@ macro_rules! tests {
                 super::plausible_counts_reserve_in_proportion::<$type>(&$schema);
             }
 
+            /// Laws: L11. Scenarios: B-3.
             #[test]
             fn refuses_overlong_lengths() {
                 super::overlong_lengths_are_refused::<$type>(&$schema);

@@ -75,6 +75,7 @@ def test_a_failure_says_its_outcome():
     assert error.kind == "unknown_topic"
 
 
+# Laws: L1. Scenarios: H13.
 def test_a_task_that_was_cancelled_leaves_its_record_on_the_way():
     async def main(cluster):
         async with ottla.AsyncProducer(bootstrap_servers=cluster.bootstrap_servers) as producer:

@@ -67,6 +67,7 @@ def test_settings_of_librdkafka_are_accepted():
     Producer(NOWHERE, **config).close()
 
 
+# Laws: L11. Scenarios: H16.
 @pytest.mark.parametrize(
     ("arguments", "raised"),
     [

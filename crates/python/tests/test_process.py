@@ -20,6 +20,7 @@ def python(code: str, *arguments: str, **options) -> subprocess.Popen:
     )
 
 
+# Laws: L9. Scenarios: H12.
 @pytest.mark.parametrize("call", ["poll()", "flush()", "close()"])
 def test_ctrl_c_ends_a_wait(call):
     code = f"""
@@ -44,6 +45,7 @@ def test_ctrl_c_ends_a_wait(call):
     assert child.returncode == 0
 
 
+# Laws: L9. Scenarios: H12, E12, bug-52.
 def test_a_producer_of_the_parent_says_so_in_a_forked_child_and_a_new_one_works():
     with ottla.Cluster(topics={"t": 1}) as cluster:
         code = """
@@ -74,6 +76,7 @@ def test_a_producer_of_the_parent_says_so_in_a_forked_child_and_a_new_one_works(
     assert values == [b"parent", b"child", b"parent again"]
 
 
+# Laws: L1. Scenarios: H12.
 def test_an_interpreter_that_ends_with_records_pending_says_how_many():
     code = """
         import ottla
@@ -208,6 +211,7 @@ def test_constants_are_those_of_confluent_kafka():
     assert ours == theirs and len(theirs) > 150
 
 
+# Laws: L10. Scenarios: bug-49, bug-51.
 def test_memory_does_not_grow_with_records():
     code = """
         import sys, ottla

@@ -39,6 +39,7 @@ def test_a_record_arrives_with_all_its_fields_and_its_callback_is_told_where(
     assert len(message) == 9
 
 
+# Laws: L9. Scenarios: bug-53.
 def test_callbacks_come_in_the_order_of_the_records_and_only_from_poll_and_flush(
     make_producer, make_topic, outcomes
 ):
@@ -70,6 +71,7 @@ def test_a_tombstone_and_an_empty_value_are_not_the_same(outcomes):
     assert outcomes.messages[0].value() is None
 
 
+# Laws: L1. Scenarios: H1.
 def test_an_exception_of_a_callback_comes_out_of_poll_and_the_rest_is_told_later(
     make_producer, make_topic, outcomes
 ):
@@ -88,6 +90,7 @@ def test_an_exception_of_a_callback_comes_out_of_poll_and_the_rest_is_told_later
     assert [message.value() for message in outcomes.messages] == [b"0", b"1", b"2", b"3"]
 
 
+# Laws: L9. Scenarios: H2, bug-50.
 def test_a_callback_may_produce_poll_and_flush(make_producer, make_topic, outcomes):
     topic, producer = make_topic(), make_producer()
 
@@ -186,6 +189,7 @@ def test_columns_are_sent_in_one_call(outcomes):
     assert len(outcomes.told) == 3
 
 
+# Laws: L1. Scenarios: #114.
 def test_purged_records_are_reported_as_purged(outcomes):
     producer = ottla.Producer({"bootstrap.servers": NOWHERE})
     producer.produce("t", b"x", callback=outcomes)
@@ -195,6 +199,7 @@ def test_purged_records_are_reported_as_purged(outcomes):
     producer.close()
 
 
+# Laws: L1. Scenarios: #114.
 def test_what_was_sent_and_purged_may_be_in_the_log(outcomes):
     with ottla.Cluster(topics={"t": 1}) as cluster:
         producer = ottla.Producer({"bootstrap.servers": cluster.bootstrap_servers})
@@ -221,6 +226,7 @@ def test_flush_gives_up_at_its_deadline_and_says_how_many_are_left(outcomes):
     assert len(outcomes.errors) == 3
 
 
+# Laws: L1. Scenarios: H5.
 def test_a_closed_producer_takes_nothing(make_producer, make_topic):
     producer = make_producer()
     assert producer.close() is True

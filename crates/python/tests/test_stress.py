@@ -35,6 +35,7 @@ def producer(ottla_cluster):
     producer.close(0)
 
 
+# Laws: L9. Scenarios: H12, bug-51.
 def test_callbacks_may_collect_garbage_whose_finalizers_produce(producer, always_collecting):
     told, last_words = [], []
 
@@ -60,6 +61,7 @@ def test_callbacks_may_collect_garbage_whose_finalizers_produce(producer, always
     assert last_words == [None] * 400
 
 
+# Laws: L9. Scenarios: H12, bug-51.
 def test_producers_in_cycles_are_collected_with_records_pending():
     class Owner:
         pass
@@ -124,6 +126,7 @@ def test_threads_produce_while_another_polls_and_callbacks_keep_the_order(always
         assert outcomes == [(None, partition, b"%d" % number) for number in range(500)]
 
 
+# Laws: L1, L9. Scenarios: bug-50, H3.
 def test_every_record_has_one_outcome_when_the_producer_is_closed_under_its_threads(ottla_cluster):
     told, taken, refused = [], [], []
     producer = ottla.Producer({"bootstrap.servers": ottla_cluster.bootstrap_servers})
@@ -205,6 +208,7 @@ def test_nothing_of_a_record_is_kept_when_it_was_told(ottla_cluster, producer, s
     assert blocks_at_last - blocks_at_first < 100
 
 
+# Laws: L10. Scenarios: bug-49, bug-51.
 def test_nothing_grows_with_300_000_records(producer):
     told = [0]
 
@@ -282,6 +286,7 @@ PENDING = {
 }
 
 
+# Laws: L1, L9. Scenarios: H12.
 @pytest.mark.parametrize("program", PENDING.values(), ids=PENDING)
 def test_an_interpreter_ends_with_records_pending_and_says_so(program):
     code = f"import ottla\nconfig = {NOWHERE}\n" + textwrap.dedent(program)

@@ -115,6 +115,8 @@ fn test_below<'a>(
     language: &Language,
 ) -> Result<(usize, &'a str), String> {
     let mut is_test = !language.wants_attribute;
+    // Brackets that an attribute has opened on the lines before.
+    let mut open = 0;
     for (below, line) in lines.iter().enumerate().skip(at + 1) {
         if let Some(rest) = (language.test)(line) {
             let end = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
@@ -127,7 +129,10 @@ fn test_below<'a>(
             return Err("a test that does not run checks nothing".to_owned());
         }
         is_test |= ["#[test]", "#[tokio::test"].iter().any(|test| line.starts_with(test));
-        if !(language.is_attribute)(line) && comment(line, language).is_none() {
+        if open > 0 || (language.is_attribute)(line) {
+            open += line.matches(['(', '[', '{']).count();
+            open -= line.matches([')', ']', '}']).count().min(open);
+        } else if comment(line, language).is_none() {
             break;
         }
     }
@@ -165,6 +170,9 @@ fn it_rains() {}
         );
         let python = "# Laws: L9. Scenarios: H12.\n@pytest.mark.slow\ndef test_rain(make):\n";
         assert_eq!(marks("a.py", python), ["a.py:3: test_rain: [9] H12"]);
+        let python =
+            "# Laws: L9. Scenarios: H12.\n@pytest.mark.many(\n    [1],\n)\ndef test_it():\n";
+        assert_eq!(marks("a.py", python), ["a.py:5: test_it: [9] H12"]);
     }
 
     #[test]

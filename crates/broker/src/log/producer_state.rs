@@ -205,6 +205,7 @@ mod tests {
         SequenceVerdict::Refuse(code)
     }
 
+    /// Laws: L4. Scenarios: #33.
     #[test]
     fn a_batch_in_the_window_is_a_duplicate_with_its_first_offset() {
         let mut states = ProducerStates::default();
@@ -252,6 +253,7 @@ mod tests {
         assert_eq!(states.check(&header(0, 41, 1, 0)), SequenceVerdict::Append);
     }
 
+    /// Laws: L4. Scenarios: #21, T6.
     #[test]
     fn sequences_wrap_from_the_greatest_to_0() {
         assert_eq!(sequence_after(i32::MAX, 1), 0);
@@ -263,6 +265,7 @@ mod tests {
         assert!(matches!(verdict, SequenceVerdict::Duplicate(_)));
     }
 
+    /// Laws: L4. Scenarios: #34.
     #[test]
     fn an_idle_producer_is_forgotten() {
         let mut states = ProducerStates::default();

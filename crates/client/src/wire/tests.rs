@@ -12,6 +12,7 @@ use super::{Brokers, RequestErrorKind};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Laws: L9. Scenarios: #91, B-7.
 #[tokio::test]
 async fn an_old_broker_is_asked_again_in_the_version_that_all_know() {
     let mut versions = Vec::new();

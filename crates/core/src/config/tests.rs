@@ -54,6 +54,7 @@ fn giving_up_idempotence_unasked_is_known_and_turning_it_off_is_not_told() {
     assert_eq!(builder.gives_up_idempotence_for(), None);
 }
 
+/// Laws: L9. Scenarios: #60.
 #[test]
 fn a_delivery_timeout_shorter_than_linger_and_request_timeout_is_refused() {
     let why = refusal(&[("delivery.timeout.ms", "1000"), ("request.timeout.ms", "2000")]);

@@ -35,6 +35,7 @@ fn apply(cluster: &mut Cluster, answer: &MetadataResponse) -> (Vec<Change>, bool
     cluster.apply(answer, Duration::from_secs(5), Instant::from_millis(1))
 }
 
+/// Laws: L8. Scenarios: #67, B-8.
 #[test]
 fn an_answer_without_brokers_or_partitions_leaves_what_was_known() {
     let mut cluster = Cluster::default();
@@ -48,6 +49,7 @@ fn an_answer_without_brokers_or_partitions_leaves_what_was_known() {
     assert_eq!(cluster.nodes().count(), 1);
 }
 
+/// Laws: L8, L11. Scenarios: B-8.
 #[test]
 fn impossible_brokers_and_partitions_are_not_believed() {
     let mut cluster = Cluster::default();
@@ -62,6 +64,7 @@ fn impossible_brokers_and_partitions_are_not_believed() {
     assert_eq!(cluster.partition(cluster.topic(topic).partitions[0]).leader, None);
 }
 
+/// Laws: L8, L11. Scenarios: B-9.
 #[test]
 fn a_topic_that_nobody_asked_for_is_ignored() {
     let mut cluster = Cluster::default();
@@ -80,6 +83,7 @@ fn a_broker_with_a_new_address_is_named() {
     assert_eq!(cluster.node(1).unwrap().server, "[::1]:2");
 }
 
+/// Laws: L8. Scenarios: #66.
 #[test]
 fn a_topic_whose_leaders_are_being_elected_is_known_but_not_complete() {
     let mut cluster = Cluster::default();

@@ -153,6 +153,7 @@ mod tests {
         }
     }
 
+    /// Laws: L8. Scenarios: #121, F11.
     #[test]
     fn a_partition_that_is_gone_is_left_at_once() {
         let mut sticky = Sticky::default();
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(sticky.partition(1, 100, 2, || 0), 0);
     }
 
+    /// Laws: none. Scenarios: #121.
     #[test]
     fn adaptive_choice_prefers_short_queues_in_proportion() {
         let mut rng = Rng::new(1);
@@ -173,6 +175,7 @@ mod tests {
         assert_eq!(counts[2], 0);
     }
 
+    /// Laws: none. Scenarios: #121.
     #[test]
     fn without_any_leader_all_partitions_are_in_the_draw() {
         let mut rng = Rng::new(2);

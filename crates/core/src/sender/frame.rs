@@ -101,6 +101,7 @@ mod tests {
         Entry { topic: TopicIndex(topic), name, id: Uuid([7; 16]), partition, header, payload }
     }
 
+    /// Laws: L7. Scenarios: bug-44.
     #[test]
     fn a_produce_frame_reads_back_as_the_generated_message_in_every_version() {
         for version in 3..=13 {

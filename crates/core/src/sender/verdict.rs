@@ -89,6 +89,7 @@ pub fn verdict(code: ErrorCode) -> Verdict {
 mod tests {
     use super::*;
 
+    /// Laws: L1, L4. Scenarios: B-6, F4.
     #[test]
     fn an_answer_that_leaves_the_write_in_doubt_is_retried_as_maybe_written() {
         for code in [

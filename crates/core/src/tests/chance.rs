@@ -204,6 +204,7 @@ fn seeds(first: u64, count: u64) -> Range<u64> {
     first..first + count
 }
 
+/// Laws: L1, L2, L3, L4. Scenarios: #27, #36, bug-14, E5.
 #[test]
 fn whatever_a_broker_loses_or_refuses_records_arrive_once_in_order_and_are_told_the_truth() {
     for seed in seeds(0, 400) {

@@ -29,6 +29,7 @@ fn a_producer_connects_when_it_is_told_to_and_not_before_there_is_a_topic() {
     assert_eq!(pair.connections.len(), 1);
 }
 
+/// Laws: L11. Scenarios: A4, bug-57.
 #[test]
 fn a_server_that_speaks_http_or_tls_is_named_as_such() {
     let http = greeted_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -37,6 +38,7 @@ fn a_server_that_speaks_http_or_tls_is_named_as_such() {
     assert!(tls.contains("TLS"), "{tls}");
 }
 
+/// Laws: L11. Scenarios: A1, A2, A3, bug-55.
 #[test]
 fn impossible_frames_end_the_connection_before_anything_is_allocated() {
     for bytes in [[0xff; 4], [0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 0], [0, 0, 0, 3]] {
@@ -46,6 +48,7 @@ fn impossible_frames_end_the_connection_before_anything_is_allocated() {
     }
 }
 
+/// Laws: L1. Scenarios: A5.
 #[test]
 fn an_answer_with_another_number_than_the_one_due_ends_the_connection() {
     let why = greeted_with(&[0, 0, 0, 8, 0, 0, 0, 99, 0, 0, 0, 0]);
@@ -60,6 +63,7 @@ fn garbage_in_a_frame_of_the_right_form_is_an_error_and_not_a_panic() {
     assert!(!greeted_with(&frame).is_empty());
 }
 
+/// Laws: L9. Scenarios: A12.
 #[test]
 fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls_or_sasl() {
     let mut pair = Pair::new(&[]);
@@ -74,6 +78,7 @@ fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls_or_sa
     assert!(pair.unreachable[0].contains("TLS or SASL"), "{}", pair.unreachable[0]);
 }
 
+/// Laws: L9. Scenarios: A11, #83.
 #[test]
 fn a_request_without_an_answer_ends_its_connection_and_only_that() {
     let mut pair = Pair::ready(&[("request.timeout.ms", "1000")]);
@@ -87,6 +92,7 @@ fn a_request_without_an_answer_ends_its_connection_and_only_that() {
     assert!(!pair.closed.contains(&two.connection));
 }
 
+/// Laws: L9. Scenarios: #92.
 #[test]
 fn an_idle_connection_is_closed_quietly_and_opened_again_when_needed() {
     let mut pair =

@@ -121,6 +121,7 @@ fn a_fixed_linger_waits_even_while_the_broker_is_idle() {
     assert_eq!(pair.produced.len(), 1);
 }
 
+/// Laws: L3. Scenarios: #1.
 #[test]
 fn a_full_batch_leaves_at_once_and_sequences_go_on_without_a_gap() {
     let mut pair = Pair::introduced(&[("batch.size", "100"), ("linger.ms", "1000")]);
@@ -202,6 +203,7 @@ fn without_acknowledgements_a_lost_connection_is_never_retried_since_that_could_
     assert!(pair.produced.is_empty());
 }
 
+/// Laws: L9. Scenarios: #105.
 #[test]
 fn flush_sends_open_batches_and_names_everything_that_is_not_done() {
     let mut pair = Pair::ready(&[("linger.ms", "1000"), ("linger.adaptive", "false")]);
@@ -226,6 +228,7 @@ fn closing_tells_unsent_records_from_those_in_doubt() {
     assert_eq!(outcome(unsent), Outcome::NotPersisted);
 }
 
+/// Laws: L1. Scenarios: #117, B-13, F13.
 #[test]
 fn an_idle_producer_wants_nothing_before_its_metadata_grows_old() {
     let mut pair = Pair::ready(&[("connections.max.idle.ms", "0")]);
@@ -240,6 +243,7 @@ fn an_idle_producer_wants_nothing_before_its_metadata_grows_old() {
     assert!(next.as_nanos() > 120_000_000_000, "{next:?}");
 }
 
+/// Laws: L1. Scenarios: #114.
 #[test]
 fn purged_records_are_told_by_whether_they_were_sent_and_the_partition_goes_on() {
     let mut pair = Pair::introduced(&[("linger.adaptive.gap.ms", "0")]);
@@ -261,6 +265,7 @@ fn purged_records_are_told_by_whether_they_were_sent_and_the_partition_goes_on()
     assert_eq!((last.batch, last.result.clone()), (next, Ok(at(2))));
 }
 
+/// Laws: L1. Scenarios: #114.
 #[test]
 fn a_purge_of_what_waits_leaves_what_is_in_flight() {
     let mut pair = Pair::introduced(&[("linger.adaptive.gap.ms", "0")]);

@@ -22,6 +22,7 @@ fn a_record_that_was_never_sent_expires_as_not_persisted_and_names_the_obstacle(
     assert!(failure.message.contains("no leader"), "{failure}");
 }
 
+/// Laws: L1, L9. Scenarios: A11.
 #[test]
 fn a_sent_record_without_an_answer_expires_as_maybe_persisted() {
     let mut pair = Pair::ready(&SHORT);
@@ -49,6 +50,7 @@ fn a_late_answer_for_a_record_that_was_given_up_changes_nothing() {
     assert_eq!(pair.told.len(), 2, "each record is told once (L1)");
 }
 
+/// Laws: L5. Scenarios: #12.
 #[test]
 fn after_a_sent_batch_expired_the_next_waits_for_those_behind_it_and_then_changes_the_epoch() {
     let mut pair = Pair::ready(&[
@@ -72,6 +74,7 @@ fn after_a_sent_batch_expired_the_next_waits_for_those_behind_it_and_then_change
     assert_eq!(pair.next().stamps(), [(0, 1, 0, 1)]);
 }
 
+/// Laws: L9. Scenarios: A12, E11.
 #[test]
 fn with_no_broker_at_all_a_topic_is_asked_for_again_and_again_but_not_in_a_rush() {
     let mut pair = Pair::new(&[]);
@@ -93,6 +96,7 @@ fn with_no_broker_at_all_a_topic_is_asked_for_again_and_again_but_not_in_a_rush(
     assert_eq!(pair.unreachable.len(), attempts);
 }
 
+/// Laws: L8, L9. Scenarios: #76, #86.
 #[test]
 fn a_topic_that_nobody_knows_is_refused_after_the_time_that_news_of_it_may_take() {
     let mut pair = Pair::new(&[("topic.metadata.propagation.max.ms", "2000")]);
@@ -109,6 +113,7 @@ fn a_topic_that_nobody_knows_is_refused_after_the_time_that_news_of_it_may_take(
     assert_eq!(pair.metadata_requests, asked, "nobody wants it any more");
 }
 
+/// Laws: L9. Scenarios: #87.
 #[test]
 fn a_topic_without_permission_or_with_an_impossible_name_is_refused_at_once() {
     for (code, kind) in [

@@ -8,6 +8,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::pair::{Pair, Produced};
 use crate::error::{ErrorKind, Outcome};
 
+/// Laws: L3, L4. Scenarios: #62, bug-33, F2.
 #[test]
 fn a_leader_that_moved_is_found_and_gets_the_same_batch() {
     let mut pair = Pair::ready(&[]);
@@ -21,6 +22,7 @@ fn a_leader_that_moved_is_found_and_gets_the_same_batch() {
     assert_eq!((again.node, again.batches), (3, request.batches));
 }
 
+/// Laws: L3. Scenarios: #61, F20.
 #[test]
 fn a_new_leader_gets_nothing_while_the_old_one_owes_an_answer() {
     let mut pair = Pair::introduced(&[("batch.size", "10")]);
@@ -41,6 +43,7 @@ fn a_new_leader_gets_nothing_while_the_old_one_owes_an_answer() {
     assert_eq!(pair.next().batches, second.batches);
 }
 
+/// Laws: L4, L8. Scenarios: #62.
 #[test]
 fn an_answer_that_names_the_new_leader_is_followed_without_waiting_for_metadata() {
     let mut pair = Pair::ready(&[]);
@@ -69,6 +72,7 @@ fn an_answer_that_names_the_new_leader_is_followed_without_waiting_for_metadata(
     assert_eq!((again.node, again.batches), (7, request.batches));
 }
 
+/// Laws: L8. Scenarios: #64, F6.
 #[test]
 fn metadata_older_than_what_we_know_does_not_move_a_leader_back() {
     let mut pair = Pair::ready(&[]);
@@ -79,6 +83,7 @@ fn metadata_older_than_what_we_know_does_not_move_a_leader_back() {
     assert_eq!(pair.next().node, 1);
 }
 
+/// Laws: L8. Scenarios: #77, bug-25.
 #[test]
 fn a_topic_in_error_keeps_the_partitions_that_were_known() {
     let mut pair = Pair::ready(&[]);
@@ -107,6 +112,7 @@ fn recreated_under_way() -> (Pair, Produced, [usize; 2]) {
     (pair, request, [sent, waiting])
 }
 
+/// Laws: L3, L8. Scenarios: #71, bug-22, F9, F10.
 #[test]
 fn records_that_the_old_topic_refused_follow_one_that_was_created_anew_in_their_order() {
     let (mut pair, request, [sent, waiting]) = recreated_under_way();
@@ -120,6 +126,7 @@ fn records_that_the_old_topic_refused_follow_one_that_was_created_anew_in_their_
     }
 }
 
+/// Laws: L1, L8. Scenarios: bug-23, F9.
 #[test]
 fn records_that_the_old_topic_took_are_delivered_though_it_was_created_anew() {
     let (mut pair, request, [sent, _]) = recreated_under_way();
@@ -129,6 +136,7 @@ fn records_that_the_old_topic_took_are_delivered_though_it_was_created_anew() {
     assert_eq!(pair.next().stamps(), [(0, 1, 0, 1)]);
 }
 
+/// Laws: L1, L4. Scenarios: #71, F9.
 #[test]
 fn records_in_doubt_do_not_follow_a_topic_that_was_created_anew_and_are_told_so() {
     let (mut pair, request, [sent, _]) = recreated_under_way();
@@ -143,6 +151,7 @@ fn records_in_doubt_do_not_follow_a_topic_that_was_created_anew_and_are_told_so(
     assert_eq!(pair.next().stamps(), [(0, 1, 0, 1)]);
 }
 
+/// Laws: L4, L8. Scenarios: #71.
 #[test]
 fn old_metadata_that_names_the_former_topic_again_makes_no_stamp_come_twice() {
     // A broker that lags behind tells of the old topic, another of the new one again. Had the
@@ -163,6 +172,7 @@ fn old_metadata_that_names_the_former_topic_again_makes_no_stamp_come_twice() {
     assert_eq!(stamps, [(0, 1, 0, 1), (0, 2, 0, 1), (0, 3, 0, 1)]);
 }
 
+/// Laws: L1. Scenarios: F4.
 #[test]
 fn a_leader_that_moved_after_it_may_have_appended_leaves_the_outcome_open() {
     // With acks=all a broker says so of a batch that it has appended as well, when it stops being
@@ -181,6 +191,7 @@ fn a_leader_that_moved_after_it_may_have_appended_leaves_the_outcome_open() {
     }
 }
 
+/// Laws: L8. Scenarios: F11.
 #[test]
 fn partitions_that_are_added_can_be_used() {
     let mut pair = Pair::ready(&[]);

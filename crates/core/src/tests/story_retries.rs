@@ -40,6 +40,7 @@ fn accept_all(pair: &mut Pair) -> Vec<Produced> {
     accepted
 }
 
+/// Laws: L4, L5. Scenarios: #23, bug-12.
 #[test]
 fn a_batch_in_doubt_is_answered_under_its_old_stamp_before_the_partition_takes_a_new_epoch() {
     // The second batch is refused for good, which leaves a gap behind which a new epoch is needed.
@@ -90,6 +91,7 @@ fn a_batch_whose_first_copy_may_be_on_its_way_is_not_stamped_anew() {
     assert_eq!(told.result.clone().unwrap_err().outcome, Outcome::MaybePersisted);
 }
 
+/// Laws: L4. Scenarios: #50, bug-10.
 #[test]
 fn a_lost_connection_sends_the_same_bytes_again_under_the_same_stamp() {
     let mut pair = pipelined(&[]);
@@ -103,6 +105,7 @@ fn a_lost_connection_sends_the_same_bytes_again_under_the_same_stamp() {
     assert_eq!(pair.told[0].result.clone().unwrap().base_offset, Some(7));
 }
 
+/// Laws: L3, L4. Scenarios: #36, bug-11.
 #[test]
 fn batches_in_flight_on_a_lost_connection_come_back_in_their_old_order() {
     let mut pair = pipelined(&[]);
@@ -118,6 +121,7 @@ fn batches_in_flight_on_a_lost_connection_come_back_in_their_old_order() {
     assert_eq!(pair.told.len(), 8);
 }
 
+/// Laws: L3, L4. Scenarios: #2.
 #[test]
 fn when_the_first_of_two_is_refused_for_now_both_are_sent_again_in_order_with_their_stamps() {
     let mut pair = pipelined(&[]);
@@ -136,6 +140,7 @@ fn when_the_first_of_two_is_refused_for_now_both_are_sent_again_in_order_with_th
     assert_eq!(again.batches, second.batches);
 }
 
+/// Laws: L4. Scenarios: #8, #15, bug-13.
 #[test]
 fn when_the_second_is_acknowledged_first_the_first_keeps_its_old_sequence() {
     let mut pair = pipelined(&[]);
@@ -151,6 +156,7 @@ fn when_the_second_is_acknowledged_first_the_first_keeps_its_old_sequence() {
     assert_eq!(pair.told[1].result.clone().unwrap().base_offset, None);
 }
 
+/// Laws: L5. Scenarios: #4, #5, F7.
 #[test]
 fn a_gap_that_the_broker_sees_and_we_do_not_starts_a_new_epoch_at_sequence_zero() {
     let mut pair = pipelined(&[]);
@@ -168,6 +174,7 @@ fn a_gap_that_the_broker_sees_and_we_do_not_starts_a_new_epoch_at_sequence_zero(
     assert!(pair.told.iter().all(|told| told.result.is_ok()));
 }
 
+/// Laws: L4, L5. Scenarios: #14, #24, bug-3, bug-5.
 #[test]
 fn a_new_epoch_for_one_partition_leaves_what_another_has_in_flight_alone() {
     let mut pair = pipelined(&[]);
@@ -190,6 +197,7 @@ fn a_new_epoch_for_one_partition_leaves_what_another_has_in_flight_alone() {
     assert_eq!(pair.next().stamps(), [(1, 1, 0, 1)]);
 }
 
+/// Laws: L5. Scenarios: bug-20.
 #[test]
 fn an_epoch_that_begins_inside_a_request_is_not_given_to_a_busy_partition_of_the_same_request() {
     // Found by chance: partition 1 began a new epoch while it was stamped, and partition 0, behind
@@ -207,6 +215,7 @@ fn an_epoch_that_begins_inside_a_request_is_not_given_to_a_busy_partition_of_the
     assert_eq!(stamps, [(1, 1, 0, 1)], "partition 0 waits until it is idle");
 }
 
+/// Laws: L3, L5. Scenarios: #3, #39.
 #[test]
 fn behind_a_batch_that_is_refused_for_good_the_others_go_on_under_a_new_epoch() {
     let mut pair = pipelined(&[]);
@@ -235,6 +244,7 @@ fn a_lone_batch_that_is_refused_for_good_gives_its_sequence_back() {
     assert_eq!(pair.next().stamps(), [(0, 0, 1, 1)]);
 }
 
+/// Laws: L1. Scenarios: T2.
 #[test]
 fn a_producer_id_that_is_not_accepted_any_more_is_replaced() {
     let mut pair = pipelined(&[]);
@@ -248,6 +258,7 @@ fn a_producer_id_that_is_not_accepted_any_more_is_replaced() {
     assert_eq!(again.stamps(), [(0, 0, 0, 1)]);
 }
 
+/// Laws: L1, L4. Scenarios: B-10.
 #[test]
 fn an_answer_that_leaves_a_partition_out_means_that_its_batch_is_sent_again() {
     let mut pair = pipelined(&[]);
@@ -260,6 +271,7 @@ fn an_answer_that_leaves_a_partition_out_means_that_its_batch_is_sent_again() {
     assert_eq!(again.batches, request.batches);
 }
 
+/// Laws: L1. Scenarios: #49, F3.
 #[test]
 fn retries_are_counted_and_the_error_tells_of_them() {
     let mut pair = pipelined(&[("retries", "2")]);
@@ -278,6 +290,7 @@ fn retries_are_counted_and_the_error_tells_of_them() {
     assert_eq!(failure.broker.as_deref(), Some("1 at node1:9092"));
 }
 
+/// Laws: L1. Scenarios: F4, bug-21.
 #[test]
 fn one_attempt_without_a_verdict_makes_the_outcome_maybe_whatever_came_later() {
     let mut pair = pipelined(&[("retries", "1")]);
@@ -290,6 +303,7 @@ fn one_attempt_without_a_verdict_makes_the_outcome_maybe_whatever_came_later() {
     assert_eq!(pair.told[0].result.clone().unwrap_err().outcome, Outcome::MaybePersisted);
 }
 
+/// Laws: L9. Scenarios: #95.
 #[test]
 fn a_broker_that_asks_for_silence_gets_it_and_loses_nothing() {
     let mut pair = pipelined(&[]);
@@ -321,6 +335,7 @@ fn a_broker_that_has_never_heard_of_the_producer_gets_one_batch_first() {
     assert_eq!(pair.produced.len(), 2);
 }
 
+/// Laws: L3, L4. Scenarios: #27, #30.
 #[test]
 fn nothing_is_sent_behind_a_retry_so_that_the_broker_still_recognizes_it() {
     // A broker remembers five batches. New ones behind a retry that stays in doubt would push it
@@ -344,6 +359,7 @@ fn nothing_is_sent_behind_a_retry_so_that_the_broker_still_recognizes_it() {
     assert_eq!(markers(pair.produced.make_contiguous()), [6]);
 }
 
+/// Laws: L3. Scenarios: #21, T6.
 #[test]
 fn the_sequence_wraps_from_the_largest_number_to_zero() {
     type Batch = crate::accumulator::Batch<super::pair::TestHost>;
@@ -352,6 +368,7 @@ fn the_sequence_wraps_from_the_largest_number_to_zero() {
     assert_eq!(Batch::next_sequence(5, 3), 8);
 }
 
+/// Laws: L9. Scenarios: #87, F14.
 #[test]
 fn without_permission_for_idempotence_records_fail_at_once_and_say_what_to_change() {
     let mut pair = Pair::ready(&[("batch.size", "10")]);
@@ -380,6 +397,7 @@ fn a_broker_that_gives_out_no_producer_ids_is_said_to_be_the_reason_and_costs_no
     assert!(failure.message.contains("enable.idempotence=false"), "{}", failure.message);
 }
 
+/// Laws: L4. Scenarios: T2.
 #[test]
 fn under_a_new_producer_id_nothing_is_sent_again_that_may_be_in_the_log() {
     let mut pair = pipelined(&[]);

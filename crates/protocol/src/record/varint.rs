@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(out, [0, 1, 2, 3, 4]);
     }
 
+    /// Laws: L11. Scenarios: B-3.
     #[test]
     fn an_overlong_integer_is_refused() {
         assert_eq!(read_unsigned(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((u32::MAX, 5)));

@@ -72,6 +72,7 @@ macro_rules! tests {
                 super::truncation_is_an_error::<$type>();
             }
 
+            /// Laws: L11. Scenarios: bug-62.
             #[test]
             fn survives_by_default() {
                 super::the_default_survives_where_it_can_be_written::<$type>();
