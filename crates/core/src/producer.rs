@@ -236,7 +236,9 @@ impl<H: Host> Producer<H> {
                 return Some(transmit);
             }
         }
-        None
+        // The last epoch of a producer id may just have ended: another id is asked for at once.
+        self.pursue_identity(queues, now);
+        self.transmits.pop_front()
     }
 
     /// A ready connection to a broker; otherwise one is begun, if it may be.

@@ -35,7 +35,7 @@ fn apply(cluster: &mut Cluster, answer: &MetadataResponse) -> (Vec<Change>, bool
     cluster.apply(answer, Duration::from_secs(5), Instant::from_millis(1))
 }
 
-/// Laws: L8. Scenarios: #67, B-8.
+/// Laws: L8. Scenarios: #67, bug-16, B-8.
 #[test]
 fn an_answer_without_brokers_or_partitions_leaves_what_was_known() {
     let mut cluster = Cluster::default();

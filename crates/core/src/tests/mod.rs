@@ -7,4 +7,5 @@ mod story_delivery;
 mod story_expiry;
 mod story_leaders;
 mod story_retries;
+mod story_sequences;
 mod story_splitting;

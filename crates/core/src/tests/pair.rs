@@ -134,6 +134,14 @@ pub(super) struct Pair {
     pub(super) identity_error: ErrorCode,
     pub(super) next_producer_id: i64,
     pub(super) metadata_requests: usize,
+    /// The epoch of producer ids that the cluster gives out.
+    pub(super) identity_epoch: i16,
+    /// The newest version of Produce that brokers offer.
+    pub(super) produce_max: i16,
+    /// A node that takes requests and answers none.
+    pub(super) silent: Option<i32>,
+    /// How the names of hosts begin.
+    pub(super) hosts: &'static str,
     /// An API that the cluster does not offer.
     pub(super) without: Option<ApiKey>,
     /// Requests behind a Produce request on the same connection: a broker answers in turn.
@@ -190,6 +198,10 @@ impl Pair {
             identity_error: ErrorCode::NONE,
             next_producer_id: 1000,
             metadata_requests: 0,
+            identity_epoch: 0,
+            produce_max: i16::MAX,
+            silent: None,
+            hosts: "node",
             without: None,
             held: Vec::new(),
             unanswered: Vec::new(),
@@ -330,7 +342,11 @@ impl Pair {
     fn receive(&mut self, connection: ConnectionId, frame: Bytes, written_token: Option<u64>) {
         let mut reader = Reader::new(&frame);
         let header = RequestHeader::decode(&mut reader).unwrap();
-        if header.api_key != ApiKey::PRODUCE && self.owes(connection) {
+        let is_produce = header.api_key == ApiKey::PRODUCE;
+        if !is_produce && self.silent == Some(self.node(connection)) {
+            return;
+        }
+        if !is_produce && self.owes(connection) {
             self.held.push((connection, frame));
             return;
         }
@@ -338,6 +354,7 @@ impl Pair {
             ApiKey::API_VERSIONS => {
                 let mut body = api_versions();
                 body.api_keys.retain(|api| Some(ApiKey(api.api_key)) != self.without);
+                body.api_keys[0].max_version = body.api_keys[0].max_version.min(self.produce_max);
                 self.reply(connection, &header, &body);
             }
             ApiKey::METADATA => {
@@ -349,7 +366,7 @@ impl Pair {
                 let body = InitProducerIdResponse {
                     error_code: self.identity_error.0,
                     producer_id: self.next_producer_id,
-                    producer_epoch: 0,
+                    producer_epoch: self.identity_epoch,
                     ..Default::default()
                 };
                 self.next_producer_id += 1;
@@ -385,17 +402,22 @@ impl Pair {
         if written_token.is_none() {
             self.unanswered.push((connection, header.correlation_id));
         }
-        let server = &self.connections[&connection];
-        let node = server.strip_prefix("node").unwrap().split(':').next().unwrap();
         self.produced.push_back(Produced {
             connection,
-            node: node.parse().unwrap(),
+            node: self.node(connection),
             version: header.api_version,
             correlation_id: header.correlation_id,
             written_token,
             batches,
             topic: (topic.name.clone(), topic.topic_id),
         });
+    }
+
+    /// The node that a connection leads to; 0 is a bootstrap server.
+    fn node(&self, connection: ConnectionId) -> i32 {
+        let server = self.connections.get(&connection).map_or("", String::as_str);
+        let host = server.split(':').next().unwrap_or_default();
+        host.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0)
     }
 
     /// Answers a request: `answer` fills in each partition's part.
@@ -480,7 +502,7 @@ impl Pair {
     fn metadata(&self) -> MetadataResponse {
         let broker = |id: i32| MetadataResponseBroker {
             node_id: id,
-            host: alloc::format!("node{id}"),
+            host: alloc::format!("{}{id}", self.hosts),
             port: 9092,
             ..Default::default()
         };

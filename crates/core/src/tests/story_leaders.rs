@@ -8,7 +8,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::pair::{Pair, Produced};
 use crate::error::{ErrorKind, Outcome};
 
-/// Laws: L3, L4. Scenarios: #62, bug-33, F2.
+/// Laws: L3, L4. Scenarios: #62, #73, bug-33, F2.
 #[test]
 fn a_leader_that_moved_is_found_and_gets_the_same_batch() {
     let mut pair = Pair::ready(&[]);

@@ -8,24 +8,24 @@ use super::pair::{Pair, Produced};
 use crate::error::{ErrorKind, Outcome};
 
 /// A producer whose every record fills a batch, so that each `send` makes a request.
-fn pipelined(extra: &[(&str, &str)]) -> Pair {
+pub(super) fn pipelined(extra: &[(&str, &str)]) -> Pair {
     let mut settings = alloc::vec![("batch.size", "10")];
     settings.extend_from_slice(extra);
     Pair::introduced(&settings)
 }
 
-fn big(n: u8) -> [u8; 40] {
+pub(super) fn big(n: u8) -> [u8; 40] {
     [n; 40]
 }
 
 /// The payload's marker byte of every batch sent, in order.
-fn markers(requests: &[Produced]) -> Vec<u8> {
+pub(super) fn markers(requests: &[Produced]) -> Vec<u8> {
     let marker = |bytes: &[u8]| bytes[bytes.len() - 2];
     requests.iter().flat_map(|r| r.batches.iter().map(|(_, _, bytes)| marker(bytes))).collect()
 }
 
 /// Takes requests off the wire and accepts them until no more come; gives them in order.
-fn accept_all(pair: &mut Pair) -> Vec<Produced> {
+pub(super) fn accept_all(pair: &mut Pair) -> Vec<Produced> {
     let mut accepted = Vec::new();
     for _ in 0..100 {
         match pair.produced.pop_front() {
@@ -105,7 +105,7 @@ fn a_lost_connection_sends_the_same_bytes_again_under_the_same_stamp() {
     assert_eq!(pair.told[0].result.clone().unwrap().base_offset, Some(7));
 }
 
-/// Laws: L3, L4. Scenarios: #36, bug-11.
+/// Laws: L3, L4. Scenarios: #36, #37, bug-11.
 #[test]
 fn batches_in_flight_on_a_lost_connection_come_back_in_their_old_order() {
     let mut pair = pipelined(&[]);
@@ -140,7 +140,7 @@ fn when_the_first_of_two_is_refused_for_now_both_are_sent_again_in_order_with_th
     assert_eq!(again.batches, second.batches);
 }
 
-/// Laws: L4. Scenarios: #8, #15, bug-13.
+/// Laws: L4. Scenarios: #8, #15, #29, bug-13.
 #[test]
 fn when_the_second_is_acknowledged_first_the_first_keeps_its_old_sequence() {
     let mut pair = pipelined(&[]);
