@@ -1,6 +1,22 @@
 //! The simulator itself: what it promises of its runs.
 
-use ottla_sim::{PROFILES, Plan, Seen, run};
+use ottla_sim::{PROFILES, Plan, Report, Seen, run};
+
+/// Runs so many seeds of a profile, each plan changed a little, which break no law.
+fn lawful(profile: &str, seeds: u64, change: fn(&mut Plan)) -> Vec<Report> {
+    let report = |seed| {
+        let mut plan = Plan::new(seed, profile).expect("a profile");
+        change(&mut plan);
+        let report = run(&plan);
+        assert_eq!(report.violation, None, "--seed {seed:#x} --profile {profile}");
+        report
+    };
+    (0..seeds).map(report).collect()
+}
+
+fn count(reports: &[Report], what: Seen) -> u64 {
+    reports.iter().map(|report| report.seen.of(what)).sum()
+}
 
 #[test]
 fn the_same_plan_gives_the_same_run() {
@@ -10,6 +26,58 @@ fn the_same_plan_gives_the_same_run() {
             assert_eq!(run(&plan), run(&plan), "{profile}, seed {seed}");
         }
     }
+}
+
+/// Laws: L3, L4, L5. Scenarios: F19, F20, bug-4.
+#[test]
+fn leaders_that_pause_and_move_with_batches_under_way_and_new_epochs_break_no_law() {
+    let reports = lawful("storm", 150, |_| ());
+    for what in
+        [Seen::LeaderMovedInFlight, Seen::NodePaused, Seen::EpochBumped, Seen::DuplicateRecognized]
+    {
+        assert!(count(&reports, what) > 20, "{what:?}");
+    }
+}
+
+/// Laws: L1, L4. Scenarios: E5, #27.
+#[test]
+fn answers_that_are_lost_on_their_way_break_no_law() {
+    let reports = lawful("network", 100, |_| ());
+    assert!(count(&reports, Seen::AnswerLost) > 100 && count(&reports, Seen::BlackHole) > 20);
+    assert!(count(&reports, Seen::DuplicateRecognized) > 20);
+}
+
+/// Laws: L1, L8. Scenarios: #71, #74, F9, F10, F11.
+#[test]
+fn topics_that_grow_and_are_created_anew_break_no_law() {
+    let reports = lawful("topics", 100, |_| ());
+    for what in [Seen::TopicRecreated, Seen::UnknownTopicId, Seen::PartitionsAdded] {
+        assert!(count(&reports, what) > 20, "{what:?}");
+    }
+}
+
+/// The test of the test: where a leader acknowledges alone, what it takes along is seen as lost.
+/// Laws: L2. Scenarios: F18, F7.
+#[test]
+fn what_two_replicas_have_outlives_a_leader_and_what_one_has_is_seen_to_be_lost() {
+    let nodes = lawful("nodes", 100, |plan| plan.min_insync = 2);
+    assert!(count(&nodes, Seen::NodeCrashed) > 20 && count(&nodes, Seen::FollowerTruncated) > 20);
+    let mut lost = 0;
+    for seed in 0..100 {
+        let mut plan = Plan::new(seed, "nodes").expect("a profile");
+        plan.idempotent = false;
+        for (key, value) in &mut plan.settings {
+            match *key {
+                "acks" => *value = "1".to_owned(),
+                "enable.idempotence" => *value = "false".to_owned(),
+                _ => (),
+            }
+        }
+        // The plan says still that acknowledged records stay.
+        let violation = run(&plan).violation;
+        lost += u32::from(violation.is_some_and(|told| told.contains("as was told (L2)")));
+    }
+    assert!(lost > 5, "{lost} of 100 runs lose a record");
 }
 
 #[test]

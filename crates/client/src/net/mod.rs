@@ -62,6 +62,13 @@ pub async fn connect(server: &str, timeout: Duration) -> Result<TcpStream, Conne
         Ok(Err(error)) => return Err(fail(Reason::Resolve(error))),
         Err(_) => return Err(fail(Reason::Resolve(timed_out(timeout)))),
     };
+    first_that_answers(addresses, timeout).await.map_err(fail)
+}
+
+async fn first_that_answers(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timeout: Duration,
+) -> Result<TcpStream, Reason> {
     let mut attempts = Vec::new();
     for address in addresses {
         match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
@@ -74,9 +81,86 @@ pub async fn connect(server: &str, timeout: Duration) -> Result<TcpStream, Conne
             Err(_) => attempts.push((address, timed_out(timeout))),
         }
     }
-    Err(fail(if attempts.is_empty() { Reason::NoAddress } else { Reason::Attempts(attempts) }))
+    Err(if attempts.is_empty() { Reason::NoAddress } else { Reason::Attempts(attempts) })
 }
 
 fn timed_out(after: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} ms", after.as_millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+    use std::time::Duration;
+
+    use tokio::net::{TcpSocket, TcpStream};
+
+    use super::{Reason, connect, first_that_answers};
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    fn somebody() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
+    fn nobody() -> SocketAddr {
+        somebody().1
+    }
+
+    /// A listener whose queue is full: who connects gets no answer at all. With it what fills it.
+    async fn black_hole() -> (SocketAddr, Vec<TcpStream>, tokio::net::TcpListener) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("bound");
+        let listener = socket.listen(1).expect("listening");
+        let address = listener.local_addr().expect("an address");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
+            waiting.push(stream.expect("connected"));
+        }
+        (address, waiting, listener)
+    }
+
+    /// Laws: L9. Scenarios: #81.
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_by_the_next() {
+        let (_listener, address) = somebody();
+        let stream = first_that_answers([nobody(), address].into_iter(), SHORT).await;
+        assert_eq!(stream.expect("connected").peer_addr().expect("a peer"), address);
+    }
+
+    /// Laws: L9. Scenarios: #81, E4.
+    #[tokio::test]
+    async fn an_address_of_the_other_family_where_nobody_listens_is_followed_by_the_next() {
+        let (_listener, address) = somebody();
+        let other = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+        let stream = first_that_answers([other, address].into_iter(), SHORT).await;
+        assert_eq!(stream.expect("connected").peer_addr().expect("a peer"), address);
+    }
+
+    /// Laws: L9. Scenarios: #81, #93, E3.
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_costs_one_timeout_and_is_followed_by_the_next() {
+        let (hole, _waiting, _kept) = black_hole().await;
+        let (_listener, address) = somebody();
+        let stream = first_that_answers([hole, address].into_iter(), SHORT).await;
+        assert_eq!(stream.expect("connected").peer_addr().expect("a peer"), address);
+        let error = connect(&hole.to_string(), SHORT).await.expect_err("nobody answers");
+        assert!(error.to_string().contains("no answer within 200 ms"), "{error}");
+    }
+
+    /// Laws: L9. Scenarios: E1.
+    #[tokio::test]
+    async fn when_no_address_answers_the_error_says_what_each_did() {
+        let addresses = [nobody(), nobody()];
+        match first_that_answers(addresses.into_iter(), SHORT).await {
+            Err(Reason::Attempts(attempts)) => {
+                let tried: Vec<_> = attempts.iter().map(|(address, _)| *address).collect();
+                assert_eq!(tried, addresses);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(first_that_answers([].into_iter(), SHORT).await, Err(Reason::NoAddress)));
+    }
 }

@@ -110,3 +110,23 @@ fn no_name_stands_in_the_table_twice() {
     names.dedup();
     assert_eq!(names.len(), count);
 }
+
+/// Settings may come from people who are not trusted with more.
+/// Laws: L11. Scenarios: S14.
+#[test]
+fn a_setting_is_taken_as_it_stands_and_makes_nothing_be_read_or_run() {
+    for value in ["${file:/etc/passwd:root}", "${env:HOME}", "$(id)", "%h", "classpath:x"] {
+        assert_eq!(built(&[("client.id", value)]).unwrap().client_id, value);
+    }
+    for key in ["config.providers", "sasl.jaas.config", "interceptor.classes", "value.serializer"] {
+        // Refused, or known from other clients and without effect.
+        let without_effect = |config| config == built(&[]).unwrap();
+        assert!(
+            built(&[(key, "com.example.Anything")]).is_ok_and(without_effect) || {
+                refusal(&[(key, "com.example.Anything")]).starts_with(key)
+            }
+        );
+    }
+    let many = alloc::vec!["h:1"; 200_000].join(",");
+    assert!(built(&[("bootstrap.servers", &many)]).is_ok());
+}

@@ -149,3 +149,18 @@ fn what_metadata_said_is_not_taken_back_by_older_metadata_however_often() {
     }
     assert_eq!((cluster.partition(key).leader, cluster.partition(key).leader_epoch), (Some(2), 5));
 }
+
+/// Laws: L8. Scenarios: #82, F17.
+#[test]
+fn brokers_that_share_an_address_are_two_and_each_can_move_alone() {
+    let mut cluster = Cluster::default();
+    cluster.want("t");
+    let partitions = || vec![partition(0, 1), partition(1, 2)];
+    apply(&mut cluster, &answer(vec![broker(1, "a", 1), broker(2, "a", 1)], partitions()));
+    assert_eq!(cluster.nodes().map(|(id, _)| id).collect::<Vec<_>>(), [1, 2]);
+    let (changes, _) =
+        apply(&mut cluster, &answer(vec![broker(1, "a", 1), broker(2, "b", 1)], partitions()));
+    let moved: Vec<_> =
+        changes.iter().filter(|change| matches!(change, Change::NodeMoved(_))).collect();
+    assert_eq!(moved, [&Change::NodeMoved(2)]);
+}

@@ -2,10 +2,13 @@
 
 mod chance;
 mod pair;
+mod story_answers;
 mod story_connections;
+mod story_deadlines;
 mod story_delivery;
 mod story_expiry;
 mod story_leaders;
+mod story_metadata;
 mod story_retries;
 mod story_sequences;
 mod story_splitting;
