@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::{PartitionQueue, Queues};
@@ -36,6 +37,10 @@ impl Queues<ClientHost> for Slots {
         }
     }
 }
+
+/// Who wakes so long after the time that was asked for has slept deeply: the process was stopped, or
+/// the whole machine.
+const OVERSLEPT: Duration = Duration::from_millis(50);
 
 /// How far the end has come.
 enum Ending {
@@ -86,19 +91,24 @@ impl Driver {
 
     /// Runs until the producer is closed.
     pub(crate) async fn run(mut self) {
+        let mut due = None;
         loop {
             self.shared.recent_wall.note();
             self.take_mail();
-            while let Ok(incoming) = self.incoming.try_recv() {
-                self.take_incoming(incoming);
-            }
+            self.take_what_came();
             self.relieve_pressure();
+            if due.is_some_and(|due| due + OVERSLEPT <= self.shared.clock.now()) {
+                self.catch_up().await;
+            }
             self.core.handle_timeout(&mut self.slots, self.shared.clock.now());
             let drained_at = self.drain().await;
             if self.is_over() {
                 break;
             }
-            self.sleep(drained_at).await;
+            // What was not due when the core was drained is due later: asking with a newer time
+            // would miss what became due in between.
+            due = self.core.poll_timeout(drained_at);
+            self.sleep(due).await;
         }
         self.wires.clear();
         self.shared.end();
@@ -113,11 +123,7 @@ impl Driver {
     }
 
     /// Waits for mail, for the network or for the core's next timeout.
-    ///
-    /// What was not due when the core was drained is due later: asking with a newer time would miss
-    /// what became due in between.
-    async fn sleep(&mut self, drained_at: Instant) {
-        let timeout = self.core.poll_timeout(drained_at);
+    async fn sleep(&mut self, timeout: Option<Instant>) {
         if !self.shared.fall_asleep() {
             return;
         }
@@ -130,6 +136,17 @@ impl Driver {
         self.shared.awake();
         if let Some(incoming) = incoming {
             self.take_incoming(incoming);
+        }
+    }
+
+    /// Answers that came during a deep sleep came in time: they are read before time is judged.
+    async fn catch_up(&mut self) {
+        loop {
+            // The tasks of the connections run meanwhile.
+            tokio::task::yield_now().await;
+            if !self.take_what_came() {
+                return;
+            }
         }
     }
 
@@ -168,6 +185,16 @@ impl Driver {
                 Command::End => self.ending = Ending::Now,
             }
         }
+    }
+
+    /// Takes all that connections have told; false when that is nothing.
+    fn take_what_came(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(incoming) = self.incoming.try_recv() {
+            self.take_incoming(incoming);
+            any = true;
+        }
+        any
     }
 
     fn take_incoming(&mut self, incoming: Incoming) {
