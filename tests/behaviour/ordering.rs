@@ -101,3 +101,18 @@ fn a_producer_and_its_clones_are_one_pipeline_and_keep_one_order() {
     let values: Vec<String> = engine.read(&topic).iter().map(Seen::text).collect();
     assert_eq!(values, (0..300).map(|n| n.to_string()).collect::<Vec<_>>());
 }
+
+/// Laws: L1, L3. Scenarios: #35, T4.
+#[test]
+fn many_producers_one_after_the_other_write_to_one_partition() {
+    let engine = engine!();
+    let topic = engine.topic("many-producers", 1);
+    let values: Vec<String> = (0..50 * 20).map(|n| n.to_string()).collect();
+    for own in values.chunks(20) {
+        let producer = engine.producer(&[("batch.size", "50")]);
+        let records = own.iter().map(|value| Record::new(&topic).value(value));
+        assert!(run(producer.send_all(records)).iter().all(Result::is_ok));
+    }
+    let found: Vec<String> = engine.read(&topic).iter().map(|seen| seen.text()).collect();
+    assert!(found == values, "lost, doubled or out of order: {found:?}");
+}

@@ -114,7 +114,7 @@ fn a_network_that_passes_one_byte_at_a_time_is_slow_and_no_more() {
     line.survives(&[("request.timeout.ms", "20000")]);
 }
 
-/// Laws: L2, L6. Scenarios: bug-1, bug-2, bug-40.
+/// Laws: L2, L3, L6. Scenarios: #31, bug-1, bug-2, bug-38, bug-40.
 #[test]
 fn memory_of_records_that_expire_while_they_are_written_is_not_used_for_others_too_soon() {
     // What went wrong in other clients: a batch expires in the middle of being written, its memory
@@ -170,6 +170,10 @@ fn memory_of_records_that_expire_while_they_are_written_is_not_used_for_others_t
         // Nothing is there that was not sent there.
         let sent: HashSet<&String> = outcomes.iter().map(|(_, value, _)| value).collect();
         assert!(found.iter().all(|value| value.starts_with(topic) && sent.contains(value)));
+        // And what is there is in its order, with gaps where records failed.
+        let number = |value: String| value.split(' ').nth(1).and_then(|n| n.parse::<usize>().ok());
+        let numbers: Vec<_> = seen.iter().map(|seen| number(seen.text())).collect();
+        assert!(numbers.is_sorted(), "out of order in {topic}: {numbers:?}");
     }
     let failed = outcomes.iter().filter(|(_, _, outcome)| outcome.is_err()).count();
     assert!(failed > 0 && failed < 6000, "{failed} failed: the test was about those that do");

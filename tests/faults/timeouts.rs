@@ -1,5 +1,6 @@
 //! Deadlines: they hold whatever the brokers do (law L9), and the outcome says what is known.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ottla::{ErrorKind, Outcome, Record, TrySendError};
@@ -211,4 +212,28 @@ fn a_delivery_that_is_late_but_in_time_is_delivered_once() {
     scene.cluster().inject(on_produce().delay(Duration::from_millis(400)));
     let outcomes = scene.send(&producer, 1);
     assert_exactly_once(&scene, &outcomes);
+}
+
+/// Laws: L1, L9. Scenarios: #45.
+#[test]
+fn a_callback_that_is_told_of_an_expiry_may_send_the_record_again() {
+    let scene = Scene::new(1);
+    let producer = scene.producer(&SHORT_LIVED).blocking();
+    scene.warm_up(producer.producer());
+    scene.cluster().inject(on_produce().always().error(ErrorCode::NOT_ENOUGH_REPLICAS));
+    let (done, told) = mpsc::channel();
+    let (again, topic) = (producer.clone(), scene.topic.clone());
+    let expired = move |outcome: Result<_, ottla::ProduceError>| {
+        let error = outcome.expect_err("expired");
+        let record = Record::new(&topic).value("0").partition(0);
+        let sent = again.send_with(record, move |outcome| drop(done.send((error, outcome))));
+        sent.expect("accepted");
+    };
+    producer.send_with(scene.record("0"), expired).expect("accepted");
+    ottla_tests::wait::until_true("expiry", || producer.metrics().records_failed == 1);
+    scene.cluster().clear_faults();
+    let (error, outcome) = told.recv_timeout(PATIENCE).expect("told");
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotPersisted));
+    assert_eq!(outcome.expect("delivered").offset, Some(1));
+    assert_eq!(scene.values(0), ["warm", "0"]);
 }

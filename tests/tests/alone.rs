@@ -250,3 +250,23 @@ fn metrics_of_a_new_producer_are_all_nothing_but_its_memory() {
     );
     assert!(run(producer.close(PATIENCE)).is_clean());
 }
+
+/// Laws: L1, L9. Scenarios: #57, #107, #110, bug-30.
+#[test]
+fn a_send_that_waits_for_its_topic_is_no_matter_of_purge_and_flush_and_can_be_cancelled() {
+    let server = Server::start(Says::Nothing);
+    let producer = producer(&server.address(), &[("max.block.ms", "50000")]);
+    run(async {
+        let mut waiting = Box::pin(producer.send(Record::new("t").value("v")));
+        for _ in 0..20 {
+            let looked = tokio::time::timeout(Duration::from_millis(1), &mut waiting).await;
+            assert!(looked.is_err(), "it waits");
+            producer.purge(true, true).await;
+            producer.flush(PATIENCE).await.expect("nothing was accepted");
+        }
+        drop(waiting);
+        producer.flush(PATIENCE).await.expect("nothing was accepted");
+        let report = producer.close(PATIENCE).await;
+        assert_eq!((report.delivered, report.failed), (0, 0));
+    });
+}

@@ -143,6 +143,7 @@ def test_records_for_a_topic_that_is_not_known_yet_arrive_in_their_order(outcome
     assert [message.offset() for message in outcomes.messages] == list(range(100))
 
 
+# Laws: L1. Scenarios: #116.
 def test_a_topic_that_does_not_exist_fails_its_records(outcomes):
     with ottla.Cluster(auto_create_topics=False) as cluster:
         config = {
@@ -321,3 +322,36 @@ def test_statistics_name_brokers_and_topics_under_librdkafkas_keys(servers, make
     statistics = json.loads(told[-1])
     assert statistics["type"] == "producer"
     assert statistics["topics"][topic]["topic"] == topic
+
+
+# Laws: L2, L6. Scenarios: H14.
+def test_a_buffer_that_changes_after_produce_does_not_change_the_record(outcomes):
+    with ottla.Cluster(topics={"t": 1}) as cluster:
+        producer = ottla.Producer({"bootstrap.servers": cluster.bootstrap_servers, "linger.ms": 500})
+        value, key, header = bytearray(b"as it was"), bytearray(b"key"), bytearray(b"trace")
+        producer.produce("t", value=value, key=key, headers=[("h", header)], on_delivery=outcomes)
+        for buffer in (value, key, header):
+            buffer[:] = b"overwritten, and longer than before"
+        producer.produce("t", value=memoryview(value), on_delivery=outcomes)
+        value.clear()  # no export is held: this would raise BufferError
+        assert producer.flush(30) == 0
+        first, second = outcomes.messages
+        assert (first.value(), first.key()) == (b"as it was", b"key")
+        assert first.headers() == [("h", b"trace")]
+        assert second.value() == b"overwritten, and longer than before"
+
+
+# Laws: L9. Scenarios: H15.
+@pytest.mark.parametrize("wait", ["flush", "poll", "close"])
+def test_other_threads_run_while_one_waits_for_the_network(wait):
+    producer = ottla.Producer({"bootstrap.servers": NOWHERE})
+    producer.produce("t", b"never arrives")
+    waiter = threading.Thread(target=getattr(producer, wait), args=(3,))
+    waiter.start()
+    # With the lock held, this thread would not get as far as its next line before the wait is over.
+    turns = 0
+    while turns < 100_000 and waiter.is_alive():
+        turns += 1
+    assert turns == 100_000 and waiter.is_alive()
+    producer.purge()
+    waiter.join()
