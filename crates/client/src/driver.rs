@@ -38,8 +38,8 @@ impl Queues<ClientHost> for Slots {
     }
 }
 
-/// Who wakes so long after the time that was asked for has slept deeply: the process was stopped, or
-/// the whole machine.
+/// Who wakes so long after the time that was asked for has slept deeply: the process was stopped,
+/// or the whole machine.
 const OVERSLEPT: Duration = Duration::from_millis(50);
 
 /// How far the end has come.

@@ -169,7 +169,10 @@ fn without_idempotence_the_next_batch_waits_for_the_first_or_follows_it_on_its_c
     pair.pass(500);
     assert_eq!(pair.told.len(), 1);
     let second = pair.next();
-    assert_eq!((markers(&[second.clone()]), second.connection), ([2].to_vec(), first.connection));
+    assert_eq!(
+        (markers(core::slice::from_ref(&second)), second.connection),
+        ([2].to_vec(), first.connection)
+    );
 }
 
 /// Laws: L1. Scenarios: #53.

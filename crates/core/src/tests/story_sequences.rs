@@ -30,7 +30,7 @@ fn a_new_epoch_takes_the_batch_that_needs_it_while_another_fails_for_good() {
     pair.pass(300);
     let again = pair.next();
     assert_eq!(
-        (markers(&[again.clone()]), again.stamps()),
+        (markers(core::slice::from_ref(&again)), again.stamps()),
         ([1].to_vec(), [(0, 1, 0, 1)].to_vec())
     );
     pair.accept(&again, 1);
