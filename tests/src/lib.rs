@@ -14,6 +14,7 @@ pub mod record;
 pub mod rng;
 pub mod server;
 pub mod skip;
+pub mod sweep;
 pub mod tools;
 pub mod wait;
 

@@ -15,6 +15,7 @@ use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::memory::{Chunk, Memory};
 use crate::shared::{ClientHost, Shared};
+use crate::timers::Timers;
 use crate::topic::{Slot, TopicState};
 
 /// What a batch header, a request header and a record's own lengths may add to a record.
@@ -71,7 +72,7 @@ impl Shared {
     ) -> Result<Delivery, TrySendError> {
         self.try_append(record, topic, &mut None).map_err(|obstacle| match obstacle {
             Obstacle::MemorySpent { .. } => {
-                self.press();
+                self.mailbox.press();
                 TrySendError::Full
             }
             Obstacle::Refused(error) => TrySendError::Refused(error),
@@ -104,7 +105,7 @@ impl Shared {
         mut obstacle: Obstacle,
         max_block: Duration,
     ) -> Result<Delivery, SendError> {
-        let deadline = self.deadline(max_block);
+        let deadline = Timers::deadline(max_block);
         let mut topic = topic.cloned();
         let mut brought = None;
         loop {
@@ -114,10 +115,14 @@ impl Shared {
                     topic = Some(self.wait_topic(record.topic, deadline).await?)
                 }
                 Obstacle::MemorySpent { capacity_bytes } => {
+                    let _waiver = self.callbacks.waive();
                     let turn = self.memory.wait_chunk(capacity_bytes);
-                    self.press();
-                    brought =
-                        self.until(deadline, turn).await.ok_or_else(|| self.memory_timeout())?;
+                    self.mailbox.press();
+                    brought = self
+                        .timers
+                        .until(deadline, turn)
+                        .await
+                        .ok_or_else(|| self.memory_timeout())?;
                 }
             }
             match self.try_append(record, topic.as_ref(), &mut brought) {
@@ -144,6 +149,10 @@ impl Shared {
         topic: Option<&Arc<TopicState>>,
         brought: &mut Option<Chunk>,
     ) -> Result<Delivery, Obstacle> {
+        // Before any lock: in a child, somebody who does not exist may hold it.
+        if !self.home.is_here() {
+            return Err(Obstacle::Refused(self.closed_error()));
+        }
         match topic {
             Some(topic) => self.append_to(topic, record, brought),
             None => match self.topics.find(record.topic) {
@@ -191,7 +200,7 @@ impl Shared {
         };
         let tell = |note| {
             if note == Note::Tell {
-                self.note(slot.key());
+                self.mailbox.note(slot.key());
             }
         };
         match appended {

@@ -58,7 +58,7 @@ pub enum ServerEvent<'a> {
     },
 }
 
-pub(crate) type ServerListener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
+pub(crate) type ServerListener = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
 impl ProducerBuilder {
     pub(crate) fn new() -> Self {
@@ -81,12 +81,13 @@ impl ProducerBuilder {
     }
 
     /// Has `listener` told when a server cannot be reached, when it can, and when it throttles. It
-    /// is called on the producer's I/O thread, so it should do no more than hand over.
+    /// is called where delivery callbacks are, after those that were due before: it may call
+    /// anything, and a slow one delays only them.
     pub fn on_server_event(
         mut self,
         listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.listener = Some(Box::new(listener));
+        self.listener = Some(Arc::new(listener));
         self
     }
 

@@ -1,17 +1,27 @@
-//! The thread that calls delivery callbacks: started by the first, ended with the producer.
+//! The thread that calls what the application wants called: started by the first callback, ended
+//! with the producer.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use ottla_fork::Home;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::cell::DueCallback;
+use crate::memory::Memory;
+
+/// What a callback that is due takes of `buffer.memory` until it was called: itself, its outcome
+/// and a little of what it has captured.
+pub(crate) const CALLBACK_BYTES: usize = 128;
 
 enum Job {
     Call(Vec<DueCallback>),
+    /// A listener has something to hear.
+    Tell(Box<dyn FnOnce() + Send>),
     /// Everything before this has been called.
     Mark(oneshot::Sender<()>),
 }
@@ -20,8 +30,10 @@ enum Job {
 pub(crate) struct Callbacks {
     /// Tells this producer's callback thread from that of another.
     id: u64,
+    home: Home,
     sender: Mutex<Option<mpsc::Sender<Job>>>,
     used: AtomicBool,
+    backlog: Arc<Backlog>,
 }
 
 thread_local! {
@@ -29,27 +41,50 @@ thread_local! {
     static CALLS_FOR: Cell<u64> = const { Cell::new(0) };
 }
 
-impl Default for Callbacks {
-    fn default() -> Self {
+impl Callbacks {
+    pub(crate) fn new(memory: Arc<Memory>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self {
+        Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            home: Home::here(),
             sender: Mutex::new(None),
             used: AtomicBool::new(false),
-        }
+            backlog: Arc::new(Backlog {
+                memory,
+                owed_bytes: AtomicUsize::new(0),
+                waived: AtomicBool::new(false),
+            }),
+        })
     }
-}
 
-impl Callbacks {
+    /// The process that has the producer's threads.
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
     /// Has these callbacks called, in this order, after those given before.
     pub(crate) fn run(&self, due: Vec<DueCallback>) {
         if due.is_empty() {
             return;
         }
-        let way = self.sender.lock().get_or_insert_with(|| start(self.id)).clone();
-        if let Err(mpsc::SendError(Job::Call(due))) = way.send(Job::Call(due)) {
+        if !self.home.is_here() {
+            return call_all(due);
+        }
+        self.backlog.grow(due.len());
+        self.give(Job::Call(due));
+    }
+
+    /// Has a listener called, after the callbacks given before.
+    pub(crate) fn tell(&self, listen: impl FnOnce() + Send + 'static) {
+        self.give(Job::Tell(Box::new(listen)));
+    }
+
+    fn give(&self, job: Job) {
+        let begin = || start(self.id, Arc::clone(&self.backlog));
+        let way = self.sender.lock().get_or_insert_with(begin).clone();
+        if let Err(mpsc::SendError(job)) = way.send(job) {
             // No thread could be started: better called here than not at all.
-            due.into_iter().for_each(call);
+            job.run(&self.backlog);
         }
     }
 
@@ -60,9 +95,9 @@ impl Callbacks {
             Some(way) => way.send(Job::Mark(done)).err().map(|mpsc::SendError(job)| job),
             None => Some(Job::Mark(done)),
         };
-        if let Some(Job::Mark(done)) = unsent {
+        if let Some(job) = unsent {
             // No thread, so nothing is under way.
-            let _ = done.send(());
+            job.run(&self.backlog);
         }
     }
 
@@ -83,20 +118,62 @@ impl Callbacks {
     pub(crate) fn is_this_thread(&self) -> bool {
         CALLS_FOR.get() == self.id
     }
+
+    /// On the callback thread, callbacks cost no memory until the value that this gives is dropped:
+    /// whoever waits for memory there would wait for itself.
+    pub(crate) fn waive(&self) -> Option<Waiver<'_>> {
+        self.is_this_thread().then(|| {
+            self.backlog.waived.store(true, Ordering::SeqCst);
+            self.backlog.shrink(usize::MAX);
+            Waiver(&self.backlog)
+        })
+    }
 }
 
-fn start(id: u64) -> mpsc::Sender<Job> {
+/// Callbacks that are due and not called yet. They take memory from the budget, so that records
+/// which are done faster than their callbacks return do not fill the machine (law L10).
+struct Backlog {
+    memory: Arc<Memory>,
+    owed_bytes: AtomicUsize,
+    waived: AtomicBool,
+}
+
+impl Backlog {
+    fn grow(&self, callbacks: usize) {
+        let bytes = callbacks * CALLBACK_BYTES;
+        self.memory.take_at_once(bytes);
+        self.owed_bytes.fetch_add(bytes, Ordering::SeqCst);
+        // Looked at after that: who waives sees our bytes, or we see the waiver.
+        if self.waived.load(Ordering::SeqCst) {
+            self.shrink(callbacks);
+        }
+    }
+
+    /// Gives back what so many callbacks took, unless it was given back before.
+    fn shrink(&self, callbacks: usize) {
+        let bytes = callbacks.saturating_mul(CALLBACK_BYTES);
+        let pay = |owed: usize| Some(owed - owed.min(bytes));
+        let before = self.owed_bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, pay);
+        self.memory.give_back_bytes(before.unwrap_or(0).min(bytes));
+    }
+}
+
+/// See [`Callbacks::waive`].
+pub(crate) struct Waiver<'a>(&'a Backlog);
+
+impl Drop for Waiver<'_> {
+    fn drop(&mut self) {
+        self.0.waived.store(false, Ordering::SeqCst);
+    }
+}
+
+fn start(id: u64, backlog: Arc<Backlog>) -> mpsc::Sender<Job> {
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name("ottla-callbacks".into());
     let spawned = thread.spawn(move || {
         CALLS_FOR.set(id);
         for job in receiver {
-            match job {
-                Job::Call(due) => due.into_iter().for_each(call),
-                Job::Mark(done) => {
-                    let _ = done.send(());
-                }
-            }
+            Job::run(job, &backlog);
         }
     });
     if let Err(error) = spawned {
@@ -105,10 +182,31 @@ fn start(id: u64) -> mpsc::Sender<Job> {
     sender
 }
 
+impl Job {
+    fn run(self, backlog: &Backlog) {
+        match self {
+            Self::Call(due) => {
+                let count = due.len();
+                call_all(due);
+                backlog.shrink(count);
+            }
+            Self::Tell(listen) => call("a server listener", listen),
+            Self::Mark(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+fn call_all(due: Vec<DueCallback>) {
+    for DueCallback { callback, result } in due {
+        call("a delivery callback", move || callback(result));
+    }
+}
+
 /// A callback that panics must not keep the others from being called.
-fn call(due: DueCallback) {
-    let DueCallback { callback, result } = due;
-    if catch_unwind(AssertUnwindSafe(move || callback(result))).is_err() {
-        tracing::error!("a delivery callback panicked");
+fn call(what: &str, callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        tracing::error!("{what} panicked");
     }
 }

@@ -4,16 +4,18 @@
 //! broker settles the cell and wakes whoever waits.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
-use ottla_core::error::Failure;
+use ottla_core::error::{ErrorKind, Failure};
 use ottla_core::output::Acknowledged;
 use parking_lot::Mutex;
 
 use crate::delivery::RecordMetadata;
 use crate::error::ProduceError;
+use crate::shared::FORKED;
 use crate::topic::Slot;
 
 pub(crate) type Callback = Box<dyn FnOnce(Result<RecordMetadata, ProduceError>) + Send>;
@@ -65,10 +67,33 @@ impl BatchCell {
         index: u32,
         timestamp_ms: i64,
     ) -> Option<Result<RecordMetadata, ProduceError>> {
+        if !self.is_at_home() {
+            return Some(self.outcome_in_child(index, timestamp_ms));
+        }
         if !self.settled.load(Ordering::Acquire) {
             return None;
         }
         self.inner.lock().find(index).map(|told| self.result(told, index, timestamp_ms))
+    }
+
+    /// Whether this is the process that has the producer's threads.
+    fn is_at_home(&self) -> bool {
+        self.slot.callbacks().home().is_here()
+    }
+
+    /// In a child no outcome comes any more, and somebody who does not exist may hold the lock.
+    #[cold]
+    fn outcome_in_child(
+        &self,
+        index: u32,
+        timestamp_ms: i64,
+    ) -> Result<RecordMetadata, ProduceError> {
+        if let Some(inner) = self.inner.try_lock()
+            && let Some(outcome) = inner.find(index)
+        {
+            return self.result(outcome, index, timestamp_ms);
+        }
+        Err(ProduceError::in_doubt(ErrorKind::Closed, FORKED))
     }
 
     /// The outcome of a record, or a place among those who are woken.
@@ -100,6 +125,9 @@ impl BatchCell {
 
     /// Whoever waited does not any more.
     pub(crate) fn stop_waiting(&self, place: usize) {
+        if !self.is_at_home() {
+            return;
+        }
         if let Some(waker) = self.inner.lock().wakers.get_mut(place) {
             *waker = None;
         }
@@ -112,6 +140,10 @@ impl BatchCell {
         timestamp_ms: i64,
         callback: Callback,
     ) -> Option<DueCallback> {
+        if !self.is_at_home() {
+            let result = self.outcome_in_child(index, timestamp_ms);
+            return Some(DueCallback { callback, result });
+        }
         self.slot.callbacks().expect_one();
         let mut inner = self.inner.lock();
         if let Some(told) = inner.find(index) {
@@ -147,7 +179,7 @@ impl BatchCell {
         if last {
             self.slot.batch_settled();
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
         let told = (records, outcome);
         callbacks
             .into_iter()
@@ -158,9 +190,9 @@ impl BatchCell {
             .collect()
     }
 
-    /// Whether every record has its outcome.
+    /// Whether every record has its outcome, or none will come because this is a child process.
     pub(crate) fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
+        self.settled.load(Ordering::Acquire) || !self.is_at_home()
     }
 
     fn result(
@@ -179,6 +211,13 @@ impl BatchCell {
             }),
             Err(failure) => Err(ProduceError::new(failure.clone())),
         }
+    }
+}
+
+/// A waker is code of somebody else's: if it panics, the others are woken all the same.
+fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("a waker panicked");
     }
 }
 

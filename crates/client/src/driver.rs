@@ -1,7 +1,11 @@
 //! The I/O thread: it carries what happens to the core, and what the core wants done to the world.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ottla_core::PartitionKey;
@@ -16,8 +20,9 @@ use crate::builder::ServerEvent;
 use crate::cell::BatchCell;
 use crate::compression::Compression;
 use crate::flush::CloseReport;
+use crate::mailbox::Command;
 use crate::net::{Incoming, Wire};
-use crate::shared::{ClientHost, Command, Shared};
+use crate::shared::{ClientHost, Shared};
 use crate::topic::{Slot, TopicState};
 
 /// The queues, by the core's names for their partitions.
@@ -46,7 +51,10 @@ const OVERSLEPT: Duration = Duration::from_millis(50);
 enum Ending {
     No,
     /// No handle is left: these batches are still to be delivered.
-    Detached(Vec<Arc<BatchCell>>),
+    Detached {
+        batches: Vec<Arc<BatchCell>>,
+        failed_before: u64,
+    },
     Now,
 }
 
@@ -89,8 +97,24 @@ impl Driver {
         }
     }
 
-    /// Runs until the producer is closed.
+    /// Runs until the producer is closed. If anything panics, all that was accepted is given up:
+    /// its outcome comes, and says why.
     pub(crate) async fn run(mut self) {
+        if let Err(why) = caught(self.serve()).await {
+            tracing::error!(why, "the I/O thread of a producer panicked");
+            self.shared.close();
+            let reason = format!("the producer's I/O thread panicked: {why}");
+            let gave_up = catch_unwind(AssertUnwindSafe(|| self.abort(&reason)));
+            if gave_up.is_err() {
+                tracing::error!("records of a producer whose I/O thread panicked have no outcome");
+            }
+        }
+        self.say_what_was_lost();
+        self.wires.clear();
+        self.shared.end();
+    }
+
+    async fn serve(&mut self) {
         let mut due = None;
         loop {
             self.shared.recent_wall.note();
@@ -110,30 +134,28 @@ impl Driver {
             due = self.core.poll_timeout(drained_at);
             self.sleep(due).await;
         }
-        self.wires.clear();
-        self.shared.end();
     }
 
     fn is_over(&self) -> bool {
         match &self.ending {
             Ending::No => false,
-            Ending::Detached(batches) => batches.iter().all(|batch| batch.is_settled()),
+            Ending::Detached { batches, .. } => batches.iter().all(|batch| batch.is_settled()),
             Ending::Now => true,
         }
     }
 
     /// Waits for mail, for the network or for the core's next timeout.
     async fn sleep(&mut self, timeout: Option<Instant>) {
-        if !self.shared.fall_asleep() {
+        if !self.shared.mailbox.fall_asleep() {
             return;
         }
         let incoming = tokio::select! {
             biased;
             incoming = self.incoming.recv() => incoming,
-            () = self.shared.bell() => None,
+            () = self.shared.mailbox.bell() => None,
             () = self.alarm.wait(timeout) => None,
         };
-        self.shared.awake();
+        self.shared.mailbox.awake();
         if let Some(incoming) = incoming {
             self.take_incoming(incoming);
         }
@@ -153,7 +175,7 @@ impl Driver {
     // ---- inputs ----------------------------------------------------------------------------
 
     fn take_mail(&mut self) {
-        let mail = self.shared.take_mail();
+        let mail = self.shared.mailbox.take();
         let now = self.shared.clock.now();
         for key in mail.notes {
             self.core.note(key, &mut self.slots, now);
@@ -171,17 +193,17 @@ impl Driver {
                     self.take_events();
                     let _ = done.send(());
                 }
-                Command::Detach => {
-                    self.ending = Ending::Detached(self.core.flush(&mut self.slots, now));
-                }
+                Command::Detach => self.detach(now),
                 Command::Abort(answer) => {
-                    self.abort();
+                    self.abort("the producer was closed before the record was done");
                     let _ = answer.send(self.report);
                 }
                 Command::MarkCallbacks(done) => {
                     self.take_events();
                     self.shared.callbacks.mark(done);
                 }
+                #[cfg(test)]
+                Command::Panic => panic!("on purpose"),
                 Command::End => self.ending = Ending::Now,
             }
         }
@@ -216,17 +238,41 @@ impl Driver {
     /// Somebody waits for memory. While requests are under way their answers will free some; when
     /// none is, what open batches hold must go first, however long the linger.
     fn relieve_pressure(&mut self) {
-        self.pressed |= self.shared.take_pressed();
+        self.pressed |= self.shared.mailbox.take_pressed();
         if self.pressed && self.core.requests_in_flight() == 0 {
             self.pressed = false;
             self.core.flush(&mut self.slots, self.shared.clock.now());
         }
     }
 
-    fn abort(&mut self) {
+    /// No handle is left, and nobody has closed the producer: what is pending is still delivered.
+    fn detach(&mut self, now: Instant) {
+        let batches = self.core.flush(&mut self.slots, now);
+        let pending = batches.iter().filter(|batch| !batch.is_settled()).count();
+        if pending > 0 {
+            tracing::warn!(
+                batches = pending,
+                "a producer was dropped with batches pending; close() waits for them, and says \
+                 what became of them"
+            );
+        }
+        let failed_before = self.core.stats().records_failed;
+        self.ending = Ending::Detached { batches, failed_before };
+    }
+
+    /// After the last handle is gone, nobody asks for the counters any more.
+    fn say_what_was_lost(&self) {
+        if let Ending::Detached { failed_before, .. } = self.ending {
+            let records = self.core.stats().records_failed - failed_before;
+            if records > 0 {
+                tracing::error!(records, "records of a producer that was dropped have failed");
+            }
+        }
+    }
+
+    fn abort(&mut self, reason: &str) {
         self.take_events();
         let now = self.shared.clock.now();
-        let reason = "the producer was closed before the record was done";
         self.core.abort(reason, &mut self.slots, now);
         let stats = self.core.stats();
         *self.shared.stats.lock() = stats;
@@ -311,17 +357,23 @@ impl Driver {
             Event::TopicFailed { topic, failure } => self.shared.topic_failed(&topic, &failure),
             Event::ServerUnreachable { server, why } => {
                 tracing::warn!(server, why, "a broker is out of reach");
-                self.shared.tell(&ServerEvent::Unreachable { server: &server, why: &why });
                 self.shared.set_unreachable(Some(unreachable(&server, &why)));
+                self.shared.tell(move |listen| {
+                    listen(&ServerEvent::Unreachable { server: &server, why: &why });
+                });
             }
             Event::Throttled { node, broker, time } => {
                 tracing::debug!(%broker, ?time, "throttled");
-                self.shared.tell(&ServerEvent::Throttled { node, broker: &broker, time });
+                self.shared.tell(move |listen| {
+                    listen(&ServerEvent::Throttled { node, broker: &broker, time });
+                });
             }
             Event::ServerReachable { server } => {
                 tracing::debug!(server, "connected");
-                self.shared.tell(&ServerEvent::Reachable { server: &server });
                 self.shared.set_unreachable(None);
+                self.shared.tell(move |listen| {
+                    listen(&ServerEvent::Reachable { server: &server });
+                });
             }
         }
     }
@@ -354,7 +406,60 @@ impl Driver {
     }
 }
 
+/// The future's output, or what it said when it panicked.
+async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    let caught =
+        poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+    caught.await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    })
+}
+
 /// The sentence, without naming the server twice.
 fn unreachable(server: &str, why: &str) -> String {
     if why.contains(server) { why.to_string() } else { format!("{server}: {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ottla_core::error::{ErrorKind, Outcome};
+    use ottla_core::record::Record;
+
+    use crate::mailbox::Command;
+    use crate::producer::Producer;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Laws: L1, L9. Scenarios: H11.
+    #[test]
+    fn when_the_io_thread_panics_every_record_is_told_so_and_nobody_waits() {
+        let cluster = ottla_broker::Cluster::builder().topic("t", 2).start().unwrap();
+        let producer = Producer::builder()
+            .set("bootstrap.servers", &cluster.bootstrap_servers())
+            .set("linger.ms", "80000")
+            .set("linger.adaptive", "false")
+            .build()
+            .unwrap();
+        let threads = producer.blocking();
+        let send = |partition| threads.send(Record::new("t").value("v").partition(partition));
+        let deliveries = [send(0).unwrap(), send(1).unwrap()];
+        producer.shared().mailbox.command(Command::Panic);
+        for delivery in deliveries {
+            let error = delivery.wait().unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotPersisted));
+            assert!(error.message().contains("panicked: on purpose"), "{error}");
+        }
+        threads.flush(PATIENCE).unwrap();
+        threads.purge(true, true);
+        assert_eq!(send(0).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(threads.partitions("unknown").unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(threads.close(PATIENCE).failed, 2);
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ottla_core::error::{ErrorKind, Failure, Outcome};
 use ottla_protocol::ErrorCode;
 
+use crate::shared::FORKED;
+
 /// Why an accepted record was not delivered, and what that means for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProduceError(Arc<Failure>);
@@ -81,6 +83,15 @@ impl From<SendError> for ProduceError {
     }
 }
 
+impl ProduceError {
+    /// Of a record that may be in the log.
+    pub(crate) fn in_doubt(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let mut failure = Failure::unsent(kind, message);
+        failure.outcome = Outcome::MaybePersisted;
+        Self(Arc::new(failure))
+    }
+}
+
 impl SendError {
     pub(crate) fn of(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Failure::unsent(kind, message)))
@@ -126,11 +137,25 @@ pub struct FlushError {
     pub pending_batches: usize,
     /// Delivery callbacks were still to be called.
     pub pending_callbacks: bool,
+    /// The process is a child of the one that has the producer's threads: what was accepted is the
+    /// parent's to send.
+    pub is_in_child: bool,
+}
+
+impl FlushError {
+    pub(crate) const fn pending(pending_batches: usize) -> Self {
+        Self { pending_batches, pending_callbacks: true, is_in_child: false }
+    }
+
+    pub(crate) const fn in_child() -> Self {
+        Self { pending_batches: 0, pending_callbacks: false, is_in_child: true }
+    }
 }
 
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pending_batches {
+            _ if self.is_in_child => f.write_str(FORKED),
             0 => f.write_str("the flush ran out of time before every delivery callback was called"),
             n => write!(f, "the flush ran out of time with {n} batches on their way"),
         }

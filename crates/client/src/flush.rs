@@ -7,7 +7,9 @@ use tokio::sync::oneshot;
 
 use crate::batch::Batch;
 use crate::error::FlushError;
-use crate::shared::{Command, Shared};
+use crate::mailbox::Command;
+use crate::shared::Shared;
+use crate::timers::Timers;
 
 /// What became of all records of a producer, told when it is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,29 +37,31 @@ impl CloseReport {
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn flush(shared: &Arc<Shared>, wait: Duration) -> Result<(), FlushError> {
-    let deadline = shared.deadline(wait);
+    if !shared.home.is_here() {
+        return Err(FlushError::in_child());
+    }
+    let deadline = Timers::deadline(wait);
     let (sender, receiver) = oneshot::channel();
-    shared.command(Command::Flush(sender));
+    shared.mailbox.command(Command::Flush(sender));
     // The deadline is for the records. The I/O thread says in a moment what there is, and a flush
     // of nothing succeeds however little time it has.
-    let answered_by = deadline.max(shared.deadline(ANSWER_GRACE));
-    let batches = match shared.until(answered_by, receiver).await {
+    let answered_by = deadline.max(Timers::deadline(ANSWER_GRACE));
+    let batches = match shared.timers.until(answered_by, receiver).await {
         Some(Ok(batches)) => batches,
         // The I/O thread has ended, so that nothing is pending.
         Some(Err(_)) => return Ok(()),
-        None => return Err(FlushError { pending_batches: 0, pending_callbacks: true }),
+        None => return Err(FlushError::pending(0)),
     };
     let all = async {
         for batch in &batches {
             Batch(Arc::clone(batch)).settled().await;
         }
     };
-    let in_time = shared.until(deadline, all).await.is_some();
+    let in_time = shared.timers.until(deadline, all).await.is_some();
     if in_time && called_back(shared, deadline).await {
         return Ok(());
     }
-    let pending_batches = batches.iter().filter(|batch| !batch.is_settled()).count();
-    Err(FlushError { pending_batches, pending_callbacks: true })
+    Err(FlushError::pending(batches.iter().filter(|batch| !batch.is_settled()).count()))
 }
 
 /// Waits until the callbacks of everything that has its outcome were called; false when the
@@ -68,15 +72,18 @@ async fn called_back(shared: &Arc<Shared>, deadline: tokio::time::Instant) -> bo
     }
     let (done, called) = oneshot::channel();
     // By way of the I/O thread: it settles a batch first and hands over its callbacks then.
-    shared.command(Command::MarkCallbacks(done));
+    shared.mailbox.command(Command::MarkCallbacks(done));
     // Without an I/O thread the producer was closed, by somebody who waited for this already.
-    shared.until(deadline, called).await.is_some()
+    shared.timers.until(deadline, called).await.is_some()
 }
 
 /// Gives up what waits, what is in flight, or both; done when all of it has its outcome.
 pub(crate) async fn purge(shared: &Shared, queued: bool, in_flight: bool) {
+    if !shared.home.is_here() {
+        return;
+    }
     let (done, purged) = oneshot::channel();
-    shared.command(Command::Purge { queued, in_flight, done });
+    shared.mailbox.command(Command::Purge { queued, in_flight, done });
     // Without an I/O thread the producer was closed, and nothing is left.
     let _ = purged.await;
 }
@@ -85,19 +92,22 @@ pub(crate) async fn purge(shared: &Shared, queued: bool, in_flight: bool) {
 const CALLBACK_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn close(shared: &Arc<Shared>, wait: Duration) -> CloseReport {
+    if !shared.home.is_here() {
+        return CloseReport::default();
+    }
     shared.close();
-    let deadline = shared.deadline(wait);
+    let deadline = Timers::deadline(wait);
     // A flush that runs out of time leaves its records to the abort.
     let _ = flush(shared, wait).await;
     let (sender, receiver) = oneshot::channel();
-    shared.command(Command::Abort(sender));
+    shared.mailbox.command(Command::Abort(sender));
     let Ok(report) = receiver.await else {
         // Closed before: what happened is in the counters.
         let stats = *shared.stats.lock();
         let (delivered, failed) = (stats.records_delivered, stats.records_failed);
         return CloseReport { delivered, failed, ..CloseReport::default() };
     };
-    called_back(shared, deadline.max(shared.deadline(CALLBACK_GRACE))).await;
-    shared.command(Command::End);
+    called_back(shared, deadline.max(Timers::deadline(CALLBACK_GRACE))).await;
+    shared.mailbox.command(Command::End);
     report
 }

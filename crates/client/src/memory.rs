@@ -22,7 +22,7 @@ pub(crate) struct Memory {
     budget: Semaphore,
     total_bytes: usize,
     /// Bytes that were taken although the budget was spent (for compressed copies, which free more
-    /// than they take); repaid by the next bytes that come back.
+    /// than they take, and for callbacks that are due); repaid by the next bytes that come back.
     debt_bytes: AtomicUsize,
     small: Mutex<Vec<Vec<u8>>>,
     large: Mutex<Vec<Vec<u8>>>,
@@ -85,13 +85,18 @@ impl Memory {
     /// A chunk for bytes that replace others: taken at once, over the budget if need be.
     pub(crate) fn replacement(self: &Arc<Self>, buffer: Vec<u8>) -> Chunk {
         let charged_bytes = Self::charge_for(buffer.capacity());
-        match u32::try_from(charged_bytes).ok().and_then(|n| self.budget.try_acquire_many(n).ok()) {
+        self.take_at_once(charged_bytes);
+        Chunk { buffer, charged_bytes, memory: Arc::clone(self) }
+    }
+
+    /// Takes bytes that are in use already, over the budget if need be.
+    pub(crate) fn take_at_once(&self, bytes: usize) {
+        match u32::try_from(bytes).ok().and_then(|n| self.budget.try_acquire_many(n).ok()) {
             Some(permit) => permit.forget(),
             None => {
-                self.debt_bytes.fetch_add(charged_bytes, Ordering::Relaxed);
+                self.debt_bytes.fetch_add(bytes, Ordering::Relaxed);
             }
         }
-        Chunk { buffer, charged_bytes, memory: Arc::clone(self) }
     }
 
     fn chunk(self: &Arc<Self>, capacity_bytes: usize, charged_bytes: usize) -> Chunk {
@@ -116,13 +121,18 @@ impl Memory {
                 spares.push(buffer);
             }
         }
+        self.give_back_bytes(charged_bytes);
+    }
+
+    /// Gives bytes back: to the debt first, to the budget then.
+    pub(crate) fn give_back_bytes(&self, bytes: usize) {
         let mut repaid = 0;
         if self.debt_bytes.load(Ordering::Relaxed) > 0 {
-            let pay = |debt: usize| Some(debt - debt.min(charged_bytes));
+            let pay = |debt: usize| Some(debt - debt.min(bytes));
             let before = self.debt_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
-            repaid = before.unwrap_or(0).min(charged_bytes);
+            repaid = before.unwrap_or(0).min(bytes);
         }
-        self.budget.add_permits(charged_bytes - repaid);
+        self.budget.add_permits(bytes - repaid);
     }
 }
 

@@ -11,8 +11,10 @@ use crate::builder::ProducerBuilder;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{FlushError, ProduceError, SendError, TrySendError};
 use crate::flush::{self, CloseReport};
+use crate::mailbox::Command;
 use crate::metrics::Metrics;
-use crate::shared::{Command, Shared};
+use crate::shared::Shared;
+use crate::timers::Timers;
 use crate::topic::Topic;
 use crate::typed::TypedProducer;
 
@@ -30,7 +32,12 @@ pub struct PartitionInfo {
 /// executor.
 ///
 /// Dropping the last clone accepts no more records, but what was accepted is still delivered in the
-/// background for as long as the process lives. To know that it was, [`close`](Producer::close).
+/// background for as long as the process lives. To know that it was, [`close`](Producer::close). If
+/// anything was pending then, a warning (of `tracing`) says how many batches, and an error later
+/// how many of their records failed.
+///
+/// A child of `fork` has none of the producer's threads. There, `send`, `flush` and deliveries give
+/// an error that says so, and the other methods do nothing: make a producer in the child.
 #[derive(Clone)]
 pub struct Producer {
     handle: Arc<Handle>,
@@ -42,8 +49,11 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if !self.shared.home.is_here() {
+            return;
+        }
         self.shared.close();
-        self.shared.command(Command::Detach);
+        self.shared.mailbox.command(Command::Detach);
     }
 }
 
@@ -141,7 +151,9 @@ impl Producer {
     /// not wait: [`on_server_event`](crate::ProducerBuilder::on_server_event) tells of servers
     /// that cannot be reached.
     pub fn connect(&self) {
-        self.shared().command(Command::Connect);
+        if self.shared().home.is_here() {
+            self.shared().mailbox.command(Command::Connect);
+        }
     }
 
     /// Sends everything that was accepted so far and waits for the outcomes, success or not, and
@@ -181,7 +193,7 @@ impl Producer {
     /// As [`Producer::send`]: the topic does not exist, or no broker told of it in time.
     pub async fn topic(&self, name: &str) -> Result<Topic, SendError> {
         let shared = self.shared();
-        let state = shared.wait_topic(name, shared.deadline(shared.config.max_block)).await?;
+        let state = shared.wait_topic(name, Timers::deadline(shared.config.max_block)).await?;
         Ok(Topic::new(self.clone(), state))
     }
 
@@ -191,7 +203,7 @@ impl Producer {
     /// As [`Producer::topic`].
     pub async fn partitions(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
         let shared = self.shared();
-        let state = shared.wait_topic(topic, shared.deadline(shared.config.max_block)).await?;
+        let state = shared.wait_topic(topic, Timers::deadline(shared.config.max_block)).await?;
         Ok(state
             .slots
             .iter()

@@ -11,12 +11,13 @@ use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("ottla-protocol", &[]),
     ("ottla-codecs", &["ottla-protocol"]),
     ("ottla-core", &["ottla-protocol"]),
+    ("ottla-fork", &[]),
     ("ottla-broker", &["ottla-protocol", "ottla-codecs"]),
-    ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core"]),
+    ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core", "ottla-fork"]),
     ("ottla-cli", &["ottla", "ottla-broker"]),
     ("ottla-python", &["ottla", "ottla-broker"]),
     ("ottla-sim", &["ottla-protocol", "ottla-core"]),
