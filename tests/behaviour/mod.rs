@@ -6,6 +6,7 @@ mod backpressure;
 mod bad_input;
 mod batching;
 mod callbacks;
+pub(crate) mod cancellation;
 mod compression;
 mod console_consumer;
 mod contents;

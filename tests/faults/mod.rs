@@ -1,5 +1,6 @@
 //! What a producer does when things go wrong: the embedded broker's faults, by script.
 
+mod cancellation;
 mod duplicates;
 mod errors;
 mod network;

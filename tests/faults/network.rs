@@ -12,14 +12,14 @@ use ottla_tests::{Engine, Rng, run};
 use super::numbers;
 
 /// A broker that is reached through a proxy only.
-struct Line {
-    proxy: Proxy,
+pub(super) struct Line {
+    pub(super) proxy: Proxy,
     /// The broker without the detour.
-    engine: Engine,
+    pub(super) engine: Engine,
 }
 
 impl Line {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let proxy = Proxy::start();
         let address = proxy.address();
         let builder = Cluster::builder().advertise(address.ip().to_string(), address.port());
@@ -29,7 +29,7 @@ impl Line {
         Self { proxy, engine: Engine::Embedded { servers: address.to_string(), cluster } }
     }
 
-    fn producer(&self, settings: &[(&str, &str)]) -> Producer {
+    pub(super) fn producer(&self, settings: &[(&str, &str)]) -> Producer {
         let brisk = [
             ("retry.backoff.ms", "1"),
             ("retry.backoff.max.ms", "5"),
