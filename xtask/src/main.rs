@@ -8,6 +8,7 @@ mod docs;
 mod flamegraph;
 mod install;
 mod kafka;
+mod models;
 mod process;
 mod python;
 mod scenarios;
@@ -29,6 +30,7 @@ tasks:
   docs [--check]                   write the pages that are made from the code
   flamegraph                       draw where the producer's time goes
   kafka <command>                  fetch and run real Apache Kafka
+  models [--schedules N] …         run the client's locks under every order that chance finds
   python [PYTEST-ARGS]             build the Python package and test it
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
   counts [--bless]                 count the core's instructions, compare them with the baseline
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "codegen" => codegen::run(&args).map(|()| ExitCode::SUCCESS),
         "docs" => docs::run(&args),
         "flamegraph" => flamegraph::run(&args),
+        "models" => models::run(&args),
         "kafka" => kafka::run(&args),
         "python" => python::run(&args),
         "test" => test::run(&args),

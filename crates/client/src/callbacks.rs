@@ -4,15 +4,14 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use ottla_fork::Home;
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::cell::DueCallback;
 use crate::memory::Memory;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Bug, Mutex, mpsc, thread, thread_local};
 
 /// What a callback that is due takes of `buffer.memory` until it was called: itself, its outcome
 /// and a little of what it has captured.
@@ -43,7 +42,7 @@ thread_local! {
 
 impl Callbacks {
     pub(crate) fn new(memory: Arc<Memory>) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             home: Home::here(),
@@ -116,7 +115,7 @@ impl Callbacks {
 
     /// Whether this is the callback thread: it must not wait for itself.
     pub(crate) fn is_this_thread(&self) -> bool {
-        CALLS_FOR.get() == self.id
+        CALLS_FOR.with(Cell::get) == self.id
     }
 
     /// On the callback thread, callbacks cost no memory until the value that this gives is dropped:
@@ -144,7 +143,7 @@ impl Backlog {
         self.memory.take_at_once(bytes);
         self.owed_bytes.fetch_add(bytes, Ordering::SeqCst);
         // Looked at after that: who waives sees our bytes, or we see the waiver.
-        if self.waived.load(Ordering::SeqCst) {
+        if self.waived.load(Ordering::SeqCst) && !Bug::IgnoresWaiver.is_on() {
             self.shrink(callbacks);
         }
     }
@@ -169,9 +168,9 @@ impl Drop for Waiver<'_> {
 
 fn start(id: u64, backlog: Arc<Backlog>) -> mpsc::Sender<Job> {
     let (sender, receiver) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("ottla-callbacks".into());
-    let spawned = thread.spawn(move || {
-        CALLS_FOR.set(id);
+    let builder = thread::Builder::new().name("ottla-callbacks".into());
+    let spawned = builder.spawn(move || {
+        CALLS_FOR.with(|calls_for| calls_for.set(id));
         for job in receiver {
             Job::run(job, &backlog);
         }

@@ -6,16 +6,16 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use ottla_core::error::{ErrorKind, Failure};
 use ottla_core::output::Acknowledged;
-use parking_lot::Mutex;
 
 use crate::delivery::RecordMetadata;
 use crate::error::ProduceError;
 use crate::shared::FORKED;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Bug, Mutex};
 use crate::topic::Slot;
 
 pub(crate) type Callback = Box<dyn FnOnce(Result<RecordMetadata, ProduceError>) + Send>;
@@ -114,9 +114,10 @@ impl BatchCell {
 
     /// Whether every record has its outcome; if not, takes a place among those who are woken.
     pub(crate) fn wait_settled(&self, waker: &Waker, place: &mut Option<usize>) -> bool {
+        let too_soon = Bug::LooksTooSoon.is_on() && !self.settled.load(Ordering::Acquire);
         let mut inner = self.inner.lock();
         // Set under the lock that we hold: no wake-up can slip between this look and the place.
-        let settled = self.settled.load(Ordering::Acquire);
+        let settled = self.settled.load(Ordering::Acquire) && !too_soon;
         if !settled {
             inner.wait(waker, place);
         }

@@ -10,12 +10,12 @@ use ottla_core::accumulator::{Payload, SplitRecords, split_records};
 use ottla_core::config::ProducerConfig;
 use ottla_core::output::{Compress, CompressToken, Cut, Part, Split, SplitToken};
 use ottla_protocol::record::CompressionType;
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::mpsc;
 
 use crate::memory::{Chunk, Memory};
 use crate::net::Incoming;
 use crate::shared::ClientHost;
+use crate::sync::{Condvar, Mutex, thread};
 
 /// A smaller batch is compressed sooner than handed over.
 const WORTH_HANDING_OVER_BYTES: usize = 16 << 10;
@@ -116,8 +116,8 @@ impl Compression {
     fn start(&self) -> bool {
         let (line, memory) = (Arc::clone(&self.line), Arc::clone(&self.memory));
         let results = self.results.clone();
-        let thread = std::thread::Builder::new().name("ottla-compress".into());
-        let started = thread.spawn(move || {
+        let builder = thread::Builder::new().name("ottla-compress".into());
+        let started = builder.spawn(move || {
             let mut compressor = Compressor::new();
             while let Some(job) = line.next() {
                 let (token, compressed) = compress(&mut compressor, &memory, job);

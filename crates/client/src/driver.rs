@@ -23,6 +23,7 @@ use crate::flush::CloseReport;
 use crate::mailbox::Command;
 use crate::net::{Incoming, Wire};
 use crate::shared::{ClientHost, Shared};
+use crate::sync::Bug;
 use crate::topic::{Slot, TopicState};
 
 /// The queues, by the core's names for their partitions.
@@ -190,7 +191,9 @@ impl Driver {
                 Command::Purge { queued, in_flight, done } => {
                     let purge = Purge { queued, in_flight, partitions: None };
                     self.core.purge(&purge, &mut self.slots, now);
-                    self.take_events();
+                    if !Bug::PurgeTellsFirst.is_on() {
+                        self.take_events();
+                    }
                     let _ = done.send(());
                 }
                 Command::Detach => self.detach(now),

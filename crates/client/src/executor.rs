@@ -1,10 +1,10 @@
 //! Waiting for a future on a plain thread.
 
+use crate::sync::thread::{self, Thread};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 
 struct Unpark(Thread);
 
@@ -19,13 +19,13 @@ impl Wake for Unpark {
 /// Whatever the future needs from a runtime (timers) it has brought along: nothing is required of
 /// the calling thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => thread::park(),
         }
     }
 }

@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+#[cfg_attr(all(test, ottla_model), path = "models/alarm.rs")]
 mod alarm;
 mod append;
 mod batch;
@@ -56,12 +57,16 @@ mod line;
 mod mailbox;
 mod memory;
 mod metrics;
+#[cfg(all(test, ottla_model))]
+mod models;
 pub mod net;
 mod producer;
 pub mod reader;
 mod serializer;
 mod shared;
+mod sync;
 mod table;
+#[cfg_attr(all(test, ottla_model), path = "models/timers.rs")]
 mod timers;
 mod topic;
 mod typed;

@@ -1,14 +1,14 @@
 //! What waits for the I/O thread's attention, and the bell that wakes it.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_core::PartitionKey;
-use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::cell::BatchCell;
 use crate::flush::CloseReport;
+use crate::sync::{Bug, Mutex};
 
 /// What a handle asks of the I/O thread.
 pub(crate) enum Command {
@@ -103,7 +103,8 @@ impl Mailbox {
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         // Whoever wrote after our last look either sees us asleep, or left mail that we see now.
-        let quiet = self.mail.lock().is_empty() && !self.pressed.load(Ordering::SeqCst);
+        let quiet = Bug::SleepsOnMail.is_on()
+            || self.mail.lock().is_empty() && !self.pressed.load(Ordering::SeqCst);
         if !quiet {
             self.asleep.store(false, Ordering::SeqCst);
         }
@@ -121,6 +122,9 @@ impl Mailbox {
 
     /// The I/O thread ends: nobody will read the mailbox any more.
     pub(crate) fn end(&self) {
+        if Bug::EndKeepsMail.is_on() {
+            return;
+        }
         let left =
             std::mem::replace(&mut *self.mail.lock(), Mail { ended: true, ..Mail::default() });
         // Its commands wake who waits for their answers, and so must not be dropped under the lock.

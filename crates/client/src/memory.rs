@@ -5,12 +5,13 @@
 //! reuse; a chunk gives its bytes back when it is dropped, wherever that happens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottla_core::accumulator::{CHUNK_BYTES, CHUNK_SLACK_BYTES, FIRST_CHUNK_BYTES};
 use ottla_core::host;
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Bug, Mutex, point};
 
 /// What a chunk and its share of a batch cost besides its buffer.
 const CHUNK_OVERHEAD_BYTES: usize = 256;
@@ -94,6 +95,7 @@ impl Memory {
         match u32::try_from(bytes).ok().and_then(|n| self.budget.try_acquire_many(n).ok()) {
             Some(permit) => permit.forget(),
             None => {
+                point();
                 self.debt_bytes.fetch_add(bytes, Ordering::Relaxed);
             }
         }
@@ -131,7 +133,11 @@ impl Memory {
             let pay = |debt: usize| Some(debt - debt.min(bytes));
             let before = self.debt_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
             repaid = before.unwrap_or(0).min(bytes);
+            if Bug::RepaidTwice.is_on() {
+                repaid = 0;
+            }
         }
+        point();
         self.budget.add_permits(bytes - repaid);
     }
 }

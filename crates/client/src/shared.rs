@@ -4,15 +4,14 @@
 //! slot's queue lock, memory and the mailbox may be locked; everything else is held alone and for a
 //! moment; no lock is held while code of the application runs.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_core::config::ProducerConfig;
 use ottla_core::error::{ErrorKind, Failure};
 use ottla_core::host::Host;
 use ottla_core::stats::Stats;
 use ottla_fork::Home;
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::builder::{ServerEvent, ServerListener};
@@ -23,6 +22,7 @@ use crate::error::SendError;
 use crate::line::{TopicAnswer, TopicLine};
 use crate::mailbox::{Command, Mailbox};
 use crate::memory::{Chunk, Memory};
+use crate::sync::Mutex;
 use crate::table::NameTable;
 use crate::timers::Timers;
 use crate::topic::{Partitioner, TopicState};

@@ -3,10 +3,8 @@
 //! Nothing is ever taken out, so a reader needs no guard and no count of readers: what it was given
 //! stays for as long as the table does. A read is a few plain loads.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Bug, Mutex, OnceLock};
 
 /// The first block of a list has so many places, each further one twice as many.
 const FIRST_BLOCK: usize = 16;
@@ -56,7 +54,11 @@ impl<T> GrowingList<T> {
     /// Makes the list as long as `entries`. Places that are taken already keep what they have.
     pub(crate) fn replace_len(&self, entries: impl IntoIterator<Item = T>) {
         let mut len = 0;
-        for (index, entry) in entries.into_iter().enumerate() {
+        let entries = entries.into_iter();
+        if Bug::LenFirst.is_on() {
+            self.len.store(entries.size_hint().0, Ordering::Release);
+        }
+        for (index, entry) in entries.enumerate() {
             let (block, place) = place_of(index);
             let places = self.blocks[block].get_or_init(|| places(FIRST_BLOCK << block));
             let _ = places[place].set(entry);
@@ -119,6 +121,9 @@ impl<T: Named + Clone> NameTable<T> {
         if (*count + 1) * 2 > old.len() && newest + 1 < GENERATIONS {
             next = newest + 1;
             table = self.generations[next].get_or_init(|| places(old.len() * 2));
+            if Bug::NewestFirst.is_on() {
+                self.newest.store(next, Ordering::Release);
+            }
             for known in old.iter().filter_map(OnceLock::get) {
                 let _ = self.place(table, known.name()).set(known.clone());
             }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use crate::sync::RwLock;
 
 /// The way to the I/O thread's timers.
 pub(crate) struct Timers {

@@ -2,20 +2,20 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::PartitionQueue;
 use ottla_core::partitioner::{Choice, PartitionLoad, Sticky, pick};
 use ottla_core::record::Record;
 use ottla_core::rng::Rng;
-use parking_lot::Mutex;
 
 use crate::callbacks::Callbacks;
 use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::producer::Producer;
 use crate::shared::{ClientHost, Shared};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::table::{GrowingList, Named};
 
 /// Chooses partitions in place of the named partitioners; see
@@ -175,7 +175,7 @@ impl Named for Arc<TopicState> {
 
 /// A small number of this thread's own.
 fn thread_shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     thread_local! {
         static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
     }

@@ -3,27 +3,16 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use ottla_core::output::{CompressToken, ConnectionId, Frame, Transmit};
+use bytes::BytesMut;
+use ottla_core::output::{ConnectionId, Frame, Transmit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::compression::Compressed;
+use super::Incoming;
 use crate::memory::Chunk;
 use crate::shared::ClientHost;
-
-/// What connections and other threads tell the driver.
-pub(crate) enum Incoming {
-    Connected(ConnectionId),
-    Bytes(ConnectionId, Bytes),
-    Written(u64),
-    /// Not from a connection: a batch is compressed.
-    Compressed(CompressToken, Compressed),
-    /// It could not be opened, or it is closed.
-    Gone(ConnectionId, String),
-}
 
 /// What the driver gives a connection to write.
 pub(crate) type Outgoing = Transmit<ClientHost>;

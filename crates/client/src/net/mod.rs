@@ -1,5 +1,6 @@
 //! Sockets: opening them, reading from them, writing frames to them. No policy.
 
+#[cfg_attr(all(test, ottla_model), path = "../models/wire.rs")]
 mod connection;
 
 use std::fmt;
@@ -9,7 +10,25 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-pub(crate) use connection::{Incoming, Wire};
+use bytes::Bytes;
+use ottla_core::output::{CompressToken, ConnectionId};
+
+use crate::compression::Compressed;
+
+pub(crate) use connection::Wire;
+#[cfg(all(test, ottla_model))]
+pub(crate) use connection::{forget, records_in_log};
+
+/// What connections and other threads tell the driver.
+pub(crate) enum Incoming {
+    Connected(ConnectionId),
+    Bytes(ConnectionId, Bytes),
+    Written(u64),
+    /// Not from a connection: a batch is compressed.
+    Compressed(CompressToken, Compressed),
+    /// It could not be opened, or it is closed.
+    Gone(ConnectionId, String),
+}
 
 /// Why no connection to a server could be made.
 #[derive(Debug)]
