@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod foreign;
 pub mod golden;
+pub mod hostile;
 pub mod java;
 pub mod kcat;
 pub mod log_files;

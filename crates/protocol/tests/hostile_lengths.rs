@@ -92,26 +92,6 @@ fn refused<M: Message>(place: &Place, version: i16, message: Vec<u8>) -> DecodeE
     error.kind
 }
 
-/// How to write a length.
-fn written(place: &Place, length: i64) -> Vec<u8> {
-    match (place.length, place.flexible) {
-        (Length::TagCount | Length::TagSize, _) => unsigned(length as u64),
-        (_, true) => unsigned((length + 1) as u64),
-        (Length::String, false) => (length as i16).to_be_bytes().to_vec(),
-        (Length::Bytes, false) => (length as i32).to_be_bytes().to_vec(),
-    }
-}
-
-fn unsigned(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
-}
-
 /// Calls `test` with every length of a message in every version.
 fn every_place<M: Message>(schema: &'static Schema, test: impl Fn(&Place, i16)) {
     for version in M::VERSIONS.min..=M::VERSIONS.max {
@@ -123,21 +103,11 @@ fn is_cut_short(kind: DecodeErrorKind) -> bool {
     matches!(kind, DecodeErrorKind::Truncated { .. } | DecodeErrorKind::StringTooLong(_))
 }
 
-/// The greatest length that a place can say.
-fn greatest(place: &Place) -> i64 {
-    match (place.length, place.flexible) {
-        (Length::TagCount | Length::TagSize, _) => i64::from(u32::MAX),
-        (_, true) => i64::from(u32::MAX) - 1,
-        (Length::String, false) => i64::from(i16::MAX),
-        (Length::Bytes, false) => i64::from(i32::MAX),
-    }
-}
-
 fn huge_lengths_are_refused<M: Message>(schema: &'static Schema) {
     every_place::<M>(schema, |place, version| {
-        let greatest = greatest(place);
+        let greatest = place.greatest();
         for length in [greatest, greatest / 2, greatest.min(32_767), 1000] {
-            let message = place.with(&written(place, length), &REST);
+            let message = place.with(&place.written(length), &REST);
             let kind = refused::<M>(place, version, message);
             assert!(is_cut_short(kind), "{place:?} v{version}: {kind}");
         }
@@ -149,7 +119,7 @@ fn null_is_refused_where_it_may_not_stand<M: Message>(schema: &'static Schema) {
         if matches!(place.length, Length::TagCount | Length::TagSize) {
             return;
         }
-        let message = place.with(&written(place, -1), &REST);
+        let message = place.with(&place.written(-1), &REST);
         if place.nullable {
             // Null is fine, though the zeros that follow may not be.
             let (result, _) = decode::<M>(message, version);
@@ -170,7 +140,7 @@ fn other_negative_lengths_are_refused<M: Message>(schema: &'static Schema) {
             _ => &[],
         };
         for &length in lengths {
-            let kind = refused::<M>(place, version, place.with(&written(place, length), &REST));
+            let kind = refused::<M>(place, version, place.with(&place.written(length), &REST));
             assert_eq!(kind, DecodeErrorKind::NegativeLength(length), "{place:?} v{version}");
         }
     });
@@ -198,7 +168,7 @@ fn plausible_counts_reserve_in_proportion<M: Message>(schema: &'static Schema) {
         }
         for divisor in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
             let count = (GARBAGE.len() / divisor - 1) as i64;
-            let message = place.with(&written(place, count), &GARBAGE);
+            let message = place.with(&place.written(count), &GARBAGE);
             let length = message.len();
             let (result, allocated) = decode::<M>(message, version);
             // What did decode before the garbage showed may be a few times its bytes.

@@ -78,6 +78,36 @@ impl Place {
         }
         out
     }
+
+    /// How to write a length here.
+    pub(crate) fn written(&self, length: i64) -> Vec<u8> {
+        match (self.length, self.flexible) {
+            (Length::TagCount | Length::TagSize, _) => unsigned(length as u64),
+            (_, true) => unsigned((length + 1) as u64),
+            (Length::String, false) => (length as i16).to_be_bytes().to_vec(),
+            (Length::Bytes, false) => (length as i32).to_be_bytes().to_vec(),
+        }
+    }
+
+    /// The greatest length that can be said here.
+    pub(crate) fn greatest(&self) -> i64 {
+        match (self.length, self.flexible) {
+            (Length::TagCount | Length::TagSize, _) => i64::from(u32::MAX),
+            (_, true) => i64::from(u32::MAX) - 1,
+            (Length::String, false) => i64::from(i16::MAX),
+            (Length::Bytes, false) => i64::from(i32::MAX),
+        }
+    }
+}
+
+fn unsigned(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
 }
 
 /// All lengths of a message in one version.
