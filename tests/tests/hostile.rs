@@ -52,7 +52,8 @@ impl Scene {
                     heard.lock().expect("no panic").push(trouble);
                 }
             });
-        let builder = settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
+        let builder =
+            settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
         let producer = builder.build().expect("settings");
         Self { hostile, producer, troubles }
     }

@@ -207,7 +207,8 @@ impl BatchCell {
             Ok(acknowledged) => Ok(RecordMetadata {
                 topic: self.slot.topic().clone(),
                 partition: self.slot.index(),
-                offset: acknowledged.base_offset.map(|base| base + place),
+                // Past the greatest number there is no offset that one could name.
+                offset: acknowledged.base_offset.and_then(|base| base.checked_add(place)),
                 timestamp_ms: acknowledged.log_append_time_ms.unwrap_or(timestamp_ms),
             }),
             Err(failure) => Err(ProduceError::new(failure.clone())),

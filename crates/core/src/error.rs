@@ -95,8 +95,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(code) = self.code {
-            write!(f, " [{}]", code.name())?;
+        match self.code {
+            Some(code) if code.is_known() => write!(f, " [{}]", code.name())?,
+            Some(code) => write!(f, " [error {}]", code.0)?,
+            None => {}
         }
         if let Some(broker) = &self.broker {
             write!(f, ", broker {broker}")?;

@@ -67,6 +67,8 @@ pub(crate) struct Link {
     pub frames: FrameReader,
     /// Requests that are owed an answer, oldest first.
     pub unanswered: VecDeque<SentRequest>,
+    /// When it was begun. Bytes that drip in do not make it younger.
+    pub opened: Instant,
     /// When something was last sent or received.
     pub last_used: Instant,
     /// Bytes have arrived on it.
@@ -86,6 +88,7 @@ impl Link {
             state: LinkState::Connecting,
             frames: FrameReader::new(HANDSHAKE_FRAME_MAX_BYTES),
             unanswered: VecDeque::new(),
+            opened: now,
             last_used: now,
             heard: false,
             versions: BTreeMap::new(),

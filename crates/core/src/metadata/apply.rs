@@ -1,5 +1,6 @@
 //! Taking in a metadata answer.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -7,7 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ottla_protocol::messages::metadata::{
-    MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
@@ -57,19 +58,19 @@ impl Cluster {
         now: Instant,
     ) -> (Vec<Change>, bool) {
         let mut changes = Vec::new();
-        for broker in &answer.brokers {
-            self.set_node(broker.node_id, &broker.host, broker.port, &mut changes);
-        }
-        if !answer.brokers.is_empty() {
-            let named = |id: &i32| answer.brokers.iter().any(|broker| broker.node_id == *id);
-            self.nodes.retain(|id, _| named(id));
-        }
+        self.apply_nodes(&answer.brokers, &mut changes);
         let mut complete = true;
+        let mut told = BTreeSet::new();
         for topic in &answer.topics {
             let Some(index) = topic.name.as_deref().and_then(|name| self.find(name)) else {
                 continue;
             };
-            complete &= self.apply_topic(index, topic, propagation, now, &mut changes);
+            // A topic that is named twice is believed once: two ids would begin it anew each time.
+            if told.insert(index) {
+                complete &= self.apply_topic(index, topic, propagation, now, &mut changes);
+            } else {
+                complete = false;
+            }
         }
         let missing = self.topics.iter().any(|topic| topic.wanted);
         (changes, complete && !missing)
@@ -81,8 +82,12 @@ impl Cluster {
         if hint.leader < 0 || hint.leader_epoch <= self.partition(key).leader_epoch {
             return changes;
         }
-        if let Some((host, port)) = &hint.endpoint {
-            self.set_node(hint.leader, host, *port, &mut changes);
+        if let Some((host, port)) = &hint.endpoint
+            && let Some(node) = believable(hint.leader, host, *port)
+            && let Some(old) = self.nodes.insert(hint.leader, node.clone())
+            && old != node
+        {
+            changes.push(Change::NodeMoved(hint.leader));
         }
         if self.nodes.contains_key(&hint.leader) {
             let partition = &mut self.partitions[key.0 as usize];
@@ -94,16 +99,25 @@ impl Cluster {
         changes
     }
 
-    fn set_node(&mut self, id: i32, host: &str, port: i32, changes: &mut Vec<Change>) {
-        if id < 0 || host.is_empty() || !(1..=65_535).contains(&port) {
+    /// Takes the brokers of an answer, unless there is none that could be one.
+    fn apply_nodes(&mut self, answer: &[MetadataResponseBroker], changes: &mut Vec<Change>) {
+        let mut told: BTreeMap<i32, Node> = BTreeMap::new();
+        for broker in answer {
+            let id = broker.node_id;
+            let Some(node) = believable(id, &broker.host, broker.port) else { continue };
+            // Of several addresses the known one stays, or the connection to it would be closed
+            // with every answer.
+            if !told.contains_key(&id) || self.nodes.get(&id) == Some(&node) {
+                told.insert(id, node);
+            }
+        }
+        if told.is_empty() {
             return;
         }
-        let node = Node::new(id, host, port);
-        let moved = self.nodes.get(&id).is_some_and(|old| *old != node);
-        self.nodes.insert(id, node);
-        if moved {
-            changes.push(Change::NodeMoved(id));
-        }
+        let moved =
+            told.iter().filter(|(id, node)| self.nodes.get(id).is_some_and(|old| old != *node));
+        changes.extend(moved.map(|(id, _)| Change::NodeMoved(*id)));
+        self.nodes = told;
     }
 
     /// Whether the topic is all there.
@@ -120,26 +134,35 @@ impl Cluster {
         if !(code.is_ok() || code == ErrorCode::LEADER_NOT_AVAILABLE) || !has_partitions {
             return self.apply_topic_error(index, code, propagation, now, changes);
         }
-        self.note_id(index, answer.topic_id, changes);
+        let mut complete = self.note_id(index, answer.topic_id, changes);
         let topic = &mut self.topics[index.0 as usize];
         topic.unknown_since = None;
         topic.wanted = false;
         // Brokers list all partitions, numbered from 0: a number beyond their count is a mistake,
         // and must not cost memory.
         self.grow(index, answer.partitions.len());
-        let mut complete = true;
         for partition in &answer.partitions {
-            complete &= self.apply_partition(index, partition, changes);
+            self.apply_partition(index, partition, changes);
         }
         changes.push(Change::TopicReady(index));
+        // Not what was told but what is known now: a partition may be told twice, and another not
+        // at all.
+        let topic = &self.topics[index.0 as usize];
+        let mut known = topic.partitions[..topic.partition_count].iter();
+        complete &= known.all(|key| self.partitions[key.0 as usize].leader.is_some());
         complete
     }
 
-    fn note_id(&mut self, index: TopicIndex, id: Uuid, changes: &mut Vec<Change>) {
-        let topic = &mut self.topics[index.0 as usize];
-        if topic.id == id || id == Uuid::ZERO {
-            return;
+    /// Takes the id of a topic; `false` when it is another's: under that id records would go
+    /// there.
+    fn note_id(&mut self, index: TopicIndex, id: Uuid, changes: &mut Vec<Change>) -> bool {
+        if self.topics[index.0 as usize].id == id || id == Uuid::ZERO {
+            return true;
         }
+        if self.find_id(id).is_some_and(|owner| owner != index) {
+            return false;
+        }
+        let topic = &mut self.topics[index.0 as usize];
         if topic.id != Uuid::ZERO {
             // Epochs of the old topic say nothing about the new one.
             for key in &topic.partitions {
@@ -152,6 +175,7 @@ impl Cluster {
             changes.push(Change::TopicRecreated(index));
         }
         self.topics[index.0 as usize].id = id;
+        true
     }
 
     fn grow(&mut self, index: TopicIndex, count: usize) {
@@ -171,31 +195,35 @@ impl Cluster {
         topic.partition_count = count;
     }
 
-    /// Whether the partition has a leader.
     fn apply_partition(
         &mut self,
         index: TopicIndex,
         answer: &MetadataResponsePartition,
         changes: &mut Vec<Change>,
-    ) -> bool {
+    ) {
         let topic = &self.topics[index.0 as usize];
         let number = usize::try_from(answer.partition_index).ok();
         let Some(key) = number.and_then(|number| topic.partitions.get(number)).copied() else {
-            return true;
+            return;
         };
         let known = self.nodes.contains_key(&answer.leader_id);
         let partition = &mut self.partitions[key.0 as usize];
-        if answer.leader_epoch >= 0 && answer.leader_epoch < partition.leader_epoch {
+        let earlier = answer.leader_epoch >= 0 && answer.leader_epoch < partition.leader_epoch;
+        let led = partition.leader.is_some_and(|leader| self.nodes.contains_key(&leader));
+        if earlier && led {
             match &mut partition.hint_weight {
                 // What the cluster itself said before is never taken back.
-                None => return partition.leader.is_some(),
-                _ if Mutant::HintForEver.is_on() => return partition.leader.is_some(),
+                None => return,
+                _ if Mutant::HintForEver.is_on() => return,
                 Some(0) => partition.leader_epoch = -1,
                 Some(weight) => {
                     *weight -= 1;
-                    return partition.leader.is_some();
+                    return;
                 }
             }
+        } else if earlier {
+            // Nobody leads under the later epoch, or somebody who is no broker: it is worth nothing.
+            partition.leader_epoch = -1;
         }
         partition.hint_weight = None;
         let leader = (answer.leader_id >= 0 && known).then_some(answer.leader_id);
@@ -204,7 +232,6 @@ impl Cluster {
             changes.push(Change::LeaderChanged(key));
         }
         partition.leader_epoch = partition.leader_epoch.max(answer.leader_epoch);
-        leader.is_some()
     }
 
     /// A topic in error keeps what was known of it. Only one that was never known can fail.
@@ -243,4 +270,10 @@ impl Cluster {
         changes.push(Change::TopicFailed(index, Arc::new(failure)));
         true
     }
+}
+
+/// A broker that one could connect to.
+fn believable(id: i32, host: &str, port: i32) -> Option<Node> {
+    let fits = id >= 0 && !host.is_empty() && (1..=65_535).contains(&port);
+    fits.then(|| Node::new(id, host, port))
 }

@@ -163,4 +163,86 @@ fn brokers_that_share_an_address_are_two_and_each_can_move_alone() {
     let moved: Vec<_> =
         changes.iter().filter(|change| matches!(change, Change::NodeMoved(_))).collect();
     assert_eq!(moved, [&Change::NodeMoved(2)]);
+/// A broker once numbered the partitions of its answer so that none could be one. The topic was
+/// taken for known and for complete, so nobody asked again: records waited until their time was up.
+#[test]
+fn partitions_that_are_not_told_are_asked_for_again() {
+    for numbers in [[-1, -1], [7, 8], [0, 0]] {
+        let mut cluster = Cluster::default();
+        cluster.want("t");
+        let partitions = numbers.map(|number| partition(number, 1)).to_vec();
+        let (_, complete) = apply(&mut cluster, &answer(vec![broker(1, "a", 1)], partitions));
+        assert!(!complete, "{numbers:?}");
+    }
+}
+
+/// Records of one topic would be written to the other: versions 13 and later know topics by id.
+#[test]
+fn the_id_of_another_topic_is_not_believed() {
+    let mut cluster = Cluster::default();
+    let (first, second) = (cluster.want("t"), cluster.want("u"));
+    let mut answer = answer(vec![broker(1, "a", 1)], vec![partition(0, 1)]);
+    answer
+        .topics
+        .push(MetadataResponseTopic { name: Some("u".to_string()), ..answer.topics[0].clone() });
+    let (_, complete) = apply(&mut cluster, &answer);
+    assert!(!complete, "asked for again");
+    assert_eq!(cluster.topic(first).id, Uuid([9; 16]));
+    assert_eq!(cluster.topic(second).id, Uuid::ZERO, "and known by its name meanwhile");
+    answer.topics[1].topic_id = Uuid([8; 16]);
+    assert!(apply(&mut cluster, &answer).1);
+    assert_eq!(cluster.topic(second).id, Uuid([8; 16]));
+}
+
+#[test]
+fn a_topic_that_is_told_twice_is_believed_once() {
+    let mut cluster = Cluster::default();
+    let topic = cluster.want("t");
+    let mut answer = answer(vec![broker(1, "a", 1)], vec![partition(0, 1)]);
+    let again = MetadataResponseTopic { topic_id: Uuid([8; 16]), ..answer.topics[0].clone() };
+    answer.topics.push(again);
+    for _ in 0..3 {
+        let (changes, complete) = apply(&mut cluster, &answer);
+        assert!(!complete && !changes.contains(&Change::TopicRecreated(topic)));
+    }
+}
+
+#[test]
+fn of_two_addresses_of_a_broker_the_known_one_stays() {
+    let mut cluster = Cluster::default();
+    apply(&mut cluster, &answer(vec![broker(1, "a", 1)], vec![]));
+    for brokers in [[broker(1, "b", 2), broker(1, "a", 1)], [broker(1, "a", 1), broker(1, "b", 2)]]
+    {
+        let (changes, _) = apply(&mut cluster, &answer(brokers.to_vec(), vec![]));
+        assert_eq!((changes, cluster.node(1).unwrap().server.as_str()), (vec![], "a:1"));
+    }
+}
+
+#[test]
+fn brokers_that_cannot_be_take_nothing_from_those_that_are_known() {
+    let mut cluster = Cluster::default();
+    apply(&mut cluster, &answer(vec![broker(1, "a", 1)], vec![]));
+    apply(&mut cluster, &answer(vec![broker(1, "a", 70_000), broker(-1, "a", 1)], vec![]));
+    assert_eq!(cluster.node(1).unwrap().server, "a:1");
+}
+
+fn leader(cluster: &Cluster) -> Option<i32> {
+    cluster.partition(PartitionKey(0)).leader
+}
+
+/// A hint to a broker that is none, under the greatest of epochs, was believed for ever: all later
+/// answers were older news.
+#[test]
+fn a_leader_that_is_no_broker_is_given_up_whatever_its_epoch() {
+    let mut cluster = Cluster::default();
+    cluster.want("t");
+    let honest = answer(vec![broker(1, "a", 1)], vec![partition(0, 1)]);
+    apply(&mut cluster, &honest);
+    let endpoint = Some(("127.0.0.1".into(), 22));
+    let hint = LeaderHint { leader: 99, leader_epoch: i32::MAX, endpoint };
+    cluster.apply_hint(PartitionKey(0), &hint);
+    assert_eq!(leader(&cluster), Some(99));
+    apply(&mut cluster, &honest);
+    assert_eq!(leader(&cluster), Some(1));
+    assert_eq!(cluster.partition(PartitionKey(0)).leader_epoch, 1);
 }

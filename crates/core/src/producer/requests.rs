@@ -90,7 +90,7 @@ impl<H: Host> Producer<H> {
         if let Some(link) = self.links.iter().filter(ready).min_by_key(rank) {
             return Some(link.id);
         }
-        let impatient = |link: &Link| link.last_used + IMPATIENCE <= now;
+        let impatient = |link: &Link| link.opened + IMPATIENCE <= now;
         if self.links.iter().all(impatient)
             && let Some((target, server)) = self.next_candidate(now)
         {
@@ -141,7 +141,7 @@ impl<H: Host> Producer<H> {
         if self.links.iter().any(|link| link.state == LinkState::Ready) {
             return at;
         }
-        let pending = self.links.iter().map(|link| link.last_used + IMPATIENCE).max();
+        let pending = self.links.iter().map(|link| link.opened + IMPATIENCE).max();
         let bootstrap = (0..self.config.bootstrap_servers.len()).map(Target::Bootstrap);
         let nodes = self.cluster.nodes().map(|(id, _)| Target::Node(id));
         let free = nodes

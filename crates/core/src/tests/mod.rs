@@ -7,6 +7,7 @@ mod story_connections;
 mod story_deadlines;
 mod story_delivery;
 mod story_expiry;
+mod story_hostile;
 mod story_leaders;
 mod story_metadata;
 mod story_retries;
