@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use ottla::{ErrorKind, Outcome};
+use ottla_protocol::messages::metadata::MetadataResponse as Metadata;
 
 use super::*;
 
@@ -238,16 +239,3 @@ fn a_record_whose_time_runs_out_meanwhile_is_told_what_the_broker_did() {
     let told = chain(&error);
     assert!(told.contains(field) && told.contains(&scene.hostile.address()), "{told}");
 }
-
-/// An error and what it came from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
-}
-
-use ottla_protocol::messages::metadata::MetadataResponse as Metadata;

@@ -163,6 +163,12 @@ impl Hostile {
         self.address.to_string()
     }
 
+    /// The port of it.
+    #[must_use]
+    pub fn port(&self) -> i32 {
+        i32::from(self.address.port())
+    }
+
     /// The broker behind, which is always honest.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {

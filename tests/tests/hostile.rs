@@ -11,10 +11,16 @@ use ottla_broker::ApiKey;
 use ottla_tests::hostile::{Act, Answer, Hostile};
 use ottla_tests::wait::until_true;
 
+#[path = "../hostile/answers.rs"]
+mod answers;
 #[path = "../hostile/framing.rs"]
 mod framing;
 #[path = "../hostile/lengths.rs"]
 mod lengths;
+#[path = "../hostile/metadata.rs"]
+mod metadata;
+#[path = "../hostile/versions.rs"]
+mod versions;
 
 #[path = "../../crates/protocol/tests/support/schemas.rs"]
 #[allow(dead_code, reason = "messages that no test here is about")]
@@ -113,4 +119,15 @@ impl Scene {
         let hostile = &self.hostile;
         until_true("end of all connections", || hostile.ended() == hostile.connections());
     }
+}
+
+/// An error and what it came from.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }
