@@ -163,6 +163,8 @@ fn brokers_that_share_an_address_are_two_and_each_can_move_alone() {
     let moved: Vec<_> =
         changes.iter().filter(|change| matches!(change, Change::NodeMoved(_))).collect();
     assert_eq!(moved, [&Change::NodeMoved(2)]);
+}
+
 /// A broker once numbered the partitions of its answer so that none could be one. The topic was
 /// taken for known and for complete, so nobody asked again: records waited until their time was up.
 #[test]
