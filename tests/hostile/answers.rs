@@ -22,6 +22,7 @@ fn change(produce: Change) -> impl FnMut(usize, &Answer) -> Option<Vec<Act>> {
     move |nth, answer| (nth < 3).then(|| vec![Act::Write(answer.changed(produce))])
 }
 
+/// Laws: L1, L4. Scenarios: B-6, B-10, B-11.
 #[test]
 fn an_answer_that_leaves_a_batch_out_or_in_doubt_has_it_sent_again_and_written_once() {
     let doubtful: [(&str, Change); 9] = [
@@ -47,6 +48,7 @@ fn an_answer_that_leaves_a_batch_out_or_in_doubt_has_it_sent_again_and_written_o
     }
 }
 
+/// Laws: L1, L3. Scenarios: B-11, B-13, B-14, #96.
 #[test]
 fn what_is_in_an_answer_besides_is_not_minded() {
     let harmless: [(&str, Change); 8] = [
@@ -105,6 +107,7 @@ fn what_is_in_an_answer_besides_is_not_minded() {
     }
 }
 
+/// Laws: L2. Scenarios: B-12, bug-41.
 #[test]
 fn an_offset_that_is_none_is_success_without_an_offset() {
     for base_offset in [-1, -2, i64::MIN] {
@@ -120,6 +123,7 @@ fn an_offset_that_is_none_is_success_without_an_offset() {
     }
 }
 
+/// Laws: L2. Scenarios: B-12.
 #[test]
 fn the_greatest_offsets_and_times_are_told_without_a_panic() {
     let scene = Scene::new(&[("linger.ms", "60000"), ("linger.adaptive", "false")]);
@@ -139,9 +143,10 @@ fn the_greatest_offsets_and_times_are_told_without_a_panic() {
     }
 }
 
+/// Laws: L1, L9. Scenarios: B-14.
 #[test]
 fn the_greatest_silence_is_kept_no_longer_than_the_record_has_time() {
-    let settings = [("request.timeout.ms", "100"), ("delivery.timeout.ms", "300")];
+    let settings = [("request.timeout.ms", "1000"), ("delivery.timeout.ms", "3000")];
     let scene = Scene::new(&settings);
     scene.spoil(ApiKey::PRODUCE, |nth, answer| {
         let changed = answer.changed(|told: &mut ProduceResponse| told.throttle_time_ms = i32::MAX);
@@ -154,6 +159,7 @@ fn the_greatest_silence_is_kept_no_longer_than_the_record_has_time() {
     scene.ends_clean();
 }
 
+/// Laws: L1. Scenarios: B-13.
 #[test]
 fn an_error_that_names_records_that_there_are_not_fails_the_batch_as_a_whole() {
     let scene = Scene::new(&[]);
@@ -176,9 +182,10 @@ fn an_error_that_names_records_that_there_are_not_fails_the_batch_as_a_whole() {
     scene.ends_clean();
 }
 
+/// Laws: L1. Scenarios: B-6.
 #[test]
 fn an_unknown_code_is_kept_in_the_error_when_time_runs_out() {
-    let settings = [("request.timeout.ms", "100"), ("delivery.timeout.ms", "200")];
+    let settings = [("request.timeout.ms", "1000"), ("delivery.timeout.ms", "3000")];
     let scene = Scene::new(&settings);
     scene.spoil(ApiKey::PRODUCE, |_, answer| {
         let changed = answer.changed(|told: &mut ProduceResponse| part(told).error_code = 999);
@@ -191,6 +198,7 @@ fn an_unknown_code_is_kept_in_the_error_when_time_runs_out() {
     scene.ends_clean();
 }
 
+/// Laws: L8, L9. Scenarios: B-15.
 #[test]
 fn a_hint_to_a_port_that_is_no_broker_holds_nothing_up_for_long() {
     for takes_node in [false, true] {
@@ -219,6 +227,7 @@ fn a_hint_to_a_port_that_is_no_broker_holds_nothing_up_for_long() {
     }
 }
 
+/// Laws: L4. Scenarios: B-16.
 #[test]
 fn a_producer_id_that_is_none_is_asked_for_again_and_never_sent() {
     type Identity = fn(&mut InitProducerIdResponse);
@@ -243,9 +252,10 @@ fn a_producer_id_that_is_none_is_asked_for_again_and_never_sent() {
     }
 }
 
+/// Laws: L1, L9. Scenarios: B-16.
 #[test]
 fn a_producer_id_that_never_comes_fails_the_record_in_time() {
-    let settings = [("request.timeout.ms", "100"), ("delivery.timeout.ms", "200")];
+    let settings = [("request.timeout.ms", "1000"), ("delivery.timeout.ms", "3000")];
     let scene = Scene::new(&settings);
     scene.spoil(ApiKey::INIT_PRODUCER_ID, |_, answer| {
         let changed = answer.changed(|told: &mut InitProducerIdResponse| told.producer_id = -1);
@@ -259,6 +269,7 @@ fn a_producer_id_that_never_comes_fails_the_record_in_time() {
     scene.ends_clean();
 }
 
+/// Laws: L5. Scenarios: B-16.
 #[test]
 fn the_last_epoch_and_the_greatest_id_will_do() {
     let scene = Scene::new(&[]);

@@ -9,6 +9,7 @@ use super::*;
 
 const MIB: i32 = 1 << 20;
 
+/// Laws: L11. Scenarios: A4, bug-57.
 #[test]
 fn another_protocol_is_named_and_its_port_is_left_when_kafka_comes_back() {
     let greetings: [(&[u8], &str); 8] = [
@@ -36,6 +37,7 @@ fn another_protocol_is_named_and_its_port_is_left_when_kafka_comes_back() {
     }
 }
 
+/// Laws: L11. Scenarios: A1, A2, A3, bug-55.
 #[test]
 fn a_length_that_no_answer_has_closes_the_connection_wherever_it_comes() {
     let sizes = [-1, i32::MIN, 0, 1, 3, i32::MAX, 101 * MIB];
@@ -60,6 +62,7 @@ fn a_length_that_no_answer_has_closes_the_connection_wherever_it_comes() {
     }
 }
 
+/// Laws: L4, L7. Scenarios: A5.
 #[test]
 fn an_answer_with_another_number_closes_the_connection() {
     for api in ASKED {
@@ -79,6 +82,7 @@ fn an_answer_with_another_number_closes_the_connection() {
     }
 }
 
+/// Laws: L1. Scenarios: A5.
 #[test]
 fn an_answer_that_comes_twice_closes_the_connection_and_counts_once() {
     for api in ASKED {
@@ -97,6 +101,7 @@ fn an_answer_that_comes_twice_closes_the_connection_and_counts_once() {
     }
 }
 
+/// Laws: L7. Scenarios: A6.
 #[test]
 fn a_frame_that_nobody_asked_for_closes_the_connection() {
     let scene = Scene::new(&[]);
@@ -112,6 +117,7 @@ fn a_frame_that_nobody_asked_for_closes_the_connection() {
     scene.ends_clean();
 }
 
+/// Laws: L7. Scenarios: A5, A6.
 #[test]
 fn an_answer_to_what_wants_none_closes_the_connection() {
     let scene = Scene::new(&[("acks", "0")]);
@@ -148,16 +154,19 @@ fn cut_everywhere(end: &Act, words: &str) {
     }
 }
 
+/// Laws: L1, L7. Scenarios: A7, #59.
 #[test]
 fn an_answer_that_ends_at_any_byte_is_asked_for_again() {
     cut_everywhere(&Act::Finish, "the server closed the connection");
 }
 
+/// Laws: L1, L7. Scenarios: A7.
 #[test]
 fn an_answer_that_is_reset_at_any_byte_is_asked_for_again() {
     cut_everywhere(&Act::Reset, "connection");
 }
 
+/// Laws: L9. Scenarios: A9, A11.
 #[test]
 fn an_answer_that_never_ends_is_given_up_after_the_request_timeout() {
     for api in ASKED {
@@ -174,6 +183,7 @@ fn an_answer_that_never_ends_is_given_up_after_the_request_timeout() {
     }
 }
 
+/// Laws: L9. Scenarios: A9.
 #[test]
 fn a_broker_that_never_ends_its_answer_delays_no_other() {
     let scene = Scene::new(&[("request.timeout.ms", "30000")]);
@@ -204,6 +214,7 @@ fn a_broker_that_never_ends_its_answer_delays_no_other() {
     assert_eq!(stuck.wait().expect_err("no answer").outcome(), Outcome::MaybePersisted);
 }
 
+/// Laws: L6, L7, L9. Scenarios: A10.
 #[test]
 fn a_broker_that_reads_no_more_is_left_after_the_request_timeout() {
     let scene = Scene::new(&[
@@ -228,9 +239,10 @@ fn a_broker_that_reads_no_more_is_left_after_the_request_timeout() {
     scene.delivers("third");
 }
 
+/// Laws: L1, L9. Scenarios: A1.
 #[test]
 fn a_record_whose_time_runs_out_meanwhile_is_told_what_the_broker_did() {
-    let settings = [("request.timeout.ms", "100"), ("delivery.timeout.ms", "250")];
+    let settings = [("request.timeout.ms", "1000"), ("delivery.timeout.ms", "3000")];
     let scene = Scene::new(&settings);
     let field = "a frame of -7 bytes";
     scene.spoil(ApiKey::PRODUCE, |_, answer| Some(vec![Act::Write(answer.sized(-7))]));

@@ -94,21 +94,25 @@ fn every_answer(length: fn(&Place) -> i64, is_error: fn(&Place) -> bool) {
     assert!(count > 150, "{count} lies");
 }
 
+/// Laws: L11. Scenarios: B-1, bug-54.
 #[test]
 fn minus_one_at_every_length_of_every_answer_is_null_or_an_error_that_names_the_field() {
     every_answer(|_| -1, |place| !place.nullable);
 }
 
+/// Laws: L11. Scenarios: B-2, B-4, bug-58, bug-59.
 #[test]
 fn a_count_beyond_the_frame_at_every_length_is_an_error_that_names_the_field() {
     every_answer(Place::greatest, |_| true);
 }
 
+/// Laws: L11. Scenarios: B-2, B-4.
 #[test]
 fn a_count_that_the_frame_could_just_hold_is_an_error_or_harmless() {
     every_answer(|_| 90, |place| place.length == Length::TagSize);
 }
 
+/// Laws: L11. Scenarios: A8.
 #[test]
 fn bytes_behind_an_answer_are_left_alone() {
     for api in ASKED {

@@ -60,6 +60,7 @@ fn impossible() -> Vec<(&'static str, Change)> {
     ]
 }
 
+/// Laws: L1, L8. Scenarios: B-8, B-9, F6, bug-16, #67.
 #[test]
 fn a_layout_that_cannot_be_is_waited_out_and_never_taken_for_success() {
     for (name, change) in impossible() {
@@ -76,6 +77,7 @@ fn a_layout_that_cannot_be_is_waited_out_and_never_taken_for_success() {
     }
 }
 
+/// Laws: L8. Scenarios: B-8, B-9, F6.
 #[test]
 fn a_layout_that_cannot_be_takes_nothing_from_what_was_known() {
     for (name, change) in impossible() {
@@ -93,6 +95,7 @@ fn a_layout_that_cannot_be_takes_nothing_from_what_was_known() {
     }
 }
 
+/// Laws: L8, L9. Scenarios: B-8.
 #[test]
 fn a_broker_with_two_addresses_is_found_again() {
     // The second of them leads nowhere, or the first.
@@ -114,6 +117,7 @@ fn a_broker_with_two_addresses_is_found_again() {
     }
 }
 
+/// Laws: L2, L8. Scenarios: B-9.
 #[test]
 fn records_of_a_topic_never_go_under_the_id_of_another() {
     let scene = Scene::new(&[("metadata.max.age.ms", "100")]);
@@ -146,6 +150,7 @@ fn records_of_a_topic_never_go_under_the_id_of_another() {
     scene.ends_clean();
 }
 
+/// Laws: L9, L11. Scenarios: B-8.
 #[test]
 fn a_million_partitions_and_a_hundred_thousand_brokers_are_taken_in() {
     let scene = Scene::new(&[]);

@@ -27,6 +27,7 @@ fn of(offer: &mut ApiVersionsResponse, api: ApiKey) -> &mut ApiVersion {
     offer.api_keys.iter_mut().find(|row| row.api_key == api.0).expect("offered")
 }
 
+/// Laws: L9. Scenarios: B-7.
 #[test]
 fn versions_that_do_not_meet_ours_are_told_with_both_ranges() {
     let cases: [(Change, &str); 6] = [
@@ -49,6 +50,7 @@ fn versions_that_do_not_meet_ours_are_told_with_both_ranges() {
     }
 }
 
+/// Laws: L9. Scenarios: B-7.
 #[test]
 fn a_range_that_ends_before_it_begins_offers_nothing() {
     three_times(
@@ -60,6 +62,7 @@ fn a_range_that_ends_before_it_begins_offers_nothing() {
     );
 }
 
+/// Laws: L11. Scenarios: B-7.
 #[test]
 fn an_offer_with_negative_and_enormous_versions_and_seventy_thousand_strangers_will_do() {
     let scene = Scene::new(&[]);
@@ -80,6 +83,7 @@ fn an_offer_with_negative_and_enormous_versions_and_seventy_thousand_strangers_w
     scene.ends_clean();
 }
 
+/// Laws: L11. Scenarios: B-7, A3.
 #[test]
 fn an_offer_larger_than_a_first_answer_may_be_is_not_read() {
     three_times(
@@ -91,6 +95,7 @@ fn an_offer_larger_than_a_first_answer_may_be_is_not_read() {
     );
 }
 
+/// Laws: L9. Scenarios: B-7, #91.
 #[test]
 fn a_broker_that_never_knows_our_version_is_asked_twice_on_each_connection() {
     let scene = Scene::new(&[("max.block.ms", "200")]);
@@ -116,6 +121,7 @@ fn a_broker_that_never_knows_our_version_is_asked_twice_on_each_connection() {
     scene.ends_clean();
 }
 
+/// Laws: L1. Scenarios: B-7.
 #[test]
 fn a_broker_without_producer_ids_fails_records_that_need_one_and_says_so() {
     let scene = Scene::new(&[]);

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::kafka::jars;
-use crate::{codegen, counts, docs, models, process, scenarios, sim, test, tidy, workspace};
+use crate::{codegen, counts, docs, fuzz, models, process, scenarios, sim, test, tidy, workspace};
 
 const USAGE: &str = "usage: cargo xtask ci";
 
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let what = ["doc", "--workspace", "--all-features", "--no-deps", "--lib"];
         cargo(&what, &[("RUSTDOCFLAGS", "-D warnings")])
     };
-    let steps: [(&str, Step<'_>); 12] = [
+    let steps: [(&str, Step<'_>); 13] = [
         ("format", &fmt),
         ("tidy", &|| tidy::run(&[])),
         ("licences and sources", &deny),
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         ("clippy", &clippy),
         ("documentation", &doc),
         ("instruction counts", &counts::check),
+        ("fuzz", &|| fuzz::run(&fuzz::IN_CI.map(str::to_owned))),
         ("simulation", &|| sim::run(&sim::IN_CI.map(str::to_owned))),
         ("models", &|| models::run(&models::IN_CI.map(str::to_owned))),
         ("tests", &|| test::run(&[])),

@@ -6,6 +6,7 @@ mod codegen;
 mod counts;
 mod docs;
 mod flamegraph;
+mod fuzz;
 mod install;
 mod kafka;
 mod models;
@@ -36,6 +37,8 @@ tasks:
   counts [--bless]                 count the core's instructions, compare them with the baseline
   sim [--seeds N] [--seed S] …      run the core against a model of a cluster, by seed
   scenarios [--check]              write docs/scenarios.md from what the tests say of themselves
+  fuzz [--seconds N] [--target T] [--seed S] | --coverage TARGET [SECONDS]
+                                   give any bytes to what takes bytes from outside
   tidy                             check the rules that no other tool knows
   ci                               everything that must hold before a change is taken";
 
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         "counts" => counts::run(&args),
         "scenarios" => scenarios::run(&args),
         "sim" => sim::run(&args),
+        "fuzz" => fuzz::run(&args),
         "tidy" => tidy::run(&args),
         "ci" => ci::run(&args),
         "" => Err(USAGE.to_owned()),

@@ -49,7 +49,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: [Target; 10] = [
     Target { name: "frames", run: frames::run, seeds: frames::seeds, in_a_test: 4000 },
-    Target { name: "messages", run: messages::run, seeds: messages::seeds, in_a_test: 20_000 },
+    Target { name: "messages", run: messages::run, seeds: messages::seeds, in_a_test: 10_000 },
     Target { name: "batch", run: batch::run, seeds: batch::seeds, in_a_test: 10_000 },
     Target { name: "gzip", run: codecs::gzip, seeds: codecs::gzip_seeds, in_a_test: 3000 },
     Target { name: "snappy", run: codecs::snappy, seeds: codecs::snappy_seeds, in_a_test: 3000 },
@@ -57,7 +57,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "zstd", run: codecs::zstd, seeds: codecs::zstd_seeds, in_a_test: 3000 },
     Target { name: "settings", run: settings::run, seeds: settings::seeds, in_a_test: 5000 },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds, in_a_test: 100 },
-    Target { name: "operations", run: operations::run, seeds: operations::seeds, in_a_test: 1500 },
+    Target { name: "operations", run: operations::run, seeds: operations::seeds, in_a_test: 500 },
 ];
 
 /// A target by its name.

@@ -167,6 +167,8 @@ fn brokers_that_share_an_address_are_two_and_each_can_move_alone() {
 
 /// A broker once numbered the partitions of its answer so that none could be one. The topic was
 /// taken for known and for complete, so nobody asked again: records waited until their time was up.
+///
+/// Laws: L8, L9. Scenarios: B-8.
 #[test]
 fn partitions_that_are_not_told_are_asked_for_again() {
     for numbers in [[-1, -1], [7, 8], [0, 0]] {
@@ -179,6 +181,8 @@ fn partitions_that_are_not_told_are_asked_for_again() {
 }
 
 /// Records of one topic would be written to the other: versions 13 and later know topics by id.
+///
+/// Laws: L2, L8. Scenarios: B-9.
 #[test]
 fn the_id_of_another_topic_is_not_believed() {
     let mut cluster = Cluster::default();
@@ -196,6 +200,7 @@ fn the_id_of_another_topic_is_not_believed() {
     assert_eq!(cluster.topic(second).id, Uuid([8; 16]));
 }
 
+/// Laws: L8. Scenarios: B-9.
 #[test]
 fn a_topic_that_is_told_twice_is_believed_once() {
     let mut cluster = Cluster::default();
@@ -209,6 +214,7 @@ fn a_topic_that_is_told_twice_is_believed_once() {
     }
 }
 
+/// Laws: L8. Scenarios: B-8.
 #[test]
 fn of_two_addresses_of_a_broker_the_known_one_stays() {
     let mut cluster = Cluster::default();
@@ -220,6 +226,7 @@ fn of_two_addresses_of_a_broker_the_known_one_stays() {
     }
 }
 
+/// Laws: L8. Scenarios: B-8.
 #[test]
 fn brokers_that_cannot_be_take_nothing_from_those_that_are_known() {
     let mut cluster = Cluster::default();
@@ -234,6 +241,8 @@ fn leader(cluster: &Cluster) -> Option<i32> {
 
 /// A hint to a broker that is none, under the greatest of epochs, was believed for ever: all later
 /// answers were older news.
+///
+/// Laws: L8. Scenarios: B-15, F6.
 #[test]
 fn a_leader_that_is_no_broker_is_given_up_whatever_its_epoch() {
     let mut cluster = Cluster::default();
