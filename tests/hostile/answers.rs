@@ -77,8 +77,7 @@ fn what_is_in_an_answer_besides_is_not_minded() {
         ("words without an error", |told| part(told).error_message = Some("all is well".into())),
         ("a negative silence", |told| told.throttle_time_ms = i32::MIN),
         ("a leader without an address", |told| {
-            let leader =
-                LeaderIdAndEpoch { leader_id: 99, leader_epoch: i32::MAX, ..Default::default() };
+            let leader = LeaderIdAndEpoch { leader_id: 99, leader_epoch: i32::MAX };
             part(told).current_leader = leader;
         }),
         ("addresses that are none", |told| {
@@ -90,8 +89,7 @@ fn what_is_in_an_answer_besides_is_not_minded() {
                     ..Default::default()
                 })
                 .to_vec();
-            let leader =
-                LeaderIdAndEpoch { leader_id: 99, leader_epoch: i32::MAX, ..Default::default() };
+            let leader = LeaderIdAndEpoch { leader_id: 99, leader_epoch: i32::MAX };
             part(told).current_leader = leader;
         }),
     ];
@@ -170,7 +168,6 @@ fn an_error_that_names_records_that_there_are_not_fails_the_batch_as_a_whole() {
                 .map(|batch_index| BatchIndexAndErrorMessage {
                     batch_index,
                     batch_index_error_message: Some("not that one".into()),
-                    ..Default::default()
                 })
                 .to_vec();
         });
@@ -213,8 +210,7 @@ fn a_hint_to_a_port_that_is_no_broker_holds_nothing_up_for_long() {
                 let host = host.clone();
                 told.node_endpoints =
                     vec![NodeEndpoint { node_id: leader_id, host, port, ..Default::default() }];
-                part(told).current_leader =
-                    LeaderIdAndEpoch { leader_id, leader_epoch: i32::MAX, ..Default::default() };
+                part(told).current_leader = LeaderIdAndEpoch { leader_id, leader_epoch: i32::MAX };
                 part(told).error_code = 6;
             });
             (nth == 0).then(|| vec![Act::Write(changed)])

@@ -125,11 +125,7 @@ impl Layout {
                     error_code,
                     base_offset,
                     log_append_time_ms: -1,
-                    current_leader: LeaderIdAndEpoch {
-                        leader_id: -1,
-                        leader_epoch: -1,
-                        ..Default::default()
-                    },
+                    current_leader: LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 },
                     ..Default::default()
                 });
             }
