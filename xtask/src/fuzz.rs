@@ -53,6 +53,11 @@ fn cover(args: &[String]) -> Result<ExitCode, String> {
     for folder in [&found, &kept] {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
+    let begin = ["--target", name, "--seeds-to"].map(str::to_owned);
+    let written = by_seed(&[&begin[..], &[found.display().to_string()]].concat())?;
+    if written != ExitCode::SUCCESS {
+        return Ok(written);
+    }
     let fuzzer = |args: &[&str], folders: [&Path; 2]| {
         let mut fuzzer = Command::new(&program);
         fuzzer.args(args).args(folders).env("OTTLA_FUZZ_TARGET", name);

@@ -1,5 +1,7 @@
 //! Runs fuzz targets for a while: `ottla-fuzz --seconds 60 [--target NAME] [--seed N]`.
 //!
+//! `--seeds-to FOLDER` runs nothing and writes what a target begins with, for libFuzzer.
+//!
 //! Inputs come of the corpus by seed. The seed is printed first; an input that breaks a promise is
 //! printed and written to `target/fuzz`, for a place in the corpus.
 
@@ -16,11 +18,13 @@ struct Options {
     seconds: u64,
     targets: Vec<Target>,
     seed: u64,
+    seeds_to: Option<String>,
 }
 
 fn options() -> Result<Options, String> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
-    let mut options = Options { seconds: 60, targets: TARGETS.to_vec(), seed: clock };
+    let mut options =
+        Options { seconds: 60, targets: TARGETS.to_vec(), seed: clock, seeds_to: None };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} wants a value"))?;
@@ -28,6 +32,7 @@ fn options() -> Result<Options, String> {
         match name.as_str() {
             "--seconds" => options.seconds = number()?,
             "--seed" => options.seed = number()?,
+            "--seeds-to" => options.seeds_to = Some(value),
             "--target" => {
                 let names = || TARGETS.map(|target| target.name).join(", ");
                 let found = target(&value);
@@ -76,6 +81,14 @@ fn run(target: &Target, seconds: u64, seed: u64) -> bool {
     holds
 }
 
+fn write_seeds(target: &Target, folder: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (number, seed) in (target.seeds)().iter().enumerate() {
+        std::fs::write(format!("{folder}/seed-{number}"), seed)?;
+    }
+    Ok(())
+}
+
 fn holds_for(target: &Target, input: &[u8]) -> bool {
     let holds = catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok();
     if !holds {
@@ -102,6 +115,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(folder) = &options.seeds_to {
+        return match options.targets.iter().try_for_each(|target| write_seeds(target, folder)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("ottla-fuzz: {folder}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     println!("fuzz: seed {}", options.seed);
     let mut broken = 0;
     for target in &options.targets {
