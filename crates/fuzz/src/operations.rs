@@ -81,7 +81,7 @@ fn honest(world: &mut World, nth: usize) {
 
 /// Codes that mean something to a producer, and some that mean nothing to anybody.
 const CODES: [i16; 24] =
-    [0, 1, 2, 3, 5, 6, 7, 10, 17, 18, 19, 20, 22, 29, 31, 45, 46, 47, 56, 59, 87, 100, 999, -1];
+    [0, 10, 2, 3, 5, 6, 7, 10, 17, 18, 19, 20, 32, 29, 31, 45, 46, 47, 56, 59, 87, 100, 999, -1];
 
 /// One thing that happens; whether the program is through.
 fn step(world: &mut World, source: &mut Source<'_>) -> bool {
@@ -117,8 +117,9 @@ fn step(world: &mut World, source: &mut Source<'_>) -> bool {
             world.pass(Duration::from_millis(millis), |_| ());
         }
         11 => world.flush(),
-        12 => world.compressed(nth, source.flag()),
-        13 => world.purge(nth & 1 == 1, nth & 2 == 2),
+        12 if nth & 1 == 0 => world.compressed(nth / 2, source.flag()),
+        12 => world.split(nth / 2, !source.byte().is_multiple_of(8)),
+        13 => world.purge(nth & 1 == 1, nth & 2 == 2, (nth & 4 == 4).then_some(nth / 8)),
         14 => relayout(world, source),
         _ => return nth == 15,
     }

@@ -8,10 +8,14 @@ use ottla_protocol::messages::metadata::{
     MetadataResponseTopic,
 };
 use ottla_protocol::messages::produce::{
-    LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::{ApiKey, Message, Reader, RequestHeader, Uuid, encode_response};
+
+/// With these the broker says which records it minds (KIP-467).
+const INVALID_RECORD: i16 = 87;
+const INVALID_TIMESTAMP: i16 = 32;
 
 pub(crate) const TOPICS: [&str; 2] = ["t", "u"];
 
@@ -119,12 +123,17 @@ impl Layout {
                 let records = partition.records.as_ref().expect("records");
                 ottla_protocol::record::validate_batch(records).expect("whole batches are sent");
                 self.next_offset += 10;
+                let minded =
+                    |batch_index| BatchIndexAndErrorMessage { batch_index, ..Default::default() };
+                let named = [INVALID_RECORD, INVALID_TIMESTAMP].contains(&error_code);
+                let record_errors = if named { vec![minded(0)] } else { Vec::new() };
                 let base_offset = if error_code == 0 { self.next_offset } else { -1 };
                 partition_responses.push(PartitionProduceResponse {
                     index: partition.index,
                     error_code,
                     base_offset,
                     log_append_time_ms: -1,
+                    record_errors,
                     current_leader: LeaderIdAndEpoch { leader_id: -1, leader_epoch: -1 },
                     ..Default::default()
                 });

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::accumulator::{Note, Payload, Payloads, Queues};
+use ottla_core::accumulator::{Note, Payload, Payloads, Queues, SplitRecords, split_records};
 use ottla_core::config::{ConfigBuilder, ProducerConfig};
-use ottla_core::output::{Compress, Connect, ConnectionId, Event};
+use ottla_core::output::{Compress, Connect, ConnectionId, Event, Part, Purge, Split};
 use ottla_core::time::Instant;
 use ottla_core::{PartitionKey, Producer};
 
@@ -40,6 +40,7 @@ pub(crate) struct World {
     queues: FuzzQueues,
     live: LiveBytes,
     compressions: VecDeque<Compress<FuzzHost>>,
+    splits: VecDeque<Split<FuzzHost>>,
     partitions: BTreeMap<String, Vec<PartitionKey>>,
     batches: Vec<Batch>,
     batch_count: usize,
@@ -65,6 +66,7 @@ impl World {
             queues: FuzzQueues::new(batch_size_bytes),
             live: LiveBytes::default(),
             compressions: VecDeque::new(),
+            splits: VecDeque::new(),
             partitions: BTreeMap::new(),
             batches: Vec::new(),
             batch_count: 0,
@@ -108,8 +110,14 @@ impl World {
         self.producer.flush(&mut self.queues, self.now);
     }
 
-    pub(crate) fn purge(&mut self, queued: bool, in_flight: bool) {
-        self.producer.purge(queued, in_flight, &mut self.queues, self.now);
+    /// Gives records up: of one partition of the first topic, or of all.
+    pub(crate) fn purge(&mut self, queued: bool, in_flight: bool, of: Option<usize>) {
+        let keys = self.partitions.get(TOPICS[0]);
+        let key = of.zip(keys).and_then(|(of, keys)| keys.get(of % keys.len().max(1))).copied();
+        let key = key.map(|key| [key]);
+        let partitions = key.as_ref().map(|key| &key[..]);
+        let purge = Purge { queued, in_flight, partitions };
+        self.producer.purge(&purge, &mut self.queues, self.now);
     }
 
     pub(crate) fn abort(&mut self) {
@@ -164,6 +172,24 @@ impl World {
         self.producer.handle_compressed(job.token, payload, &mut self.queues, self.now);
     }
 
+    /// Does a split that is wanted, or says that it cannot be done.
+    pub(crate) fn split(&mut self, nth: usize, well: bool) {
+        if self.splits.is_empty() {
+            return;
+        }
+        let nth = nth % self.splits.len();
+        let Some(job) = self.splits.remove(nth) else { return };
+        let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
+        let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok();
+        let part = |part: SplitRecords| {
+            let size_bytes = part.bytes.len();
+            let payload = Payload::new(vec![Piece::new(part.bytes, &self.live)], size_bytes);
+            Part { payload, compression: job.compression, measure: part.measure }
+        };
+        let parts = parts.filter(|_| well).map(|parts| parts.into_iter().map(part).collect());
+        self.producer.handle_split(job.token, parts, &mut self.queues, self.now);
+    }
+
     // ---- time ------------------------------------------------------------------------------
 
     /// Takes what the core wants done; nothing is done about connections, answers and jobs.
@@ -198,6 +224,10 @@ impl World {
             while let Some(job) = self.producer.poll_compress() {
                 busy = true;
                 self.compressions.push_back(job);
+            }
+            while let Some(job) = self.producer.poll_split() {
+                busy = true;
+                self.splits.push_back(job);
             }
             if !busy {
                 return;
@@ -265,6 +295,10 @@ impl World {
                 busy = true;
                 self.compressed(0, round % 2 == 0);
             }
+            while !self.splits.is_empty() {
+                busy = true;
+                self.split(0, true);
+            }
             for id in self.open.keys().copied().collect::<Vec<_>>() {
                 while let Some(answer) = self.answer(id, 0) {
                     busy = true;
@@ -285,6 +319,7 @@ impl World {
             assert_eq!(told, batch.appended as usize, "batch {number} was not told of (L1, L9)");
         }
         self.compressions.clear();
+        self.splits.clear();
         assert_eq!(self.live.get(), 0, "bytes are not given back (L10)");
     }
 }
