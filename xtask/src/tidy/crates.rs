@@ -11,7 +11,7 @@ use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("ottla-protocol", &[]),
     ("ottla-codecs", &["ottla-protocol"]),
     ("ottla-core", &["ottla-protocol"]),
