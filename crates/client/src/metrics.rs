@@ -22,8 +22,8 @@ pub struct Metrics {
     pub compressed_batches: u64,
     /// Batches sent again.
     pub retries: u64,
-    /// Batches that a broker refused, for their size or for some of their records, and whose records
-    /// were sent in others.
+    /// Batches that a broker refused, for their size or for some of their records; what was good of
+    /// them went in others.
     pub splits: u64,
     /// Connections that became ready.
     pub connections: u64,

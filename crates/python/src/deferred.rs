@@ -243,11 +243,12 @@ async fn run(job: Job) {
 /// Looks for the topic, and tells of those whose time passes meanwhile. It is each record's time
 /// that counts, also where a look-up ends at the same moment.
 async fn look_up(engine: &Arc<Engine>, pending: &PendingTopic) -> Result<Topic, SendError> {
+    let limits = engine.limits.topic_wait.is_some();
     let mut looking = pin!(look_after(Duration::ZERO, engine, pending));
     loop {
         tokio::select! {
             found = &mut looking => match found {
-                Err(why) if engine.limits.topic_wait.is_some() && is_only_late(&why) && pending.waits() => {
+                Err(why) if limits && is_only_late(&why) && pending.waits() => {
                     looking.set(look_after(BETWEEN_LOOKS, engine, pending));
                 }
                 found => return found,

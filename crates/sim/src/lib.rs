@@ -25,6 +25,7 @@ mod plan;
 mod rng;
 mod seen;
 mod serve;
+mod takes;
 mod wire;
 mod world;
 

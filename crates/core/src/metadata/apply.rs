@@ -222,7 +222,7 @@ impl Cluster {
                 }
             }
         } else if earlier {
-            // Nobody leads under the later epoch, or somebody who is no broker: it is worth nothing.
+            // Nobody leads under the later epoch, or somebody who is no broker: it says nothing.
             partition.leader_epoch = -1;
         }
         partition.hint_weight = None;

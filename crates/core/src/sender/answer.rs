@@ -322,7 +322,8 @@ fn failure<H: Host>(
 
 type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse, Uuid)>;
 
-/// The answer's entries by topic and partition, with the topic's id if it names that. What was not asked for is left out.
+/// The answer's entries by topic and partition, with the topic's id if it names that. What was not
+/// asked for is left out.
 fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
     let mut found = Vec::new();
     for topic in &answer.responses {

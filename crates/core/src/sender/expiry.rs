@@ -102,8 +102,8 @@ impl<H: Host> Sender<H> {
         }
     }
 
-    /// Gives up what waits, what was sent and has no answer, or both. The partitions go on with what
-    /// comes after.
+    /// Gives up what waits, what was sent and has no answer, or both. The partitions go on with
+    /// what comes after.
     pub(crate) fn purge<Q: Queues<H>>(&mut self, purge: &Purge<'_>, cx: &mut Context<'_, Q>) {
         let Purge { queued, in_flight, partitions } = *purge;
         for number in 0..self.lanes.len() {

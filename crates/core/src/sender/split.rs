@@ -124,8 +124,8 @@ impl<H: Host> Sender<H> {
         self.landed(key, cx);
     }
 
-    /// The whole batch fails. With KIP-467 the broker may name the records that it minds; the others
-    /// are told that it is for those.
+    /// The whole batch fails. With KIP-467 the broker may name the records that it minds; the
+    /// others are told that it is for those.
     fn fail(&mut self, batch: &Batch<H>, refusal: &Refusal) {
         let Refusal { failure, minded } = refusal;
         let mut others = failure.clone();
