@@ -14,6 +14,7 @@ use crate::clock::{Clock, RecentWall, wall_ms};
 use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::memory::{Chunk, Memory};
+use crate::share::Share;
 use crate::shared::{ClientHost, Shared};
 use crate::sync::Bug;
 use crate::timers::Timers;
@@ -25,7 +26,7 @@ const RECORD_OVERHEAD_BYTES: usize = 128;
 /// Why a record could not be appended at once.
 enum Obstacle {
     TopicUnknown,
-    MemorySpent { capacity_bytes: usize },
+    MemorySpent { capacity_bytes: usize, share: Option<Arc<Share>> },
     Refused(SendError),
 }
 
@@ -43,7 +44,9 @@ impl AppendDoor<ClientHost> for Door<'_> {
     fn chunk(&mut self, capacity_bytes: usize) -> Option<Chunk> {
         let fits =
             |chunk: &mut Chunk| ottla_core::host::Chunk::buffer(chunk).capacity() >= capacity_bytes;
-        self.brought.take_if(fits).or_else(|| self.memory.try_chunk(capacity_bytes))
+        self.brought
+            .take_if(fits)
+            .or_else(|| self.memory.try_chunk(capacity_bytes, self.slot.share().as_ref()))
     }
 
     fn completion(&mut self) -> Arc<BatchCell> {
@@ -115,15 +118,15 @@ impl Shared {
                 Obstacle::TopicUnknown => {
                     topic = Some(self.wait_topic(record.topic, deadline).await?)
                 }
-                Obstacle::MemorySpent { capacity_bytes } => {
+                Obstacle::MemorySpent { capacity_bytes, share } => {
                     let _waiver = self.callbacks.waive();
-                    let turn = self.memory.wait_chunk(capacity_bytes);
+                    let turn = self.memory.wait_chunk(capacity_bytes, share.as_ref());
                     self.mailbox.press();
                     brought = self
                         .timers
                         .until(deadline, turn)
                         .await
-                        .ok_or_else(|| self.memory_timeout())?;
+                        .ok_or_else(|| self.memory_timeout(share.as_deref()))?;
                 }
             }
             match self.try_append(record, topic.as_ref(), &mut brought) {
@@ -133,10 +136,13 @@ impl Shared {
         }
     }
 
-    fn memory_timeout(&self) -> SendError {
+    fn memory_timeout(&self, share: Option<&Share>) -> SendError {
         let why = self.unreachable().map_or_else(String::new, |why| format!(": {why}"));
+        let whose = share.map_or_else(String::new, |share| {
+            format!(" (or the half of it that records for broker {} may hold)", share.node())
+        });
         let message = format!(
-            "buffer.memory={} stayed spent for max.block.ms={}{why}",
+            "buffer.memory={}{whose} stayed spent for max.block.ms={}{why}",
             self.memory.total_bytes(),
             self.config.max_block.as_millis()
         );
@@ -212,7 +218,7 @@ impl Shared {
             }
             Err(NeedMemory { capacity_bytes, note }) => {
                 tell(note);
-                Err(Obstacle::MemorySpent { capacity_bytes })
+                Err(Obstacle::MemorySpent { capacity_bytes, share: slot.share() })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The I/O thread: it carries what happens to the core, and what the core wants done to the world.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -70,6 +70,8 @@ pub(crate) struct Driver {
     compression: Compression,
     alarm: Alarm,
     ending: Ending,
+    /// Brokers that led a partition.
+    leaders: BTreeSet<i32>,
     /// Somebody waits for memory, or did when we last looked.
     pressed: bool,
     /// Filled while the last records are given up.
@@ -91,6 +93,7 @@ impl Driver {
             compression,
             alarm: Alarm::new(shared.clock),
             ending: Ending::No,
+            leaders: BTreeSet::new(),
             pressed: false,
             report: CloseReport::default(),
             seed,
@@ -386,6 +389,8 @@ impl Driver {
         if view.partitions.is_empty() {
             return;
         }
+        self.leaders.extend(view.partitions.iter().filter_map(|partition| partition.leader));
+        let has_shares = self.leaders.len() > 1;
         let mut slots = Vec::with_capacity(view.partitions.len());
         for (index, partition) in (0..).zip(&view.partitions) {
             let place = partition.key.0 as usize;
@@ -396,6 +401,9 @@ impl Driver {
                 Arc::new(Slot::new(view.name.clone(), index, partition.key, &self.shared))
             });
             slot.set_available(partition.leader.is_some());
+            if let Some(leader) = partition.leader.filter(|_| has_shares) {
+                slot.set_share(self.shared.memory.share_of(leader));
+            }
             slots.push(Arc::clone(slot));
         }
         let state = match self.shared.find_topic(&view.name) {

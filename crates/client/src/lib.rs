@@ -63,6 +63,7 @@ pub mod net;
 mod producer;
 pub mod reader;
 mod serializer;
+mod share;
 mod shared;
 mod sync;
 mod table;

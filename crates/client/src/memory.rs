@@ -4,12 +4,14 @@
 //! nobody overtakes (a `try_send` is refused then). Chunks of the two usual sizes are kept for
 //! reuse; a chunk gives its bytes back when it is dropped, wherever that happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_core::accumulator::{CHUNK_BYTES, CHUNK_SLACK_BYTES, FIRST_CHUNK_BYTES};
 use ottla_core::host;
 use tokio::sync::Semaphore;
 
+use crate::share::{Held, Share};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Bug, Mutex, point};
 
@@ -25,6 +27,8 @@ pub(crate) struct Memory {
     /// Bytes that were taken although the budget was spent (for compressed copies, which free more
     /// than they take, and for callbacks that are due); repaid by the next bytes that come back.
     debt_bytes: AtomicUsize,
+    /// What records for each broker may hold, where there are several.
+    shares: Mutex<BTreeMap<i32, Arc<Share>>>,
     small: Mutex<Vec<Vec<u8>>>,
     large: Mutex<Vec<Vec<u8>>>,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Memory {
 pub(crate) struct Chunk {
     buffer: Vec<u8>,
     charged_bytes: usize,
+    /// Goes back with the chunk.
+    _held: Option<Held>,
     memory: Arc<Memory>,
 }
 
@@ -42,6 +48,7 @@ impl Memory {
             budget: Semaphore::new(total_bytes.min(Semaphore::MAX_PERMITS)),
             total_bytes,
             debt_bytes: AtomicUsize::new(0),
+            shares: Mutex::new(BTreeMap::new()),
             small: Mutex::new(Vec::new()),
             large: Mutex::new(Vec::new()),
         })
@@ -62,32 +69,56 @@ impl Memory {
         self.budget.available_permits()
     }
 
-    /// A chunk, if the budget allows it now and nobody waits.
-    pub(crate) fn try_chunk(self: &Arc<Self>, capacity_bytes: usize) -> Option<Chunk> {
-        let charge = Self::charge_for(capacity_bytes);
-        self.budget.try_acquire_many(u32::try_from(charge).ok()?).ok()?.forget();
-        Some(self.chunk(capacity_bytes, charge))
+    /// The share of the records for a broker: half of the budget, so that the other half is left to
+    /// the rest of the cluster, whatever happens to this one.
+    pub(crate) fn share_of(&self, node: i32) -> Arc<Share> {
+        let new = || Share::new(node, self.total_bytes / 2);
+        Arc::clone(self.shares.lock().entry(node).or_insert_with(new))
     }
 
-    /// A chunk, when its turn comes; none once the budget is closed. Dropping the future gives up
-    /// the turn.
-    pub(crate) async fn wait_chunk(self: &Arc<Self>, capacity_bytes: usize) -> Option<Chunk> {
+    /// A chunk, if the budget and the share allow it now and nobody waits.
+    pub(crate) fn try_chunk(
+        self: &Arc<Self>,
+        capacity_bytes: usize,
+        share: Option<&Arc<Share>>,
+    ) -> Option<Chunk> {
         let charge = Self::charge_for(capacity_bytes);
+        let held = match share {
+            Some(share) => Some(share.try_hold(charge)?),
+            None => None,
+        };
+        self.budget.try_acquire_many(u32::try_from(charge).ok()?).ok()?.forget();
+        Some(self.chunk(capacity_bytes, charge, held))
+    }
+
+    /// A chunk, when its turn comes, in the share first; none once the budget is closed. Dropping
+    /// the future gives up the turn.
+    pub(crate) async fn wait_chunk(
+        self: &Arc<Self>,
+        capacity_bytes: usize,
+        share: Option<&Arc<Share>>,
+    ) -> Option<Chunk> {
+        let charge = Self::charge_for(capacity_bytes);
+        let held = match share {
+            Some(share) => Some(share.hold(charge).await?),
+            None => None,
+        };
         let permit = self.budget.acquire_many(u32::try_from(charge).ok()?).await.ok()?;
         permit.forget();
-        Some(self.chunk(capacity_bytes, charge))
+        Some(self.chunk(capacity_bytes, charge, held))
     }
 
     /// No chunk will be given out any more: whoever waits for one is told so.
     pub(crate) fn close(&self) {
         self.budget.close();
+        self.shares.lock().values().for_each(|share| share.close());
     }
 
     /// A chunk for bytes that replace others: taken at once, over the budget if need be.
     pub(crate) fn replacement(self: &Arc<Self>, buffer: Vec<u8>) -> Chunk {
         let charged_bytes = Self::charge_for(buffer.capacity());
         self.take_at_once(charged_bytes);
-        Chunk { buffer, charged_bytes, memory: Arc::clone(self) }
+        Chunk { buffer, charged_bytes, _held: None, memory: Arc::clone(self) }
     }
 
     /// Takes bytes that are in use already, over the budget if need be.
@@ -101,10 +132,15 @@ impl Memory {
         }
     }
 
-    fn chunk(self: &Arc<Self>, capacity_bytes: usize, charged_bytes: usize) -> Chunk {
+    fn chunk(
+        self: &Arc<Self>,
+        capacity_bytes: usize,
+        charged_bytes: usize,
+        held: Option<Held>,
+    ) -> Chunk {
         let spare = self.spares(capacity_bytes).and_then(|spares| spares.lock().pop());
         let buffer = spare.unwrap_or_else(|| Vec::with_capacity(capacity_bytes));
-        Chunk { buffer, charged_bytes, memory: Arc::clone(self) }
+        Chunk { buffer, charged_bytes, _held: held, memory: Arc::clone(self) }
     }
 
     fn spares(&self, capacity_bytes: usize) -> Option<&Mutex<Vec<Vec<u8>>>> {
@@ -168,7 +204,7 @@ mod tests {
     fn every_byte_comes_back_when_chunks_are_dropped() {
         let memory = Memory::new(100_000);
         let usual = FIRST_CHUNK_BYTES + CHUNK_SLACK_BYTES;
-        let chunks: Vec<Chunk> = std::iter::from_fn(|| memory.try_chunk(usual)).collect();
+        let chunks: Vec<Chunk> = std::iter::from_fn(|| memory.try_chunk(usual, None)).collect();
         assert_eq!(chunks.len(), 100_000 / Memory::charge_for(usual));
         drop(chunks);
         assert_eq!(memory.available_bytes(), 100_000);
@@ -177,7 +213,7 @@ mod tests {
     #[test]
     fn a_debt_is_repaid_before_the_budget_grows() {
         let memory = Memory::new(10_000);
-        let all = memory.try_chunk(9_000).unwrap();
+        let all = memory.try_chunk(9_000, None).unwrap();
         let over = memory.replacement(vec![0; 5_000]);
         drop(all);
         assert_eq!(memory.available_bytes(), 10_000 - Memory::charge_for(5_000));
@@ -189,13 +225,13 @@ mod tests {
     #[test]
     fn nobody_overtakes_who_waits_for_memory() {
         let memory = Memory::new(10_000);
-        let all = memory.try_chunk(9_000).unwrap();
+        let all = memory.try_chunk(9_000, None).unwrap();
         let waiter = std::thread::spawn({
             let memory = Arc::clone(&memory);
-            move || block_on(memory.wait_chunk(8_000)).map(|chunk| chunk.charged_bytes)
+            move || block_on(memory.wait_chunk(8_000, None)).map(|chunk| chunk.charged_bytes)
         });
         // 744 bytes are free; once the waiter stands in line they are kept for it.
-        while memory.try_chunk(100).is_some() {
+        while memory.try_chunk(100, None).is_some() {
             std::thread::yield_now();
         }
         drop(all);

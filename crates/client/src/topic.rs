@@ -13,6 +13,7 @@ use crate::callbacks::Callbacks;
 use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
 use crate::producer::Producer;
+use crate::share::Share;
 use crate::shared::{ClientHost, Shared};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -49,6 +50,8 @@ pub(crate) struct Slot {
     /// Batches without an outcome, the open one included.
     batches: AtomicU32,
     available: AtomicBool,
+    /// Its leader's share of the memory, where the cluster has several brokers.
+    share: Mutex<Option<Arc<Share>>>,
 }
 
 impl Slot {
@@ -62,6 +65,7 @@ impl Slot {
             queue: Mutex::new(PartitionQueue::new(batch_size_bytes)),
             batches: AtomicU32::new(0),
             available: AtomicBool::new(true),
+            share: Mutex::new(None),
         }
     }
 
@@ -95,6 +99,14 @@ impl Slot {
 
     pub(crate) fn set_available(&self, available: bool) {
         self.available.store(available, Ordering::Relaxed);
+    }
+
+    pub(crate) fn share(&self) -> Option<Arc<Share>> {
+        self.share.lock().clone()
+    }
+
+    pub(crate) fn set_share(&self, share: Arc<Share>) {
+        *self.share.lock() = Some(share);
     }
 
     fn load(&self) -> PartitionLoad {

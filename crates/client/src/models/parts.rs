@@ -34,8 +34,8 @@ fn budget() {
             thread::spawn(move || match number {
                 // Takes more than there is, and pays it back.
                 0 => drop(memory.replacement(vec![0; 9000])),
-                1 => drop((memory.try_chunk(3000), memory.replacement(vec![0; 4000]))),
-                _ => drop(block_on(memory.wait_chunk(6000)).unwrap()),
+                1 => drop((memory.try_chunk(3000, None), memory.replacement(vec![0; 4000]))),
+                _ => drop(block_on(memory.wait_chunk(6000, None)).unwrap()),
             })
         })
         .collect();
@@ -180,7 +180,7 @@ fn backlog() {
     let (inside, wanted) = (Arc::clone(&callbacks), Arc::clone(&memory));
     let waits = Box::new(move || {
         let waiver = inside.waive();
-        drop(block_on(wanted.wait_chunk(900)).unwrap());
+        drop(block_on(wanted.wait_chunk(900, None)).unwrap());
         drop(waiver);
     });
     callbacks.run(due(1, Some(waits)));
