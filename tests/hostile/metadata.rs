@@ -171,3 +171,39 @@ fn a_million_partitions_and_a_hundred_thousand_brokers_are_taken_in() {
     assert_eq!(spoilt.load(Ordering::SeqCst), 1);
     scene.ends_clean();
 }
+
+/// Its records stay until their time is up. They used to take all memory, and with it the others'.
+/// Laws: L9, L10. Scenarios: #83, F5.
+#[test]
+fn a_broker_that_takes_nothing_leaves_memory_to_the_others() {
+    let scene = Scene::new(&[("buffer.memory", "4194304"), ("max.block.ms", "60000")]);
+    let dead = closed_port();
+    let port = dead.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    scene.hostile.script(move |answer| {
+        let with_dead = |told: &mut MetadataResponse| {
+            let host = "127.0.0.1".to_owned();
+            let dead = MetadataResponseBroker { node_id: 77, host, port, ..Default::default() };
+            told.brokers.push(dead);
+            let led = MetadataResponsePartition {
+                partition_index: 1,
+                leader_id: 77,
+                ..partition(told).clone()
+            };
+            told.topics[0].partitions.push(led);
+        };
+        (answer.api == ApiKey::METADATA).then(|| vec![Act::Write(answer.changed(with_dead))])
+    });
+    let value = vec![7; 10_000];
+    let to = |partition| Record::new("t").partition(partition).value(&value);
+    let producer = scene.producer.blocking();
+    drop(producer.send(to(1)).expect("accepted"));
+    let stuck = std::iter::from_fn(|| scene.producer.try_send(to(1)).ok()).count();
+    assert!((100..300).contains(&stuck), "half of the memory: {stuck} records of 10 kB");
+    let deliveries: Vec<_> = (0..1000).map(|_| producer.send(to(0)).expect("accepted")).collect();
+    for delivery in deliveries {
+        delivery.wait().expect("delivered");
+    }
+    // There is still no room for the dead one's, but perhaps for one record in a smaller piece.
+    let mut refusals = (0..10).filter_map(|_| scene.producer.try_send(to(1)).err());
+    assert_eq!(refusals.next(), Some(ottla::TrySendError::Full));
+}
