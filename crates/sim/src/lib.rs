@@ -17,6 +17,7 @@ mod chaos;
 pub mod check;
 #[cfg(test)]
 mod check_tests;
+mod close;
 mod cluster;
 mod host;
 mod load;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use ottla_core::time::Instant;
 
+pub use close::Close;
 pub use log::RecordId;
 pub use plan::{Faults, PROFILES, Plan};
 pub use seen::{Counts, Seen};
@@ -51,6 +53,8 @@ pub struct Report {
     pub virtual_time: Duration,
     /// Records that were accepted.
     pub records: usize,
+    /// How many things happened.
+    pub steps: u64,
 }
 
 /// Runs a plan.
@@ -71,6 +75,7 @@ pub fn run_told(plan: &Plan, told: bool) -> Report {
                 trace: 0,
                 virtual_time: Duration::ZERO,
                 records: 0,
+                steps: 0,
             };
         }
     };
@@ -91,6 +96,7 @@ pub fn run_told(plan: &Plan, told: bool) -> Report {
         trace: world.trace(),
         virtual_time: world.now.saturating_since(begin),
         records: world.history.records.len(),
+        steps: world.steps(),
     }
 }
 

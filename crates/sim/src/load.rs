@@ -47,6 +47,11 @@ impl Load {
         place.is_some_and(|place| place > 0)
     }
 
+    /// The program sends no more.
+    pub(crate) const fn stop(&mut self) {
+        self.left = 0;
+    }
+
     pub(crate) const fn is_done(&self) -> bool {
         self.left == 0
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ottla_sim::{Counts, PROFILES, Plan, Seen, run, run_told, shrink};
 
 const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--seed S] [--profile NAME] [--doublecheck]
-                       [--no-shrink] [--tell] [--must-hit]
+                       [--no-shrink] [--tell] [--must-hit] [--close]
 
   --seeds N        so many seeds [default: 1000]
   --seed S         the first seed, 0x… or decimal; without --seeds, that one only
@@ -18,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--seed S] [--profile NA
   --tell           prints what happens, for one seed
   --mutants        instead: switches on known bugs in the core, one after the other, and counts the
                    seeds until each is found; fails when one is not (built with that feature)
+  --close          closes the producer in the middle of each run, and holds it to its deadline
   --must-hit       fails when something rare never happened
   --threads N      [default: as many as there are cores]
 
@@ -32,8 +33,16 @@ struct Wanted {
     shrink: bool,
     tell: bool,
     must_hit: bool,
+    close: bool,
     mutants: bool,
     threads: usize,
+}
+
+impl Wanted {
+    fn plan(&self, seed: u64, profile: &str) -> Option<Plan> {
+        let plan = Plan::new(seed, profile)?;
+        Some(if self.close { plan.closed() } else { plan })
+    }
 }
 
 fn number(text: Option<String>) -> Result<u64, String> {
@@ -56,6 +65,7 @@ fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
         shrink: true,
         tell: false,
         must_hit: false,
+        close: false,
         mutants: false,
         threads: cores,
     };
@@ -76,6 +86,7 @@ fn wanted(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
             "--tell" => wanted.tell = true,
             "--mutants" => wanted.mutants = true,
             "--must-hit" => wanted.must_hit = true,
+            "--close" => wanted.close = true,
             _ => return Err(USAGE.to_owned()),
         }
     }
@@ -193,7 +204,7 @@ fn work(wanted: &Wanted, next: &AtomicU64, found: &Mutex<Found>) {
         let seed = wanted.first.wrapping_add(number);
         let profile = wanted.profile.as_deref();
         let profile = profile.unwrap_or(PROFILES[(seed % PROFILES.len() as u64) as usize]);
-        let Some(plan) = Plan::new(seed, profile) else { return };
+        let Some(plan) = wanted.plan(seed, profile) else { return };
         let report = run_told(&plan, wanted.tell);
         let mut violation = report.violation.clone();
         if wanted.doublecheck && violation.is_none() && run(&plan) != report {
@@ -204,7 +215,8 @@ fn work(wanted: &Wanted, next: &AtomicU64, found: &Mutex<Found>) {
         found.virtual_time += report.virtual_time;
         found.records += report.records as u64;
         if let Some(violation) = violation {
-            println!("FAILED: --seed {seed:#x} --profile {profile}: {violation}");
+            let close = if wanted.close { " --close" } else { "" };
+            println!("FAILED: --seed {seed:#x} --profile {profile}{close}: {violation}");
             found.failures.push((seed, profile.to_owned(), violation));
             if found.failures.len() >= 20 {
                 next.store(wanted.seeds, Ordering::Relaxed);
@@ -232,7 +244,7 @@ fn report(wanted: &Wanted, found: &Found, took: Duration) -> ExitCode {
         }
     }
     if let Some((seed, profile, _)) = found.failures.first().filter(|_| wanted.shrink)
-        && let Some(plan) = Plan::new(*seed, profile)
+        && let Some(plan) = wanted.plan(*seed, profile)
     {
         let small = shrink(&plan);
         let violation = run(&small).violation.unwrap_or_default();

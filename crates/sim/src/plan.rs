@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::close::Close;
 use crate::log::RecordId;
 use crate::rng::Chance;
 
@@ -97,6 +98,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What goes wrong.
     pub faults: Faults,
+    /// When the program closes its producer; at the end of the run if nothing is said.
+    pub close: Option<Close>,
 }
 
 /// What a topic takes of what it is sent.
@@ -125,6 +128,9 @@ impl Limits {
 
 /// The profiles by name.
 pub const PROFILES: [&str; 6] = ["calm", "network", "nodes", "topics", "storm", "modes"];
+
+/// Most runs have as many steps, or a few more.
+const CLOSED_BEFORE: u64 = 3_000;
 
 impl Plan {
     /// The run of a seed under a profile; `None` for a name that is none of [`PROFILES`].
@@ -173,11 +179,22 @@ impl Plan {
             memory_bytes: chance.pick(&[64 << 10, 1 << 20]),
             limits: Limits::NONE,
             faults,
+            close: None,
         };
         if profile != "calm" {
             plan.limits = Limits::new(seed, plan.load_ms);
         }
         Some(plan)
+    }
+
+    /// The same, with the program closing its producer at some step.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        let mut chance = Chance::stream(self.seed, "close");
+        let at_step = chance.below(CLOSED_BEFORE);
+        let all = self.delivery_timeout + Duration::from_secs(1);
+        let within = chance.pick(&[Duration::ZERO, Duration::from_millis(200), all]);
+        Self { close: Some(Close { at_step, within }), ..self }
     }
 
     /// Whether a record may fail for having been sent too often.

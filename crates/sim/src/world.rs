@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     pub(crate) next_producer_id: i64,
     steps: u64,
+    /// The run is broken off after so many steps.
+    pub(crate) stop_at: Option<u64>,
     /// Whether the story is told while it happens.
     told: bool,
     /// A hash of all that happened, to compare two runs.
@@ -123,6 +125,7 @@ impl World {
             calm: plan.faults.every_ms == 0,
             next_producer_id: 1000,
             steps: 0,
+            stop_at: None,
             told,
             trace: 0xcbf2_9ce4_8422_2325,
             plan,
@@ -153,6 +156,9 @@ impl World {
 
     /// The whole run; what is wrong, if anything is.
     pub(crate) fn run(&mut self) -> Result<(), String> {
+        if let Some(close) = self.plan.close {
+            return self.run_and_close(close);
+        }
         let begin = self.now;
         let load_until = begin + Duration::from_millis(self.plan.load_ms);
         self.run_until(load_until, false)?;
@@ -194,6 +200,9 @@ impl World {
         self.pump()?;
         loop {
             if until_told && self.load.is_done() && self.history.is_told() {
+                return Ok(());
+            }
+            if self.is_stopped() {
                 return Ok(());
             }
             let timer = self.producer.poll_timeout(self.now).map(|at| at.max(self.now));
@@ -293,6 +302,10 @@ impl World {
 
     pub(crate) fn trace(&self) -> u64 {
         self.trace
+    }
+
+    pub(crate) const fn steps(&self) -> u64 {
+        self.steps
     }
 
     pub(crate) fn see(&mut self, what: Seen) {

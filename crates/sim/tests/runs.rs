@@ -1,6 +1,8 @@
 //! The simulator itself: what it promises of its runs.
 
-use ottla_sim::{PROFILES, Plan, Report, Seen, run};
+use std::time::Duration;
+
+use ottla_sim::{Close, PROFILES, Plan, Report, Seen, run};
 
 /// Runs so many seeds of a profile, each plan changed a little, which break no law.
 fn lawful(profile: &str, seeds: u64, change: fn(&mut Plan)) -> Vec<Report> {
@@ -109,4 +111,41 @@ fn where_nothing_goes_wrong_every_record_is_delivered_unless_it_was_given_up() {
 #[test]
 fn a_profile_that_nobody_knows_is_none() {
     assert_eq!(Plan::new(1, "weather"), None);
+}
+
+/// Laws: L1, L9, L10. Scenarios: bug-26, bug-32, #104, #111.
+#[test]
+fn a_close_at_any_step_ends_within_its_deadline_and_every_outcome_is_told_and_true() {
+    for (seed, profile) in (0..).zip(PROFILES) {
+        let mut plan = Plan::new(seed, profile).expect("a profile");
+        plan.records = 25;
+        let steps = run(&plan).steps;
+        // With no time, with a little, and with all that a record may take: then it is a flush.
+        let all = plan.delivery_timeout + Duration::from_secs(1);
+        for within in [Duration::ZERO, Duration::from_millis(200), all] {
+            for at_step in 0..steps.min(400) {
+                let closed = Plan { close: Some(Close { at_step, within }), ..plan.clone() };
+                let told = run(&closed).violation;
+                assert_eq!(
+                    told, None,
+                    "seed {seed} {profile}, at step {at_step} within {within:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Laws: L1, L2, L9. Scenarios: bug-26.
+#[test]
+fn runs_that_are_closed_at_some_step_break_no_law() {
+    let mut doubts = 0;
+    for profile in PROFILES {
+        for seed in 0..60 {
+            let plan = Plan::new(seed, profile).expect("a profile").closed();
+            let report = run(&plan);
+            assert_eq!(report.violation, None, "--close --seed {seed:#x} --profile {profile}");
+            doubts += report.seen.of(Seen::RecordMaybePersisted);
+        }
+    }
+    assert!(doubts > 100, "{doubts} records were given up in flight");
 }
