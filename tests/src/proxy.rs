@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The two directions of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub enum Trouble {
     Cut,
     /// Nothing more goes that way, and nothing more is read: the sender's window fills.
     Stall,
+    /// What comes that way is read and thrown away.
+    Swallow,
+    /// Nothing more goes that way, and its receiver is told so. The other way is open.
+    HalfClose,
 }
 
 /// Listens on a port of its own and passes everything on.
@@ -41,6 +46,10 @@ struct Plan {
     happened: usize,
     /// At most so many bytes at a time.
     piece_bytes: Option<usize>,
+    /// Ways on which everything is swallowed, on all connections.
+    dark: Vec<Way>,
+    /// How long each piece waits before it is passed on.
+    delay: Duration,
     /// What stalls, stalls until this is greater than it was.
     healed: usize,
 }
@@ -89,17 +98,28 @@ impl Proxy {
         lock(&self.state.plan).piece_bytes = Some(piece_bytes);
     }
 
+    /// Has each piece wait before it is passed on, either way.
+    pub fn delay(&self, delay: Duration) {
+        lock(&self.state.plan).delay = delay;
+    }
+
+    /// Swallows whatever comes that way, on every connection, until all is well again.
+    pub fn swallow(&self, way: Way) {
+        lock(&self.state.plan).dark.push(way);
+    }
+
     /// How much of what was planned has happened.
     #[must_use]
     pub fn happened(&self) -> usize {
         lock(&self.state.plan).happened
     }
 
-    /// Forgets what is planned, and lets go on what stalls.
+    /// Forgets what is planned, and all that it does to what passes. Connections that have stalled
+    /// or lost something are closed.
     pub fn heal(&self) {
         let mut plan = lock(&self.state.plan);
-        plan.troubles.clear();
-        plan.healed += 1;
+        let (happened, healed) = (plan.happened, plan.healed + 1);
+        *plan = Plan { happened, healed, ..Plan::default() };
         self.state.changed.notify_all();
     }
 }
@@ -110,15 +130,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What to do with the next bytes.
 enum Next {
-    Pass(usize),
-    Cut,
-    Stall,
+    Pass(usize, Duration),
+    Happens(Trouble),
 }
 
 impl State {
     fn connect(self: &Arc<Self>, client: TcpStream) -> std::io::Result<()> {
         let target = lock(&self.target).ok_or(std::io::ErrorKind::NotConnected)?;
-        let broker = TcpStream::connect(target)?;
+        let broker = TcpStream::connect_timeout(&target, CONNECT_WITHIN)?;
         for stream in [&client, &broker] {
             stream.set_nodelay(true)?;
         }
@@ -127,32 +146,41 @@ impl State {
         {
             let state = Arc::clone(self);
             std::thread::spawn(move || {
-                let _ = state.pump(way, &from, &to);
-                let _ = from.shutdown(Shutdown::Both);
-                let _ = to.shutdown(Shutdown::Both);
+                if !matches!(state.pump(way, &from, &to), Ok(End::Half)) {
+                    let _ = from.shutdown(Shutdown::Both);
+                    let _ = to.shutdown(Shutdown::Both);
+                }
             });
         }
         Ok(())
     }
 
-    fn pump(&self, way: Way, mut from: &TcpStream, mut to: &TcpStream) -> std::io::Result<()> {
+    fn pump(&self, way: Way, mut from: &TcpStream, mut to: &TcpStream) -> std::io::Result<End> {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             let len = from.read(&mut buffer)?;
             if len == 0 {
-                return Ok(());
+                return Ok(End::Whole);
             }
             let mut rest = &buffer[..len];
             while !rest.is_empty() {
                 match self.next(way, rest.len()) {
-                    Next::Pass(count) => {
+                    Next::Pass(count, delay) => {
+                        if !delay.is_zero() {
+                            std::thread::sleep(delay);
+                        }
                         to.write_all(&rest[..count])?;
                         rest = &rest[count..];
                     }
-                    Next::Cut => return Ok(()),
-                    Next::Stall => {
+                    Next::Happens(Trouble::Cut) => return Ok(End::Whole),
+                    Next::Happens(Trouble::Stall) => {
                         self.wait_for_healing();
-                        return Ok(());
+                        return Ok(End::Whole);
+                    }
+                    Next::Happens(Trouble::Swallow) => return self.swallow(from, &mut buffer),
+                    Next::Happens(Trouble::HalfClose) => {
+                        to.shutdown(Shutdown::Write)?;
+                        return Ok(End::Half);
                     }
                 }
             }
@@ -161,25 +189,41 @@ impl State {
 
     fn next(&self, way: Way, len: usize) -> Next {
         let mut plan = lock(&self.plan);
+        if plan.dark.contains(&way) {
+            return Next::Happens(Trouble::Swallow);
+        }
         let most = plan.piece_bytes.unwrap_or(len).min(len);
+        let delay = plan.delay;
         let Some((planned, left, trouble)) = plan.troubles.first_mut() else {
-            return Next::Pass(most);
+            return Next::Pass(most, delay);
         };
         if *planned != way {
-            return Next::Pass(most);
+            return Next::Pass(most, delay);
         }
         if *left > 0 {
             let count = most.min(*left);
             *left -= count;
-            return Next::Pass(count);
+            return Next::Pass(count, delay);
         }
         let trouble = *trouble;
         plan.troubles.remove(0);
         plan.happened += 1;
-        match trouble {
-            Trouble::Cut => Next::Cut,
-            Trouble::Stall => Next::Stall,
+        Next::Happens(trouble)
+    }
+
+    /// Reads and throws away until all is well; what is missing by then makes the connection
+    /// useless.
+    fn swallow(&self, mut from: &TcpStream, buffer: &mut [u8]) -> std::io::Result<End> {
+        let healed = lock(&self.plan).healed;
+        from.set_read_timeout(Some(LOOK_EVERY))?;
+        while lock(&self.plan).healed == healed {
+            match from.read(buffer) {
+                Ok(0) => break,
+                Err(error) if !is_patience(&error) => return Err(error),
+                _ => {}
+            }
         }
+        Ok(End::Whole)
     }
 
     /// A stalled connection is read no more; once all is well it is closed.
@@ -190,4 +234,20 @@ impl State {
             plan = self.changed.wait(plan).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// What of a connection has ended.
+enum End {
+    Whole,
+    /// One way; the other goes on.
+    Half,
+}
+
+/// A broker that is stopped may let nobody in; others wait behind that.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How often what swallows looks whether all is well again.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+fn is_patience(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

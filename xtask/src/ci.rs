@@ -4,7 +4,9 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::kafka::jars;
-use crate::{codegen, counts, docs, fuzz, models, process, scenarios, sim, test, tidy, workspace};
+use crate::{
+    chaos, codegen, counts, docs, fuzz, models, process, scenarios, sim, test, tidy, workspace,
+};
 
 const USAGE: &str = "usage: cargo xtask ci";
 
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         ("simulation", &|| sim::run(&sim::IN_CI.map(str::to_owned))),
         ("models", &|| models::run(&models::IN_CI.map(str::to_owned))),
         ("tests", &|| test::run(&[])),
+        ("chaos", &|| chaos::run(&chaos::IN_CI.map(str::to_owned))),
     ];
     for (name, step) in steps {
         eprintln!("== {name}");

@@ -1,6 +1,7 @@
 //! Project tasks, run as `cargo xtask <task>`.
 
 mod bench;
+mod chaos;
 mod ci;
 mod codegen;
 mod counts;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <task>
 
 tasks:
   bench [--peers] [--quick]        measure the producer beside others
+  chaos [--minutes M] [--seed S] …  kill, stop and cut off real Kafka, and count the records
   codegen [--check] [--jar PATH]   write crates/protocol/src/messages from Kafka's schemas
   docs [--check]                   write the pages that are made from the code
   flamegraph                       draw where the producer's time goes
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.collect();
     let result = match task.as_str() {
         "bench" => bench::run(&args),
+        "chaos" => chaos::run(&args),
         "codegen" => codegen::run(&args).map(|()| ExitCode::SUCCESS),
         "docs" => docs::run(&args),
         "flamegraph" => flamegraph::run(&args),

@@ -148,7 +148,7 @@ fn binary(message: &str) -> Option<PathBuf> {
 }
 
 /// A Python with the client `confluent_kafka`, in an environment of its own.
-fn python() -> Result<PathBuf, String> {
+pub(crate) fn python() -> Result<PathBuf, String> {
     let home = workspace::scratch()?.join("venv");
     let python = home.join("bin/python");
     if has_client(&python) {

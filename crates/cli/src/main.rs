@@ -45,5 +45,8 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
         Command::Bench(args) => runtime.block_on(command::bench::run(args.resolve()?, talk)),
         Command::Broker(args) => runtime.block_on(command::broker::run(args.resolve()?, talk)),
         Command::Topic(args) => runtime.block_on(command::topic::run(args, talk)),
+        Command::VerifiableProducer(args) => {
+            runtime.block_on(command::verifiable::run(args.resolve()?, talk))
+        }
     }
 }

@@ -35,15 +35,15 @@ struct Node {
 }
 
 /// A port that the system chose, kept for us until the value is dropped.
-struct Port(TcpListener);
+pub(super) struct Port(TcpListener);
 
 impl Port {
-    fn reserve() -> Result<Self, String> {
+    pub(super) fn reserve() -> Result<Self, String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         listener.map(Self).map_err(|error| format!("cannot open a port on 127.0.0.1: {error}"))
     }
 
-    fn address(&self) -> Result<SocketAddr, String> {
+    pub(super) fn address(&self) -> Result<SocketAddr, String> {
         self.0.local_addr().map_err(|error| format!("a port without a number: {error}"))
     }
 }
@@ -99,19 +99,12 @@ impl Cluster {
             let properties = properties(index, &addresses, &data);
             workspace::write(&folder.join("server.properties"), properties)?;
         }
-        let tool = |class: &str| {
-            let mut command = Command::new(java);
-            command.arg("-cp").arg(jars.broker_class_path()).arg(class);
-            command
-        };
-        format_storage(&folders, || tool("kafka.tools.StorageTool"))?;
+        format_storage(&folders, java, jars)?;
         drop(ports);
         for (folder, (address, _)) in folders.iter().zip(&addresses) {
-            let mut command = Command::new(java);
-            // Enough for tests, and little enough for three nodes on a small machine.
-            command.args(["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]);
-            command.arg("-Dorg.apache.logging.log4j.level=WARN");
-            command.arg("-cp").arg(jars.broker_class_path()).arg("kafka.Kafka");
+            let (program, args) = broker_command(java, jars);
+            let mut command = Command::new(program);
+            command.args(args);
             self.nodes.push(Node::start(command, folder, *address)?);
             if let Some(run) = &self.run {
                 run.record(&self.pids(), &self.bootstrap_servers())?;
@@ -194,11 +187,26 @@ impl Node {
     }
 }
 
+/// The program and the arguments of a broker; the file with its settings is to follow.
+pub(super) fn broker_command(java: &Path, jars: &Jars) -> (PathBuf, Vec<String>) {
+    // Enough for tests, and little enough for three nodes on a small machine.
+    let args = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"];
+    let mut args: Vec<String> = args.map(str::to_owned).to_vec();
+    args.push("-Dorg.apache.logging.log4j.level=WARN".to_owned());
+    args.extend(["-cp".to_owned(), jars.broker_class_path(), "kafka.Kafka".to_owned()]);
+    (java.to_owned(), args)
+}
+
 /// Formats the storage of all nodes at the same time.
-fn format_storage(folders: &[PathBuf], tool: impl Fn() -> Command) -> Result<(), String> {
+pub(super) fn format_storage(
+    folders: &[PathBuf],
+    java: &Path,
+    jars: &Jars,
+) -> Result<(), String> {
     let mut formatting = Vec::new();
     for folder in folders {
-        let mut command = tool();
+        let mut command = Command::new(java);
+        command.arg("-cp").arg(jars.broker_class_path()).arg("kafka.tools.StorageTool");
         command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
         command.arg(folder.join("server.properties")).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -218,7 +226,11 @@ fn format_storage(folders: &[PathBuf], tool: impl Fn() -> Command) -> Result<(),
 }
 
 /// The configuration of the node with this index (its id is one more).
-fn properties(index: usize, addresses: &[(SocketAddr, SocketAddr)], data: &Path) -> String {
+pub(super) fn properties(
+    index: usize,
+    addresses: &[(SocketAddr, SocketAddr)],
+    data: &Path,
+) -> String {
     let (client, controller) = addresses[index];
     let voters: Vec<String> = addresses
         .iter()

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod jars;
+pub(crate) mod prepared;
 mod probe;
 pub(crate) mod runs;
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::process;
 use crate::workspace;
 
+/// The file in which a program that runs the nodes itself notes their processes.
+pub(super) const PIDS: &str = "pids";
+
 /// Where logs are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Storage {
@@ -58,6 +61,13 @@ impl Run {
         Ok(())
     }
 
+    /// Kills what was noted and still lives.
+    pub(super) fn end_all(&self) {
+        if let Some(found) = Found::read(self.folder.clone()) {
+            found.living().into_iter().for_each(process::kill);
+        }
+    }
+
     fn write(&self, owner: &str, pids: &[u32], servers: &str) -> Result<(), String> {
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
         let content = format!("owner={owner}\nservers={servers}\npids={}\n", pids.join(","));
@@ -105,7 +115,10 @@ impl Found {
             content.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned()
         };
         let (servers, owner, pids) = (value("servers="), value("owner="), value("pids="));
-        let pids = pids.split(',').filter_map(|pid| pid.parse().ok()).collect();
+        // A cluster that another program runs has a line for each process in a file of its own.
+        let noted = std::fs::read_to_string(folder.join(PIDS)).unwrap_or_default();
+        let pids = pids.split(',').chain(noted.lines()).filter_map(|pid| pid.parse().ok());
+        let pids = pids.collect();
         Some(Self { servers, owner: owner.parse().ok(), pids, folder })
     }
 

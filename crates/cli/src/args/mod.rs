@@ -9,6 +9,7 @@ pub(crate) mod produce;
 pub(crate) mod read;
 pub(crate) mod target;
 pub(crate) mod topic;
+pub(crate) mod verifiable;
 pub(crate) mod words;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Broker(broker::BrokerArgs),
     /// Create, list, describe and delete topics
     Topic(topic::TopicArgs),
+    /// Send numbers and tell of each what became of it, as Kafka's system tests want it
+    VerifiableProducer(verifiable::VerifiableArgs),
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod configure;
 pub(crate) mod produce;
 pub(crate) mod read;
 pub(crate) mod topic;
+pub(crate) mod verifiable;
 
 use std::io::{self, Write};
 use std::time::Duration;
