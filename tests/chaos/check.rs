@@ -234,7 +234,11 @@ fn check_stream(
                 }
                 match offset {
                     _ if place.times == 0 => verdict.note(Wrong::Lost, || {
-                        format!("{}, told to be in partition {} at {offset:?}", name(), sent.partition)
+                        format!(
+                            "{}, told to be in partition {} at {offset:?}",
+                            name(),
+                            sent.partition
+                        )
                     }),
                     Some(told) if told != place.offset => verdict.note(Wrong::Misplaced, || {
                         format!("{}, told to be at {told}, is in {}", name(), there())

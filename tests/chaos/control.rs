@@ -128,9 +128,10 @@ impl Control {
                 && cluster.topics.len() == topics.len()
                 && cluster.topics.iter().all(|topic| {
                     topic.error.is_none()
-                        && topic.partitions.iter().all(|partition| {
-                            partition.leader.is_some() && partition.isr.len() == 3
-                        })
+                        && topic
+                            .partitions
+                            .iter()
+                            .all(|partition| partition.leader.is_some() && partition.isr.len() == 3)
                 })
         })
     }

@@ -71,9 +71,9 @@ impl Negative {
                 self.name(),
                 self.wrong().name()
             )),
-            (Self::Lossy, lost) => {
-                Ok(format!("acks=1: saw {lost} of {delivered} acknowledged records lost, as it must"))
-            }
+            (Self::Lossy, lost) => Ok(format!(
+                "acks=1: saw {lost} of {delivered} acknowledged records lost, as it must"
+            )),
             (Self::Duplicates, twice) => Ok(format!(
                 "no idempotence: saw {twice} repetitions of {delivered} acknowledged records, \
                  as it must"
@@ -82,7 +82,11 @@ impl Negative {
     }
 }
 
-fn start(control: &Control, topic: &Topic, settings: &[(&'static str, &'static str)]) -> Result<Load, String> {
+fn start(
+    control: &Control,
+    topic: &Topic,
+    settings: &[(&'static str, &'static str)],
+) -> Result<Load, String> {
     let sender = Sender {
         settings: settings.to_vec(),
         topics: vec![0],

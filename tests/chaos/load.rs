@@ -150,10 +150,14 @@ impl Load {
                 .streams
                 .iter()
                 .filter(|(stream, _)| usize::from(stream.producer) == number)
-                .map(|(_, records)| lock(records).sent.iter().filter(|it| is_accepted(it.told)).count())
+                .map(|(_, records)| {
+                    lock(records).sent.iter().filter(|it| is_accepted(it.told)).count()
+                })
                 .sum();
             if told != accepted as u64 {
-                return Err(format!("producer {number} counts {told} outcomes of {accepted} (L10)"));
+                return Err(format!(
+                    "producer {number} counts {told} outcomes of {accepted} (L10)"
+                ));
             }
             let (free, all) = (metrics.buffer_available_bytes, metrics.buffer_total_bytes);
             if free != all {

@@ -98,7 +98,12 @@ mod tests {
 
     #[test]
     fn requests_are_as_kafkas_schemas_have_them() {
-        let expected = [&[0, 0, 0x0F, 0xA0, 2, 2, b't', 2, 0, 0, 0, 5, 3][..], &[0, 0, 0, 1], &[0, 0, 0, 2], &[0, 0, 0]];
+        let expected = [
+            &[0, 0, 0x0F, 0xA0, 2, 2, b't', 2, 0, 0, 0, 5, 3][..],
+            &[0, 0, 0, 1],
+            &[0, 0, 0, 2],
+            &[0, 0, 0],
+        ];
         assert_eq!(reassign("t", 5, &[1, 2]), expected.concat());
         let expected = [&[0, 2, 2, b't', 2, 0, 0, 0, 5, 0][..], &[0, 0, 0x0F, 0xA0, 0]];
         assert_eq!(elect("t", 5), expected.concat());

@@ -80,7 +80,13 @@ impl Report {
     /// The report for people.
     pub(crate) fn print(&self, mut out: impl Write) -> std::io::Result<()> {
         let tally = Tally::of(&self.entries);
-        writeln!(out, "seed {:#x}, {} minutes, {} faults:", self.seed, self.minutes, tally.total())?;
+        writeln!(
+            out,
+            "seed {:#x}, {} minutes, {} faults:",
+            self.seed,
+            self.minutes,
+            tally.total()
+        )?;
         for (fault, times) in &tally.by_fault {
             writeln!(out, "  {times:>6}  {}", fault.name())?;
         }

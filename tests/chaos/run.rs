@@ -162,9 +162,7 @@ impl Scene {
             let lanes = [
                 scope.spawn(move || nodes.run_nodes()),
                 scope.spawn(move || network.run_network()),
-                scope.spawn(move || {
-                    of_topics.run_topics(anew.clone(), staying.len() as u16, load)
-                }),
+                scope.spawn(move || of_topics.run_topics(anew.clone(), staying.len() as u16, load)),
                 scope.spawn(move || leaders.run_leaders()),
             ];
             let mut live = Live::new();
@@ -195,7 +193,12 @@ impl Scene {
 /// The topics; the last is the one that is created anew.
 fn topics() -> Vec<Topic> {
     let topic = |name: &str, partitions| Topic { name: name.to_owned(), partitions };
-    vec![topic("chaos-one", 3), topic("chaos-two", 6), topic("chaos-six", 4), topic("chaos-anew", 3)]
+    vec![
+        topic("chaos-one", 3),
+        topic("chaos-two", 6),
+        topic("chaos-six", 4),
+        topic("chaos-anew", 3),
+    ]
 }
 
 /// Producers that differ in what matters for batches, retries and deadlines; they share the rate.
@@ -272,7 +275,9 @@ fn keep(folder: &Path, history: &History, logs: &BTreeMap<String, Log>) -> std::
 pub(crate) fn check_again(folder: &Path) -> Result<bool, String> {
     let open = |name: &str| {
         let file = folder.join(name);
-        File::open(&file).map(BufReader::new).map_err(|error| format!("{}: {error}", file.display()))
+        File::open(&file)
+            .map(BufReader::new)
+            .map_err(|error| format!("{}: {error}", file.display()))
     };
     let history = History::read(open("history.txt")?)?;
     let mut logs = BTreeMap::new();
@@ -283,7 +288,11 @@ pub(crate) fn check_again(folder: &Path) -> Result<bool, String> {
     let verdict = check(&history, &logs);
     println!("{} delivered, {} read back", verdict.delivered, verdict.in_logs);
     for (wrong, times) in &verdict.wrong {
-        println!("VIOLATION: {times} records {}\n  the first: {}", wrong.name(), verdict.first[wrong]);
+        println!(
+            "VIOLATION: {times} records {}\n  the first: {}",
+            wrong.name(),
+            verdict.first[wrong]
+        );
     }
     Ok(verdict.is_clean())
 }
@@ -298,10 +307,9 @@ fn read_kept(input: impl std::io::BufRead) -> Result<Log, String> {
         let (partition, offset) = (number(next()?)?, number(next()?)?);
         let (kind, rest) = (next()?, next()?);
         let what = match (kind, rest.split_once(' ')) {
-            ("record", Some((producer, of))) => What::Record {
-                producer: number(producer)? as u16,
-                number: number(of)? as u32,
-            },
+            ("record", Some((producer, of))) => {
+                What::Record { producer: number(producer)? as u16, number: number(of)? as u32 }
+            }
             ("of", _) => What::Misrouted { topic: rest.to_owned() },
             _ => What::Foreign(rest.to_owned()),
         };

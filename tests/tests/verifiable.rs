@@ -76,10 +76,8 @@ fn compare(engine: &Engine, options: &[&str]) -> Result<(), String> {
         assert_eq!(names[names.len() - 2..], ["shutdown_complete", "tool_data"], "{names:?}");
         // An outcome is more than Kafka's tool has to say.
         heard.push(alike(&lines, &["outcome"]));
-        let mut seen: Vec<String> = [0, 1]
-            .iter()
-            .flat_map(|partition| values(&engine.read(&topic), *partition))
-            .collect();
+        let mut seen: Vec<String> =
+            [0, 1].iter().flat_map(|partition| values(&engine.read(&topic), *partition)).collect();
         seen.sort();
         written.push(seen);
     }

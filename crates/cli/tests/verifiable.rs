@@ -35,10 +35,9 @@ fn each_record_is_told_of_where_it_is_and_at_the_end_come_the_counts() {
     for success in successes {
         let expected = ["timestamp", "name", "key", "value", "offset", "topic", "partition"];
         assert_eq!(fields(success), expected);
-        let same = |name: &str| move |record: &&Value| record[name] == success[name];
-        let found = records.iter().find(|record| {
-            ["key", "value", "offset", "topic", "partition"].iter().all(|name| same(name)(record))
-        });
+        let alike = ["key", "value", "offset", "topic", "partition"];
+        let is_it = |record: &&Value| alike.iter().all(|name| record[name] == success[name]);
+        let found = records.iter().find(is_it);
         assert!(found.is_some(), "{success} is not in the log");
     }
     let [.., shutdown, data] = &lines[..] else { panic!("{lines:?}") };
@@ -72,7 +71,8 @@ fn a_record_that_fails_is_told_of_with_its_error_and_outcome() {
     let options = ["--max-messages", "2", "-X", "max.block.ms=300"];
     let lines = verifiable(&broker, &options).exits(1).json();
     let errors = named(&lines, "producer_send_error");
-    let expected = ["timestamp", "name", "topic", "key", "value", "exception", "message", "outcome"];
+    let expected =
+        ["timestamp", "name", "topic", "key", "value", "exception", "message", "outcome"];
     assert!(errors.iter().all(|error| fields(error) == expected), "{errors:?}");
     assert!(errors.iter().all(|error| error["outcome"] == "not persisted"), "{errors:?}");
     assert_eq!(errors.iter().map(|it| &it["value"]).collect::<Vec<_>>(), ["0", "1"]);

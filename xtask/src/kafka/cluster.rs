@@ -198,11 +198,7 @@ pub(super) fn broker_command(java: &Path, jars: &Jars) -> (PathBuf, Vec<String>)
 }
 
 /// Formats the storage of all nodes at the same time.
-pub(super) fn format_storage(
-    folders: &[PathBuf],
-    java: &Path,
-    jars: &Jars,
-) -> Result<(), String> {
+pub(super) fn format_storage(folders: &[PathBuf], java: &Path, jars: &Jars) -> Result<(), String> {
     let mut formatting = Vec::new();
     for folder in folders {
         let mut command = Command::new(java);

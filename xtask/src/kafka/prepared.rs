@@ -113,8 +113,7 @@ mod tests {
     fn a_node_has_a_listener_for_those_who_come_through_a_proxy() {
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let text = for_chaos((address(1), address(2)), address(3));
-        let listeners =
-            "PLAINTEXT://127.0.0.1:1,DETOUR://127.0.0.1:3,CONTROLLER://127.0.0.1:2";
+        let listeners = "PLAINTEXT://127.0.0.1:1,DETOUR://127.0.0.1:3,CONTROLLER://127.0.0.1:2";
         assert!(text.starts_with(&format!("listeners={listeners}\n")), "{text}");
         assert!(text.contains("\nmin.insync.replicas=2\n"));
         assert!(text.contains("\nunclean.leader.election.enable=false\n"));

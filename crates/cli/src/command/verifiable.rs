@@ -54,8 +54,10 @@ pub(crate) async fn run(plan: VerifiablePlan, talk: &Talk) -> Result<Exit, Failu
             producer.close(Duration::ZERO).await;
         }
     }
-    // It may have waited for memory or a topic: a closed producer lets it go.
-    let _ = sending.await;
+    if interrupted {
+        // It may have waited for memory or a topic: a closed producer lets it go.
+        let _ = sending.await;
+    }
     let tally = &work.tally;
     let (sent, acked) = (tally.sent(), tally.acked.load(Ordering::Relaxed));
     tell("shutdown_complete", json!({}));
@@ -167,7 +169,9 @@ impl Work {
                         );
                         tally.stopped.fetch_or(!heard, Ordering::Relaxed);
                     }
-                    Err(error) => failed(&topic, key, &value, error.kind(), error.outcome(), &error),
+                    Err(error) => {
+                        failed(&topic, key, &value, error.kind(), error.outcome(), &error)
+                    }
                 });
             }
             Err(error) => {
