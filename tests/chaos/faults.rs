@@ -129,15 +129,14 @@ impl Lane {
                 | Fault::MajorityPaused
         );
         // A pause is over when it is over; a node that died is back when it has caught up.
-        let well = if is_pause {
+        if is_pause {
             self.ledger.close(open);
             done.and_then(|()| self.wait_until_well())
         } else {
             let well = done.and_then(|()| self.wait_until_well());
             self.ledger.close(open);
             well
-        };
-        well
+        }
     }
 
     fn wait_until_well(&self) -> Result<(), String> {
