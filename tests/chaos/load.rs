@@ -170,9 +170,10 @@ impl Load {
         Ok(History { topics, streams })
     }
 
-    /// Ends the producers without waiting for anything.
+    /// Sends no more, and waits for nobody: the process is about to end.
     pub(crate) fn abandon(&mut self) {
-        let _ = self.stop();
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.clear();
     }
 }
 

@@ -6,6 +6,7 @@ big-endian, then key and value. A record of partition -1 ends it.
 
 import struct
 import sys
+import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
@@ -26,9 +27,13 @@ def main(servers, topic):
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     unfinished = set(partitions)
     out = sys.stdout.buffer
+    last = time.monotonic()
     while unfinished:
-        messages = consumer.consume(10_000, timeout=60)
-        if not messages:
+        # It waits for all of them, or for as long as it may.
+        messages = consumer.consume(10_000, timeout=0.2)
+        if messages:
+            last = time.monotonic()
+        elif time.monotonic() - last > 60:
             raise RuntimeError(f"nothing came for 60 s, {unfinished} are unfinished")
         for message in messages:
             error = message.error()

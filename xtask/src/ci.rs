@@ -27,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let what = ["doc", "--workspace", "--all-features", "--no-deps", "--lib"];
         cargo(&what, &[("RUSTDOCFLAGS", "-D warnings")])
     };
-    let steps: [(&str, Step<'_>); 13] = [
+    let steps: [(&str, Step<'_>); 14] = [
         ("format", &fmt),
         ("tidy", &|| tidy::run(&[])),
         ("licences and sources", &deny),
