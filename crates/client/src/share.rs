@@ -1,7 +1,7 @@
 //! What the records for one broker may hold of `buffer.memory`.
 //!
-//! Records for a broker that is down stay where they are until their time is up. Without a limit they
-//! would come to hold all memory, and records for the other brokers would wait for it as well.
+//! Records for a broker that is down stay where they are until their time is up. Without a limit
+//! they would come to hold all memory, and records for the other brokers would wait for it as well.
 
 use std::sync::Arc;
 

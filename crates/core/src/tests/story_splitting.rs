@@ -36,8 +36,11 @@ fn records(request: &Produced) -> Vec<(u8, i32)> {
     record.map(|record| (record.value.unwrap()[0], record.offset_delta)).collect()
 }
 
-/// Which records were told of, of which batch, and the offset of the first or the failure.
-fn told(pair: &Pair) -> Vec<(usize, Range<u32>, Result<i64, (ErrorKind, Outcome)>)> {
+/// An offset, or what failed.
+type Fate = Result<i64, (ErrorKind, Outcome)>;
+
+/// Which records were told of, of which batch, and where the first is or what failed.
+fn told(pair: &Pair) -> Vec<(usize, Range<u32>, Fate)> {
     let told = pair.told.iter().map(|told| {
         let result = told.result.as_ref().map(|ack| ack.base_offset.unwrap());
         let result = result.map_err(|failure| (failure.kind, failure.outcome));
@@ -46,8 +49,7 @@ fn told(pair: &Pair) -> Vec<(usize, Range<u32>, Result<i64, (ErrorKind, Outcome)
     told.collect()
 }
 
-const TOO_LARGE: Result<i64, (ErrorKind, Outcome)> =
-    Err((ErrorKind::TooLarge, Outcome::NotPersisted));
+const TOO_LARGE: Fate = Err((ErrorKind::TooLarge, Outcome::NotPersisted));
 
 /// Laws: L1, L3, L4. Scenarios: #97, #98, bug-35.
 #[test]
