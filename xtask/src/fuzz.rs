@@ -30,8 +30,8 @@ fn by_seed(args: &[String]) -> Result<ExitCode, String> {
     code(cargo.current_dir(workspace::root()?))
 }
 
-/// `--coverage TARGET [SECONDS]`: new inputs go to `target/fuzz/TARGET`, the smallest set of them
-/// that reaches as much goes into the corpus.
+/// `--coverage TARGET [SECONDS]`: new inputs go to `target/fuzz/TARGET`; of all of them, as few as
+/// reach the same code are kept in the corpus.
 fn cover(args: &[String]) -> Result<ExitCode, String> {
     let (name, seconds) = match args {
         [name] => (name, "60"),
@@ -49,27 +49,34 @@ fn cover(args: &[String]) -> Result<ExitCode, String> {
     }
     let program = root.join("target/libfuzzer").join(host).join("release/any");
     let found = root.join("target/fuzz").join(name);
-    let kept = root.join("crates/fuzz/corpus").join(name);
-    for folder in [&found, &kept] {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    let begin = ["--target", name, "--seeds-to"].map(str::to_owned);
-    let written = by_seed(&[&begin[..], &[found.display().to_string()]].concat())?;
-    if written != ExitCode::SUCCESS {
-        return Ok(written);
-    }
-    let fuzzer = |args: &[&str], folders: [&Path; 2]| {
+    let fewest = root.join("target/fuzz").join(format!("{name}-fewest"));
+    let _ = fs::remove_dir_all(&fewest);
+    fs::create_dir_all(&fewest).map_err(|error| format!("{}: {error}", fewest.display()))?;
+    let exchange = |how: &str, folder: &Path| {
+        let args = ["--target", name, how].map(str::to_owned);
+        by_seed(&[&args[..], &[folder.display().to_string()]].concat())
+    };
+    let fuzzer = |args: &[&str], folders: &[&Path]| {
         let mut fuzzer = Command::new(&program);
-        fuzzer.args(args).args(folders).env("OTTLA_FUZZ_TARGET", name);
+        fuzzer.args(["-max_len=768", "-timeout=10", "-rss_limit_mb=2048"]).args(args);
+        fuzzer.args(folders).env("OTTLA_FUZZ_TARGET", name);
         code(fuzzer.current_dir(root.join("target/fuzz")))
     };
     let time = format!("-max_total_time={seconds}");
-    let limits = ["-max_len=1024", "-timeout=10", "-rss_limit_mb=2048"];
-    let ran = fuzzer(&[&limits[..], &[&time]].concat(), [&found, &kept])?;
-    if ran != ExitCode::SUCCESS {
-        return Ok(ran);
+    let fewer = ["-set_cover_merge=1", "-use_counters=0"];
+    let steps: [&dyn Fn() -> Result<ExitCode, String>; 4] = [
+        &|| exchange("--unpack", &found),
+        &|| fuzzer(&[&time], &[&found]),
+        &|| fuzzer(&fewer, &[&fewest, &found]),
+        &|| exchange("--pack", &fewest),
+    ];
+    for step in steps {
+        let ended = step()?;
+        if ended != ExitCode::SUCCESS {
+            return Ok(ended);
+        }
     }
-    fuzzer(&[&limits[..], &["-merge=1"]].concat(), [&kept, &found])
+    Ok(ExitCode::SUCCESS)
 }
 
 fn code(command: &mut Command) -> Result<ExitCode, String> {

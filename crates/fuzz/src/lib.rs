@@ -30,13 +30,13 @@ mod settings;
 mod source;
 mod world;
 
-pub use corpus::corpus;
+pub use corpus::{corpus, pack, unpack};
 pub use mutate::Mutator;
 
 /// Something that takes bytes from outside.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Its name, also that of its folder of inputs.
+    /// Its name, also that of its file of inputs.
     pub name: &'static str,
     /// Does it; panics when a promise does not hold.
     pub run: fn(&[u8]),

@@ -1,15 +1,17 @@
 //! Runs fuzz targets for a while: `ottla-fuzz --seconds 60 [--target NAME] [--seed N]`.
 //!
-//! `--seeds-to FOLDER` runs nothing and writes what a target begins with, for libFuzzer.
+//! For libFuzzer, `--unpack FOLDER` writes a target's inputs into files, and `--pack FOLDER` keeps the
+//! files of a folder in their place.
 //!
 //! Inputs come of the corpus by seed. The seed is printed first; an input that breaks a promise is
 //! printed and written to `target/fuzz`, for a place in the corpus.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ottla_fuzz::{Mutator, TARGETS, Target, corpus, target};
+use ottla_fuzz::{Mutator, TARGETS, Target, corpus, pack, target, unpack};
 
 /// An input that takes longer is as bad as a panic.
 const SLOW: Duration = Duration::from_secs(10);
@@ -18,13 +20,14 @@ struct Options {
     seconds: u64,
     targets: Vec<Target>,
     seed: u64,
-    seeds_to: Option<String>,
+    unpack: Option<PathBuf>,
+    pack: Option<PathBuf>,
 }
 
 fn options() -> Result<Options, String> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
     let mut options =
-        Options { seconds: 60, targets: TARGETS.to_vec(), seed: clock, seeds_to: None };
+        Options { seconds: 60, targets: TARGETS.to_vec(), seed: clock, unpack: None, pack: None };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} wants a value"))?;
@@ -32,7 +35,8 @@ fn options() -> Result<Options, String> {
         match name.as_str() {
             "--seconds" => options.seconds = number()?,
             "--seed" => options.seed = number()?,
-            "--seeds-to" => options.seeds_to = Some(value),
+            "--unpack" => options.unpack = Some(value.into()),
+            "--pack" => options.pack = Some(value.into()),
             "--target" => {
                 let names = || TARGETS.map(|target| target.name).join(", ");
                 let found = target(&value);
@@ -81,10 +85,14 @@ fn run(target: &Target, seconds: u64, seed: u64) -> bool {
     holds
 }
 
-fn write_seeds(target: &Target, folder: &str) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for (number, seed) in (target.seeds)().iter().enumerate() {
-        std::fs::write(format!("{folder}/seed-{number}"), seed)?;
+fn exchange(options: &Options) -> std::io::Result<()> {
+    for target in &options.targets {
+        if let Some(folder) = &options.unpack {
+            unpack(target, folder)?;
+        }
+        if let Some(folder) = &options.pack {
+            pack(target, folder)?;
+        }
     }
     Ok(())
 }
@@ -115,11 +123,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(folder) = &options.seeds_to {
-        return match options.targets.iter().try_for_each(|target| write_seeds(target, folder)) {
+    if options.unpack.is_some() || options.pack.is_some() {
+        return match exchange(&options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("ottla-fuzz: {folder}: {error}");
+                eprintln!("ottla-fuzz: {error}");
                 ExitCode::FAILURE
             }
         };
