@@ -19,6 +19,8 @@ mod framing;
 mod lengths;
 #[path = "../hostile/metadata.rs"]
 mod metadata;
+#[path = "../hostile/reading.rs"]
+mod reading;
 #[path = "../hostile/versions.rs"]
 mod versions;
 
