@@ -3,8 +3,14 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// No name is as long, whatever slipped into it. Comparing takes time with each letter.
+const NAME_BYTES_MAX: usize = 100;
+
 /// The candidate with the fewest edits to `name`, when it is near enough to be a likely slip.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let simple = |s: &str| -> Vec<char> {
         s.chars()
             .map(|c| if matches!(c, '_' | '-') { '.' } else { c.to_ascii_lowercase() })
