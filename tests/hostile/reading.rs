@@ -59,7 +59,7 @@ fn questions() -> [(ApiKey, &'static Schema, Asks); 6] {
     ]
 }
 
-/// Puts `length` at each place of the first answer that somebody gets; an error must name the field.
+/// Puts `length` at each place of the first answer that comes; an error must name the field.
 fn lie_everywhere(length: fn(&Place) -> i64, is_error: fn(&Place) -> bool) {
     let scene = Scene::new(&[]);
     for n in 0..3 {

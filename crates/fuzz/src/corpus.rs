@@ -1,7 +1,7 @@
 //! Inputs that are kept: those that reached something new, and those that broke something once.
 //!
-//! Each target has one file, in which each line is an input in hexadecimal digits. Behind `#` stands
-//! why it is there.
+//! Each target has one file, in which each line is an input in hexadecimal digits. Behind `#`
+//! stands why it is there.
 
 use std::fs;
 use std::io;
@@ -47,7 +47,8 @@ pub fn unpack(target: &Target, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the files of a folder in the place of what was kept; lines that say why they are there stay.
+/// Puts the files of a folder in the place of what was kept; lines that say why they are there
+/// stay.
 ///
 /// # Errors
 /// What the disk says.

@@ -1,7 +1,7 @@
 //! Runs fuzz targets for a while: `ottla-fuzz --seconds 60 [--target NAME] [--seed N]`.
 //!
-//! For libFuzzer, `--unpack FOLDER` writes a target's inputs into files, and `--pack FOLDER` keeps the
-//! files of a folder in their place.
+//! For libFuzzer, `--unpack FOLDER` writes a target's inputs into files, and `--pack FOLDER` keeps
+//! the files of a folder in their place.
 //!
 //! Inputs come of the corpus by seed. The seed is printed first; an input that breaks a promise is
 //! printed and written to `target/fuzz`, for a place in the corpus.
