@@ -29,7 +29,7 @@ pub(crate) struct Scene {
 type Row<'a> = (&'a str, for<'b> fn(&'b Scene) -> Asked<'b>);
 
 /// Every future of a producer's, by file and name.
-pub(crate) const FUTURES: [Row<'_>; 13] = [
+pub(crate) const FUTURES: [Row<'_>; 15] = [
     ("producer.rs send", |scene| Box::pin(scene.send())),
     ("producer.rs send_with", |scene| Box::pin(scene.send_with())),
     ("producer.rs send_all", |scene| Box::pin(scene.send_all())),
@@ -55,6 +55,18 @@ pub(crate) const FUTURES: [Row<'_>; 13] = [
             let value = scene.value();
             let delivery = topic.send(scene.record(&value)).await.expect("accepted");
             scene.note(value, delivery);
+        })
+    }),
+    ("topic.rs purge", |scene| {
+        Box::pin(async {
+            let topic = scene.producer.topic(&scene.topic).await.expect("known");
+            topic.purge(true, true).await;
+        })
+    }),
+    ("topic.rs purge_partition", |scene| {
+        Box::pin(async {
+            let topic = scene.producer.topic(&scene.topic).await.expect("known");
+            topic.purge_partition(0, true, true).await;
         })
     }),
     ("typed.rs send", |scene| {

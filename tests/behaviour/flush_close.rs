@@ -221,3 +221,28 @@ fn a_producer_that_is_dropped_still_delivers_what_it_accepted() {
     });
     assert_eq!(engine.read(&topic).len(), 100);
 }
+
+/// Laws: L1. Scenarios: #114.
+#[test]
+fn a_purge_of_a_topic_or_of_one_partition_leaves_the_rest() {
+    let engine = engine!();
+    let (one, other) = (engine.topic("purged", 2), engine.topic("not-purged", 1));
+    let producer = engine.producer(&[("linger.ms", "80000"), ("linger.adaptive", "false")]);
+    let topic = run(producer.topic(&one)).expect("known");
+    let send = |topic: &str, partition| {
+        let record = Record::new(topic).value("v").partition(partition);
+        run(producer.send(record)).expect("accepted")
+    };
+    let [first, second, third] = [send(&one, 0), send(&one, 1), send(&other, 0)];
+    run(topic.purge_partition(1, true, true));
+    let purged = run(second).expect_err("purged");
+    assert_eq!((purged.kind(), purged.outcome()), (ErrorKind::Purged, Outcome::NotPersisted));
+    assert!(first.try_outcome().is_none() && third.try_outcome().is_none());
+    run(topic.purge_partition(7, true, true));
+    run(topic.purge(true, true));
+    assert_eq!(run(first).expect_err("purged").kind(), ErrorKind::Purged);
+    assert!(third.try_outcome().is_none());
+    run(producer.flush(PATIENCE)).expect("flushed");
+    assert!(run(third).is_ok());
+    assert!(engine.read(&one).is_empty());
+}

@@ -191,8 +191,9 @@ impl Driver {
                 Command::Flush(answer) => {
                     let _ = answer.send(self.core.flush(&mut self.slots, now));
                 }
-                Command::Purge { queued, in_flight, done } => {
-                    let purge = Purge { queued, in_flight, partitions: None };
+                Command::Purge { queued, in_flight, partitions, done } => {
+                    let partitions = partitions.as_deref();
+                    let purge = Purge { queued, in_flight, partitions };
                     self.core.purge(&purge, &mut self.slots, now);
                     if !Bug::PurgeTellsFirst.is_on() {
                         self.take_events();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_core::PartitionKey;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
@@ -82,13 +83,19 @@ async fn called_back(shared: &Arc<Shared>, deadline: tokio::time::Instant) -> bo
     shared.timers.until(deadline, called).await.is_some()
 }
 
-/// Gives up what waits, what is in flight, or both; done when all of it has its outcome.
-pub(crate) async fn purge(shared: &Shared, queued: bool, in_flight: bool) {
+/// Gives up what waits, what is in flight, or both, of these partitions or of all; done when all of
+/// it has its outcome.
+pub(crate) async fn purge(
+    shared: &Shared,
+    queued: bool,
+    in_flight: bool,
+    partitions: Option<Vec<PartitionKey>>,
+) {
     if !shared.home.is_here() {
         return;
     }
     let (done, purged) = oneshot::channel();
-    shared.mailbox.command(Command::Purge { queued, in_flight, done });
+    shared.mailbox.command(Command::Purge { queued, in_flight, partitions, done });
     // Without an I/O thread the producer was closed, and nothing is left.
     let _ = purged.await;
 }

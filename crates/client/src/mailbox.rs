@@ -19,7 +19,13 @@ pub(crate) enum Command {
     /// Send what is there; answer with the batches to wait for.
     Flush(oneshot::Sender<Vec<Arc<BatchCell>>>),
     /// Give up what waits, what is in flight, or both; tell when that is done.
-    Purge { queued: bool, in_flight: bool, done: oneshot::Sender<()> },
+    Purge {
+        queued: bool,
+        in_flight: bool,
+        /// Of these partitions only.
+        partitions: Option<Vec<PartitionKey>>,
+        done: oneshot::Sender<()>,
+    },
     /// Give up what is left.
     Abort(oneshot::Sender<CloseReport>),
     /// Tell when the callbacks of all that is settled were called.

@@ -168,9 +168,9 @@ impl Producer {
     /// Gives up records: those that wait to be sent (`queued`), those that were sent and have no
     /// answer yet (`in_flight`), or both. Each gets its outcome, an error of the kind
     /// [`Purged`](crate::ErrorKind::Purged): *not persisted* if it was never sent, *maybe
-    /// persisted* otherwise. The producer goes on.
+    /// persisted* otherwise. The producer goes on. [`Topic::purge`] does so for one topic.
     pub async fn purge(&self, queued: bool, in_flight: bool) {
-        flush::purge(self.shared(), queued, in_flight).await;
+        flush::purge(self.shared(), queued, in_flight, None).await;
     }
 
     /// Accepts no more records, sends what was accepted and waits for the outcomes; what has none

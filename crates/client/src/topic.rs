@@ -12,6 +12,7 @@ use ottla_core::rng::Rng;
 use crate::callbacks::Callbacks;
 use crate::delivery::Delivery;
 use crate::error::{SendError, TrySendError};
+use crate::flush;
 use crate::producer::Producer;
 use crate::share::Share;
 use crate::shared::{ClientHost, Shared};
@@ -231,5 +232,19 @@ impl Topic {
     /// As [`Producer::try_send`].
     pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, TrySendError> {
         self.producer.shared().try_send(&record, Some(&self.state))
+    }
+
+    /// As [`Producer::purge`], for the records of this topic only.
+    pub async fn purge(&self, queued: bool, in_flight: bool) {
+        let keys = self.state.slots.iter().map(|slot| slot.key()).collect();
+        flush::purge(self.producer.shared(), queued, in_flight, Some(keys)).await;
+    }
+
+    /// As [`Producer::purge`], for the records of this partition only. Of a partition that the topic
+    /// does not have there are none.
+    pub async fn purge_partition(&self, partition: i32, queued: bool, in_flight: bool) {
+        let slots = self.state.slots.iter().filter(|slot| slot.index() == partition);
+        let keys = slots.map(|slot| slot.key()).collect();
+        flush::purge(self.producer.shared(), queued, in_flight, Some(keys)).await;
     }
 }
