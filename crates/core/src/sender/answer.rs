@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
-use ottla_protocol::{ErrorCode, Uuid};
 
 use super::verdict::{Verdict, may_follow_append, verdict};
 use super::{Context, Sender, SentBatches};
@@ -54,9 +54,7 @@ impl<H: Host> Sender<H> {
                 found.binary_search_by_key(&(partition.topic, partition.index), |entry| entry.0);
             let at = at.map(|at| if Mutant::AnsweredTogether.is_on() { 0 } else { at });
             match at.ok().map(|at| found[at]) {
-                Some((_, entry, id)) => {
-                    // An answer about a former topic knows nothing of the present one's leaders.
-                    let is_present = id == Uuid::ZERO || id == cx.cluster.topic(partition.topic).id;
+                Some((_, entry, is_present)) => {
                     let hint = hint(entry, answer).filter(|_| is_present);
                     hints.extend(hint.map(|hint| (*key, hint)));
                     self.handle_partition(*key, serial, entry, broker, cx);
@@ -320,21 +318,21 @@ fn failure<H: Host>(
     Failure { kind, outcome, attempts: batch.attempts, broker, code, message, cause: None }
 }
 
-type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse, Uuid)>;
+type ByPartition<'a> = Vec<((TopicIndex, i32), &'a PartitionProduceResponse, bool)>;
 
-/// The answer's entries by topic and partition, with the topic's id if it names that. What was not
+/// The answer's entries by topic and partition, and whether they are about the topic that has the
+/// name now: an answer about a former one knows nothing of the present one's leaders. What was not
 /// asked for is left out.
 fn by_partition<'a, Q>(answer: &'a ProduceResponse, cx: &Context<'_, Q>) -> ByPartition<'a> {
     let mut found = Vec::new();
     for topic in &answer.responses {
-        let index = if topic.name.is_empty() {
-            cx.cluster.find_id(topic.topic_id)
-        } else {
-            cx.cluster.find(&topic.name)
-        };
+        let by_name = !topic.name.is_empty();
+        let index =
+            if by_name { cx.cluster.find(&topic.name) } else { cx.cluster.find_id(topic.topic_id) };
         if let Some(index) = index {
+            let is_present = by_name || cx.cluster.topic(index).id == topic.topic_id;
             let entries = topic.partition_responses.iter();
-            found.extend(entries.map(|entry| ((index, entry.index), entry, topic.topic_id)));
+            found.extend(entries.map(|entry| ((index, entry.index), entry, is_present)));
         }
     }
     found.sort_by_key(|entry| entry.0);

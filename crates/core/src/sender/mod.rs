@@ -474,7 +474,14 @@ impl<H: Host> Sender<H> {
         if result.is_err() && Mutant::LeaksFailed.is_on() {
             core::mem::forget(batch.payload().clone());
         }
-        self.tell(&batch, 0..batch.record_count(), &result);
+        if batch.is_whole() {
+            let record_count = batch.record_count();
+            let completion = batch.completion().clone();
+            let records = 0..record_count;
+            self.events.push_back(Event::Settled { completion, records, record_count, result });
+        } else {
+            self.tell(&batch, 0..batch.record_count(), &result);
+        }
     }
 
     /// Tells the outcome of some of a batch's records.
