@@ -7,6 +7,7 @@ use ottla_core::time::Instant;
 /// A monotonic clock that counts from its creation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
+    #[cfg_attr(all(test, ottla_model), expect(dead_code, reason = "its time is virtual"))]
     start: std::time::Instant,
 }
 
@@ -22,6 +23,7 @@ impl Clock {
         Instant::from_nanos(self.start.elapsed().as_nanos() as u64)
     }
 
+    #[cfg(not(all(test, ottla_model)))]
     /// The same instant on tokio's clock.
     pub(crate) fn to_tokio(self, at: Instant) -> tokio::time::Instant {
         let since = std::time::Duration::from_nanos(at.as_nanos());

@@ -142,8 +142,8 @@ fn cell() {
     let acknowledged =
         |base| Ok(Acknowledged { base_offset: Some(base), log_append_time_ms: None });
     let callbacks = cell.slot().callbacks();
-    callbacks.run(cell.settle(0..1, acknowledged(5), false));
-    callbacks.run(cell.settle(1..2, acknowledged(5), true));
+    callbacks.run(cell.settle(0..1, 2, acknowledged(5)));
+    callbacks.run(cell.settle(1..2, 2, acknowledged(6)));
     threads.into_iter().for_each(|it| it.join().unwrap());
     let (done, called_back) = oneshot::channel();
     callbacks.mark(done);

@@ -8,7 +8,7 @@ pub(crate) use shuttle::{thread, thread_local};
 
 /// Somebody else may go on here.
 pub(crate) fn point() {
-    shuttle::thread::sleep(std::time::Duration::ZERO);
+    thread::sleep(std::time::Duration::ZERO);
 }
 
 #[derive(Debug, Default)]
@@ -59,23 +59,6 @@ impl Condvar {
 
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
-    }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
-
-impl<T> RwLock<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self(shuttle::sync::RwLock::new(value))
-    }
-
-    pub(crate) fn read(&self) -> impl Deref<Target = T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write(&self) -> impl DerefMut<Target = T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
