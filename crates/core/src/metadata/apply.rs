@@ -23,6 +23,9 @@ use crate::time::Instant;
 /// reached again.
 const HINT_WEIGHT: u8 = 3;
 
+/// What brokers say of a partition that nobody leads.
+const NO_LEADER: i32 = -1;
+
 /// What an answer changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -209,8 +212,8 @@ impl Cluster {
         let known = self.nodes.contains_key(&answer.leader_id);
         let partition = &mut self.partitions[key.0 as usize];
         let earlier = answer.leader_epoch >= 0 && answer.leader_epoch < partition.leader_epoch;
-        let led = partition.leader.is_some_and(|leader| self.nodes.contains_key(&leader));
-        if earlier && led {
+        let astray = partition.leader.is_some_and(|leader| !self.nodes.contains_key(&leader));
+        if earlier && !astray {
             match &mut partition.hint_weight {
                 // What the cluster itself said before is never taken back.
                 None => return,
@@ -222,7 +225,7 @@ impl Cluster {
                 }
             }
         } else if earlier {
-            // Nobody leads under the later epoch, or somebody who is no broker: it says nothing.
+            // Somebody leads under the later epoch who is no broker: it says nothing.
             partition.leader_epoch = -1;
         }
         partition.hint_weight = None;
@@ -231,7 +234,9 @@ impl Cluster {
             partition.leader = leader;
             changes.push(Change::LeaderChanged(key));
         }
-        partition.leader_epoch = partition.leader_epoch.max(answer.leader_epoch);
+        if leader.is_some() || answer.leader_id == NO_LEADER {
+            partition.leader_epoch = partition.leader_epoch.max(answer.leader_epoch);
+        }
     }
 
     /// A topic in error keeps what was known of it. Only one that was never known can fail.
