@@ -100,6 +100,8 @@ impl Scene {
     }
 
     fn troubles(&self) -> Vec<String> {
+        // The listener has a thread of its own; a flush ends behind what was told before.
+        self.producer.blocking().flush(Duration::from_secs(60)).expect("flushed");
         let troubles = self.troubles.lock().expect("no panic");
         for (server, _) in troubles.iter() {
             assert_eq!(*server, self.hostile.address(), "each names its server");

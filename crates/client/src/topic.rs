@@ -240,8 +240,8 @@ impl Topic {
         flush::purge(self.producer.shared(), queued, in_flight, Some(keys)).await;
     }
 
-    /// As [`Producer::purge`], for the records of this partition only. Of a partition that the topic
-    /// does not have there are none.
+    /// As [`Producer::purge`], for the records of this partition only. Of a partition that the
+    /// topic does not have there are none.
     pub async fn purge_partition(&self, partition: i32, queued: bool, in_flight: bool) {
         let slots = self.state.slots.iter().filter(|slot| slot.index() == partition);
         let keys = slots.map(|slot| slot.key()).collect();
