@@ -199,7 +199,7 @@ impl Shared {
             brought,
         };
         let appended = {
-            let closed_too_soon = Bug::ClosedTooSoon.is_on() && !self.is_closed();
+            let closed_too_soon = Bug::ClosedTooSoon.is_on() && !self.is_closed() && Bug::dawdles();
             let mut queue = slot.queue.lock();
             if self.is_closed() && !closed_too_soon {
                 return Err(Obstacle::Refused(self.closed_error()));

@@ -48,6 +48,16 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
+    /// Takes its time, and is true: where a bug is a gap between two steps, it is a wide one.
+    #[inline(always)]
+    pub(crate) fn dawdles() -> bool {
+        #[cfg(all(test, ottla_model))]
+        while !crate::models::perhaps(200) {
+            point();
+        }
+        true
+    }
+
     /// Whether it is switched on.
     #[inline(always)]
     pub(crate) fn is_on(self) -> bool {
