@@ -14,7 +14,7 @@ use crate::convert::{self, Payload, with_headers};
 use crate::engine::{Engine, Limits, Rejected, Told};
 use crate::pending::Report;
 use crate::ready::{Due, Ready};
-use crate::{classes, config, failure};
+use crate::{classes, config, failure, fork};
 
 /// Where a delivered record is.
 #[pyclass(frozen, get_all, module = "ottla")]
@@ -97,7 +97,7 @@ impl AsyncCore {
         timestamp_ms: Option<i64>,
         headers: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.engine.home.check()?;
+        fork::check(self.engine.home)?;
         let bytes = convert::payload(value, "value")?;
         let key_bytes = convert::payload(key, "key")?;
         let mut record = Record::new("");
@@ -147,7 +147,7 @@ impl AsyncCore {
     /// Has `future` told when all that was sent before has its outcome; with `close` the producer
     /// takes nothing more, and ends.
     fn flush_later(&self, future: Py<PyAny>, close: bool) -> PyResult<()> {
-        self.engine.home.check()?;
+        fork::check(self.engine.home)?;
         self.engine.flush_later(future, close);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla::{Delivery, ProduceError, Producer, Record, RecordMetadata, Topic, TrySendError};
+use ottla_fork::Home;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -15,7 +16,6 @@ use tokio::sync::Notify;
 use crate::columns::Columns;
 use crate::convert::utf8;
 use crate::deferred::{Deferred, Known, OwnedRecord, PendingTopic};
-use crate::fork::Home;
 use crate::pending::{Entry, PendingBatch, Report};
 use crate::ready::{Due, Ready, Refusal};
 

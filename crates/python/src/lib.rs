@@ -37,8 +37,6 @@ mod _native {
     #[pymodule_export]
     use super::config::known_settings;
     #[pymodule_export]
-    use super::fork::forked;
-    #[pymodule_export]
     use super::message::Message;
     #[pymodule_export]
     use super::partitioners::{consistent, fnv1a, murmur2};

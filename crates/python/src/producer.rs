@@ -20,7 +20,7 @@ use crate::failure::{self, code};
 use crate::message::call_back;
 use crate::pending::Report;
 use crate::ready::{Due, Ready};
-use crate::{classes, config};
+use crate::{classes, config, fork};
 
 /// Python's signals are looked at this often while a thread waits.
 const SLICE: Duration = Duration::from_millis(100);
@@ -272,7 +272,7 @@ impl ProducerBase {
     #[pyo3(signature = (timeout=-1.0), text_signature = "($self, timeout=-1.0)")]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let Some(engine) = self.open_engine() else { return Ok(true) };
-        engine.home.check()?;
+        fork::check(engine.home)?;
         let left = self.flush_engine(py, engine, deadline(timeout)?)?;
         self.is_closed.store(true, Ordering::Relaxed);
         if left > 0 {
@@ -355,7 +355,7 @@ impl ProducerBase {
                 None => "Producer has been closed, or its __init__() was not called",
             }));
         };
-        engine.home.check()?;
+        fork::check(engine.home)?;
         Ok(engine)
     }
 

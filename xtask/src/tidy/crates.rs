@@ -19,10 +19,10 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("ottla-broker", &["ottla-protocol", "ottla-codecs"]),
     ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core", "ottla-fork"]),
     ("ottla-cli", &["ottla", "ottla-broker"]),
-    ("ottla-python", &["ottla", "ottla-broker"]),
+    ("ottla-python", &["ottla", "ottla-broker", "ottla-fork"]),
     // Each target has to do with one of them.
-    ("ottla-fuzz", &["ottla-protocol", "ottla-codecs", "ottla-core", "ottla-broker"]),
     ("ottla-sim", &["ottla-protocol", "ottla-core"]),
+    ("ottla-fuzz", &["ottla-protocol", "ottla-codecs", "ottla-core", "ottla-broker", "ottla-sim"]),
     ("ottla-tests", &["ottla", "ottla-broker", "ottla-protocol", "ottla-codecs"]),
     // It writes code of the others, so it must build when they do not.
     ("xtask", &[]),

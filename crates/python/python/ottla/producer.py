@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import os
 import sys
 import time
 import weakref
@@ -15,8 +14,6 @@ from . import _config, _native
 from ._model import ThrottleEvent
 from .admin import ClusterMetadata, describe
 from .errors import KafkaError, KafkaException
-
-os.register_at_fork(after_in_child=_native.forked)
 
 _alive: "weakref.WeakSet[Producer]" = weakref.WeakSet()
 
