@@ -19,16 +19,9 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         [flag] if flag == "--check" => true,
         _ => return Err(USAGE.to_owned()),
     };
-    let root = workspace::root()?;
     for (path, package, example) in PAGES {
         let page = print(package, example)?;
-        let file = root.join(path);
-        if !is_check {
-            workspace::write(&file, page)?;
-            eprintln!("wrote {path}");
-        } else if std::fs::read_to_string(&file).unwrap_or_default() != page {
-            return Err(format!("{path} is not what the code says: run `cargo xtask docs`"));
-        }
+        workspace::put_page(path, &page, is_check, "docs")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -34,6 +34,18 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String
     std::fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Writes a generated page; with `is_check`, says whether it is what would be written.
+pub(crate) fn put_page(path: &str, page: &str, is_check: bool, task: &str) -> Result<(), String> {
+    let file = root()?.join(path);
+    if !is_check {
+        write(&file, page)?;
+        eprintln!("wrote {path}");
+    } else if std::fs::read_to_string(&file).unwrap_or_default() != page {
+        return Err(format!("{path} is out of date: run `cargo xtask {task}`"));
+    }
+    Ok(())
+}
+
 /// Makes a folder with its parents; the error names it.
 pub(crate) fn create_folder(path: &Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))

@@ -19,7 +19,6 @@ mod batch;
 mod codecs;
 mod corpus;
 mod frames;
-mod host;
 mod memory;
 mod messages;
 mod mutate;

@@ -4,16 +4,17 @@
 //! back (L10); and the core is never busy with nothing (L9).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_core::accumulator::{Note, Payload, Payloads, Queues, SplitRecords, split_records};
+use ottla_core::accumulator::{Note, Payload, Payloads, Queues};
 use ottla_core::config::{ConfigBuilder, ProducerConfig};
-use ottla_core::output::{Compress, Connect, ConnectionId, Event, Part, Purge, Split};
+use ottla_core::output::{Compress, Connect, ConnectionId, Event, Purge, Split};
 use ottla_core::time::Instant;
 use ottla_core::{PartitionKey, Producer};
+use ottla_sim::host::{Door, Memory, Piece, SimHost, SimQueues, parts};
 
-use crate::host::{Door, FuzzHost, FuzzQueues, LiveBytes, Piece};
 use crate::scripted::{Asked, Layout, TOPICS};
 
 /// More rounds at one moment are a loop without end.
@@ -29,7 +30,7 @@ struct Batch {
 }
 
 pub(crate) struct World {
-    pub(crate) producer: Producer<FuzzHost>,
+    pub(crate) producer: Producer<SimHost>,
     pub(crate) now: Instant,
     pub(crate) layout: Layout,
     /// Connections that the core wants.
@@ -37,10 +38,10 @@ pub(crate) struct World {
     /// Requests that are not answered, by connection.
     pub(crate) open: BTreeMap<ConnectionId, VecDeque<Bytes>>,
     config: ProducerConfig,
-    queues: FuzzQueues,
-    live: LiveBytes,
-    compressions: VecDeque<Compress<FuzzHost>>,
-    splits: VecDeque<Split<FuzzHost>>,
+    queues: SimQueues,
+    memory: Rc<Memory>,
+    compressions: VecDeque<Compress<SimHost>>,
+    splits: VecDeque<Split<SimHost>>,
     partitions: BTreeMap<String, Vec<PartitionKey>>,
     batches: Vec<Batch>,
     batch_count: usize,
@@ -63,8 +64,8 @@ impl World {
             connects: VecDeque::new(),
             open: BTreeMap::new(),
             config,
-            queues: FuzzQueues::new(batch_size_bytes),
-            live: LiveBytes::default(),
+            queues: SimQueues::new(batch_size_bytes),
+            memory: Rc::default(),
             compressions: VecDeque::new(),
             splits: VecDeque::new(),
             partitions: BTreeMap::new(),
@@ -87,7 +88,7 @@ impl World {
         let mut door = Door {
             now: self.now,
             batches: &mut self.batch_count,
-            live: &self.live,
+            memory: &self.memory,
             limit_bytes: LIMIT_BYTES,
         };
         let appended = self.queues.with(key, |queue| queue.append(&record, &mut door));
@@ -168,7 +169,7 @@ impl World {
         let bytes: Vec<u8> = job.payload.chunks().flatten().copied().collect();
         let size_bytes = bytes.len();
         let payload =
-            smaller.then(|| Payload::new(vec![Piece::new(bytes, &self.live)], size_bytes));
+            smaller.then(|| Payload::new(vec![Piece::of(bytes, &self.memory)], size_bytes));
         self.producer.handle_compressed(job.token, payload, &mut self.queues, self.now);
     }
 
@@ -179,14 +180,7 @@ impl World {
         }
         let nth = nth % self.splits.len();
         let Some(job) = self.splits.remove(nth) else { return };
-        let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
-        let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok();
-        let part = |part: SplitRecords| {
-            let size_bytes = part.bytes.len();
-            let payload = Payload::new(vec![Piece::new(part.bytes, &self.live)], size_bytes);
-            Part { payload, compression: job.compression, measure: part.measure }
-        };
-        let parts = parts.filter(|_| well).map(|parts| parts.into_iter().map(part).collect());
+        let parts = parts(&job, &self.memory).filter(|_| well);
         self.producer.handle_split(job.token, parts, &mut self.queues, self.now);
     }
 
@@ -251,7 +245,7 @@ impl World {
         self.now = end;
     }
 
-    fn take(&mut self, event: Event<FuzzHost>) {
+    fn take(&mut self, event: Event<SimHost>) {
         match event {
             Event::Settled { completion, records, record_count, .. } => {
                 let batch = &mut self.batches[completion];
@@ -320,6 +314,6 @@ impl World {
         }
         self.compressions.clear();
         self.splits.clear();
-        assert_eq!(self.live.get(), 0, "bytes are not given back (L10)");
+        assert_eq!(self.memory.live_bytes.get(), 0, "bytes are not given back (L10)");
     }
 }

@@ -1,4 +1,4 @@
-//! What the core borrows from the simulator: memory that is counted, queues, and the clock.
+//! What the core borrows where time is a number: memory that is counted, queues, and the clock.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,17 +10,29 @@ use ottla_core::host::{AppendDoor, Chunk, Host};
 use ottla_core::output::{Part, Split};
 use ottla_core::time::Instant;
 
-/// All chunks together.
-#[derive(Default)]
-pub(crate) struct Memory {
-    pub(crate) live_bytes: Cell<usize>,
+/// What all chunks take together.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// In bytes.
+    pub live_bytes: Cell<usize>,
 }
 
 /// A piece of batch memory; its drop gives the bytes back.
-pub(crate) struct Piece {
+#[derive(Debug)]
+pub struct Piece {
     bytes: Vec<u8>,
     capacity_bytes: usize,
     memory: Rc<Memory>,
+}
+
+impl Piece {
+    /// Takes what the bytes have room for, whatever there is.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>, memory: &Rc<Memory>) -> Self {
+        let capacity_bytes = bytes.capacity();
+        memory.live_bytes.set(memory.live_bytes.get() + capacity_bytes);
+        Self { bytes, capacity_bytes, memory: Rc::clone(memory) }
+    }
 }
 
 impl Drop for Piece {
@@ -39,17 +51,9 @@ impl Chunk for Piece {
     }
 }
 
-impl Piece {
-    /// Bytes that replace others; no limit holds them up.
-    fn of(bytes: Vec<u8>, memory: &Rc<Memory>) -> Self {
-        let capacity_bytes = bytes.capacity();
-        memory.live_bytes.set(memory.live_bytes.get() + capacity_bytes);
-        Self { bytes, capacity_bytes, memory: Rc::clone(memory) }
-    }
-}
-
-/// Does a split.
-pub(crate) fn parts(job: &Split<SimHost>, memory: &Rc<Memory>) -> Option<Vec<Part<Piece>>> {
+/// Does a split; nothing if the payload holds no records.
+#[must_use]
+pub fn parts(job: &Split<SimHost>, memory: &Rc<Memory>) -> Option<Vec<Part<Piece>>> {
     let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
     let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok()?;
     let part = |part: SplitRecords| {
@@ -60,20 +64,25 @@ pub(crate) fn parts(job: &Split<SimHost>, memory: &Rc<Memory>) -> Option<Vec<Par
     Some(parts.into_iter().map(part).collect())
 }
 
-pub(crate) enum SimHost {}
+/// A completion is the batch's number.
+#[derive(Debug)]
+pub enum SimHost {}
 
 impl Host for SimHost {
     type Completion = usize;
     type Chunk = Piece;
 }
 
-pub(crate) struct SimQueues {
+/// The queues of all partitions.
+pub struct SimQueues {
     queues: BTreeMap<PartitionKey, PartitionQueue<SimHost>>,
     batch_size_bytes: usize,
 }
 
 impl SimQueues {
-    pub(crate) const fn new(batch_size_bytes: usize) -> Self {
+    /// Without partitions; batches are closed at this size.
+    #[must_use]
+    pub const fn new(batch_size_bytes: usize) -> Self {
         Self { queues: BTreeMap::new(), batch_size_bytes }
     }
 }
@@ -89,22 +98,23 @@ impl Queues<SimHost> for SimQueues {
     }
 }
 
-pub(crate) struct Door<'a> {
-    pub(crate) now: Instant,
-    pub(crate) batches: &'a mut usize,
-    pub(crate) memory: &'a Rc<Memory>,
-    pub(crate) limit_bytes: usize,
+/// Gives memory up to a limit.
+#[derive(Debug)]
+pub struct Door<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The number of the next batch.
+    pub batches: &'a mut usize,
+    /// Where memory is counted.
+    pub memory: &'a Rc<Memory>,
+    /// No more than this is given.
+    pub limit_bytes: usize,
 }
 
 impl AppendDoor<SimHost> for Door<'_> {
     fn chunk(&mut self, capacity_bytes: usize) -> Option<Piece> {
-        let live = &self.memory.live_bytes;
-        if live.get() + capacity_bytes > self.limit_bytes {
-            return None;
-        }
-        live.set(live.get() + capacity_bytes);
-        let bytes = Vec::with_capacity(capacity_bytes);
-        Some(Piece { bytes, capacity_bytes, memory: Rc::clone(self.memory) })
+        let fits = self.memory.live_bytes.get() + capacity_bytes <= self.limit_bytes;
+        fits.then(|| Piece::of(Vec::with_capacity(capacity_bytes), self.memory))
     }
     fn completion(&mut self) -> usize {
         *self.batches += 1;

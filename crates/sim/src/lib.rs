@@ -19,7 +19,7 @@ pub mod check;
 mod check_tests;
 mod close;
 mod cluster;
-mod host;
+pub mod host;
 mod load;
 mod log;
 mod plan;

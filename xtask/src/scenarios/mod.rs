@@ -47,14 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     if !faults.is_empty() {
         return Err(format!("{} faults: CONTRIBUTING.md says how tests name rows", faults.len()));
     }
-    let page = page::write(&list, &tests);
-    let file = root.join(PAGE);
-    if !is_check {
-        workspace::write(&file, page)?;
-        eprintln!("wrote {PAGE}");
-    } else if std::fs::read_to_string(&file).unwrap_or_default() != page {
-        return Err(format!("{PAGE} is not what the tests say: run `cargo xtask scenarios`"));
-    }
+    workspace::put_page(PAGE, &page::write(&list, &tests), is_check, "scenarios")?;
     Ok(ExitCode::SUCCESS)
 }
 
