@@ -105,32 +105,38 @@ impl<H: Host> Sender<H> {
     /// Gives up what waits, what was sent and has no answer, or both. The partitions go on with
     /// what comes after.
     pub(crate) fn purge<Q: Queues<H>>(&mut self, purge: &Purge<'_>, cx: &mut Context<'_, Q>) {
-        let Purge { queued, in_flight, partitions } = *purge;
-        for number in 0..self.lanes.len() {
-            let key = PartitionKey(number as u32);
-            if partitions.is_some_and(|partitions| !partitions.contains(&key)) {
-                continue;
-            }
-            let lane = &mut self.lanes[number];
-            let mut purged = Vec::new();
-            if in_flight {
-                purged.extend(
-                    lane.in_flight
-                        .drain(..)
-                        .map(|flying| (flying.batch, !Mutant::PurgeIsNo.is_on())),
-                );
-            }
-            if queued {
-                purged.extend(lane.waiting.drain(..).map(|slot| (slot.batch, false)));
-                while let Some(batch) = cx.queues.with(key, |queue| queue.take(true)) {
-                    purged.push((batch, false));
+        match purge.partitions {
+            Some(keys) => keys.iter().for_each(|key| self.purge_lane(*key, purge, cx)),
+            None => {
+                for number in 0..self.lanes.len() {
+                    self.purge_lane(PartitionKey(number as u32), purge, cx);
                 }
             }
-            if !purged.is_empty() {
-                let why = "the program gave the record up (purge)";
-                self.give_up_some(key, purged, (ErrorKind::Purged, why));
-                self.landed(key, cx);
+        }
+    }
+
+    fn purge_lane<Q: Queues<H>>(
+        &mut self,
+        key: PartitionKey,
+        purge: &Purge<'_>,
+        cx: &mut Context<'_, Q>,
+    ) {
+        let Some(lane) = self.lanes.get_mut(key.0 as usize) else { return };
+        let mut purged = Vec::new();
+        if purge.in_flight {
+            let in_flight = !Mutant::PurgeIsNo.is_on();
+            purged.extend(lane.in_flight.drain(..).map(|flying| (flying.batch, in_flight)));
+        }
+        if purge.queued {
+            purged.extend(lane.waiting.drain(..).map(|slot| (slot.batch, false)));
+            while let Some(batch) = cx.queues.with(key, |queue| queue.take(true)) {
+                purged.push((batch, false));
             }
+        }
+        if !purged.is_empty() {
+            let why = "the program gave the record up (purge)";
+            self.give_up_some(key, purged, (ErrorKind::Purged, why));
+            self.landed(key, cx);
         }
     }
 

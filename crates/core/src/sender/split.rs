@@ -42,7 +42,7 @@ impl<H: Host> Sender<H> {
         if Mutant::RefusedIsDelivered.is_on() {
             return self.delivered(Instant::ZERO, key, batch, None, None);
         }
-        if (batch.ambiguous || batch.unanswered) && !Mutant::SplitInDoubt.is_on() {
+        if batch.ambiguous && !Mutant::SplitInDoubt.is_on() {
             // The no is about this attempt; an earlier one may be in the log, or come to be.
             lane.unresolved |= self.rules.idempotent;
             return self.fail(&batch, &refusal);
