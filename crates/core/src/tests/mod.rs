@@ -1,6 +1,7 @@
 //! Stories: the core against a scripted cluster, in virtual time.
 
 mod chance;
+mod host;
 mod pair;
 mod story_answers;
 mod story_connections;

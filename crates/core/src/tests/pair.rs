@@ -22,64 +22,13 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, encode_response};
 
-use crate::accumulator::{
-    Note, PartitionQueue, Payload, Payloads, Queues, SplitRecords, split_records,
-};
+use super::host::{Door, TestHost, TestQueues, parts};
+use crate::accumulator::{Note, Payload, Payloads, Queues};
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
-use crate::host::{AppendDoor, Host};
-use crate::output::{Acknowledged, Connect, ConnectionId, Event, Part, Purge, Split};
+use crate::output::{Acknowledged, Connect, ConnectionId, Event, Purge};
 use crate::time::Instant;
 use crate::{PartitionKey, Producer};
-
-/// Chunks are plain vectors, a batch's completion is its number.
-pub(super) enum TestHost {}
-
-impl Host for TestHost {
-    type Completion = usize;
-    type Chunk = Vec<u8>;
-}
-
-#[derive(Default)]
-pub(super) struct TestQueues {
-    queues: BTreeMap<PartitionKey, PartitionQueue<TestHost>>,
-    batch_size_bytes: usize,
-}
-
-impl Queues<TestHost> for TestQueues {
-    fn with<R>(
-        &mut self,
-        key: PartitionKey,
-        f: impl FnOnce(&mut PartitionQueue<TestHost>) -> R,
-    ) -> R {
-        let size = self.batch_size_bytes;
-        f(self.queues.entry(key).or_insert_with(|| PartitionQueue::new(size)))
-    }
-}
-
-struct Door<'a> {
-    now: Instant,
-    batches: &'a mut usize,
-}
-
-impl AppendDoor<TestHost> for Door<'_> {
-    fn chunk(&mut self, capacity_bytes: usize) -> Option<Vec<u8>> {
-        Some(Vec::with_capacity(capacity_bytes))
-    }
-    fn completion(&mut self) -> usize {
-        *self.batches += 1;
-        *self.batches - 1
-    }
-    fn now(&mut self) -> Instant {
-        self.now
-    }
-    fn wall_ms(&mut self) -> i64 {
-        0
-    }
-    fn recent_wall_ms(&mut self) -> i64 {
-        0
-    }
-}
 
 /// A Produce request that the story has not answered.
 #[derive(Clone, Debug)]
@@ -150,18 +99,6 @@ pub(super) struct Pair {
     batches: usize,
 }
 
-/// Does a split; the stories' batches are as they were also when they are said to be compressed.
-fn parts(job: &Split<TestHost>) -> Option<Vec<Part<Vec<u8>>>> {
-    let records: Vec<u8> = job.payload.chunks().flatten().copied().collect();
-    let parts = split_records(&records, job.base_timestamp_ms, &job.cut).ok()?;
-    let part = |part: SplitRecords| {
-        let size_bytes = part.bytes.len();
-        let payload = Payload::new(alloc::vec![part.bytes], size_bytes);
-        Part { payload, compression: job.compression, measure: part.measure }
-    };
-    Some(parts.into_iter().map(part).collect())
-}
-
 pub(super) const TOPIC: &str = "events";
 
 impl Pair {
@@ -207,6 +144,17 @@ impl Pair {
             unanswered: Vec::new(),
             batches: 0,
         }
+    }
+
+    /// A producer that wants the topic and has one connection, on which nothing was said yet.
+    pub(super) fn connecting() -> (Self, ConnectionId) {
+        let mut pair = Self::new(&[]);
+        pair.up = false;
+        pair.producer.want_topic(TOPIC);
+        pair.drive();
+        let connect = pair.connects.pop_front().expect("a connection should be wanted");
+        pair.producer.handle_connected(connect.connection, pair.now);
+        (pair, connect.connection)
     }
 
     /// As [`Pair::new`], with the topic known already.

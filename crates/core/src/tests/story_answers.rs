@@ -8,7 +8,7 @@ use ottla_protocol::messages::produce::{
 };
 use ottla_protocol::{ApiKey, ErrorCode, Uuid, encode_response};
 
-use super::pair::{Pair, Produced, TOPIC};
+use super::pair::{Pair, Produced};
 use super::story_retries::{big, pipelined};
 
 /// The number of the first request on a connection.
@@ -145,12 +145,7 @@ fn an_answer_when_none_is_due_ends_the_connection_and_nothing_else() {
 /// Opens the first connection; answers every question about versions with this. Gives how many
 /// questions there were, and what is said of the server, if anything.
 fn asked_for_versions(body: &ApiVersionsResponse) -> (usize, Option<alloc::string::String>) {
-    let mut pair = Pair::new(&[]);
-    pair.up = false;
-    pair.producer.want_topic(TOPIC);
-    pair.drive();
-    let connect = pair.connects.pop_front().unwrap();
-    pair.producer.handle_connected(connect.connection, pair.now);
+    let (mut pair, connection) = Pair::connecting();
     let mut questions = 0;
     while pair.producer.poll_transmit(&mut pair.queues, pair.now).is_some() {
         // In version 0, as brokers answer what they do not know.
@@ -159,7 +154,7 @@ fn asked_for_versions(body: &ApiVersionsResponse) -> (usize, Option<alloc::strin
         let mut out = Vec::new();
         let version = if body.error_code == 0 { 3 } else { 0 };
         encode_response(ApiKey::API_VERSIONS, version, id, body, &mut out).unwrap();
-        pair.producer.handle_bytes(connect.connection, &out, &mut pair.queues, pair.now);
+        pair.producer.handle_bytes(connection, &out, &mut pair.queues, pair.now);
         assert!(questions < 10, "it asks for ever");
     }
     pair.drive();

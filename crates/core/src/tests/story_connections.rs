@@ -2,20 +2,15 @@
 
 use ottla_protocol::ErrorCode;
 
-use super::pair::{Pair, TOPIC};
+use super::pair::Pair;
 
 /// Opens the first connection and feeds it these bytes; gives what the core says about them.
 fn greeted_with(bytes: &[u8]) -> alloc::string::String {
-    let mut pair = Pair::new(&[]);
-    pair.up = false;
-    pair.producer.want_topic(TOPIC);
-    pair.drive();
-    let connect = pair.connects.pop_front().expect("a connection should be wanted");
-    pair.producer.handle_connected(connect.connection, pair.now);
+    let (mut pair, connection) = Pair::connecting();
     while pair.producer.poll_transmit(&mut pair.queues, pair.now).is_some() {}
-    pair.producer.handle_bytes(connect.connection, bytes, &mut pair.queues, pair.now);
+    pair.producer.handle_bytes(connection, bytes, &mut pair.queues, pair.now);
     pair.drive();
-    assert_eq!(pair.closed, [connect.connection]);
+    assert_eq!(pair.closed, [connection]);
     pair.unreachable.pop().expect("the reason should be told")
 }
 
@@ -66,14 +61,9 @@ fn garbage_in_a_frame_of_the_right_form_is_an_error_and_not_a_panic() {
 /// Laws: L9. Scenarios: A12.
 #[test]
 fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls_or_sasl() {
-    let mut pair = Pair::new(&[]);
-    pair.up = false;
-    pair.producer.want_topic(TOPIC);
-    pair.drive();
-    let connect = pair.connects.pop_front().unwrap();
-    pair.producer.handle_connected(connect.connection, pair.now);
+    let (mut pair, connection) = Pair::connecting();
     let why = "the server closed the connection";
-    pair.producer.handle_disconnected(connect.connection, why, &mut pair.queues, pair.now);
+    pair.producer.handle_disconnected(connection, why, &mut pair.queues, pair.now);
     pair.drive();
     assert!(pair.unreachable[0].contains("TLS or SASL"), "{}", pair.unreachable[0]);
 }

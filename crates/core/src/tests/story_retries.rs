@@ -362,7 +362,7 @@ fn nothing_is_sent_behind_a_retry_so_that_the_broker_still_recognizes_it() {
 /// Laws: L3. Scenarios: #21, T6.
 #[test]
 fn the_sequence_wraps_from_the_largest_number_to_zero() {
-    type Batch = crate::accumulator::Batch<super::pair::TestHost>;
+    type Batch = crate::accumulator::Batch<super::host::TestHost>;
     assert_eq!(Batch::next_sequence(i32::MAX, 1), 0);
     assert_eq!(Batch::next_sequence(i32::MAX - 1, 3), 1);
     assert_eq!(Batch::next_sequence(5, 3), 8);
