@@ -3,6 +3,7 @@
 use ottla_protocol::record::CompressionType;
 
 use super::ProducerConfig;
+use super::security_keys::SECURITY_KEYS;
 use super::values::{acks, boolean, compression, integer, millis, servers};
 
 type Apply = fn(&mut ProducerConfig, &str) -> Result<(), alloc::string::String>;
@@ -71,7 +72,7 @@ pub fn find_key(key: &str) -> Option<&'static KeySpec> {
     KEYS.iter().find(|spec| spec.names().any(|name| name == key))
 }
 
-const fn sets(
+pub(super) const fn sets(
     names: (&'static str, &'static [&'static str]),
     (kind, range, default): (ValueKind, &'static str, &'static str),
     doc: &'static str,
@@ -81,7 +82,7 @@ const fn sets(
     KeySpec { name, aliases, kind, range, default, doc, effect: Effect::Sets(apply) }
 }
 
-const fn other(name: &'static str, effect: Effect) -> KeySpec {
+pub(super) const fn other(name: &'static str, effect: Effect) -> KeySpec {
     let kind = Text;
     KeySpec { name, aliases: &[], kind, range: "", default: "", doc: "", effect }
 }
@@ -90,7 +91,6 @@ const JAVA_CLASS: &str = "serializers are given in code, not by class name";
 const METRICS: &str = "metrics are read by a snapshot, not pushed to reporters";
 const PACED: &str = "the producer paces itself";
 const SOCKETS: &str = "the operating system sizes the socket's buffers";
-const NOT_YET: &str = "TLS and SASL are not part of this version: only plaintext connections work";
 const NO_TRANSACTIONS: &str = "transactions are not part of this version";
 
 const DAY_MS: u64 = 86_400_000;
@@ -100,7 +100,24 @@ const I32_MAX: usize = i32::MAX as usize;
 use ValueKind::{Boolean, Bytes, Choice, Integer, Millis, Servers, Text};
 
 /// Every key that is understood.
-pub const KEYS: &[KeySpec] = &[
+pub const KEYS: &[KeySpec] = &joined::<{ PRODUCER_KEYS.len() + SECURITY_KEYS.len() }>();
+
+const fn joined<const COUNT: usize>() -> [KeySpec; COUNT] {
+    let mut all = [PRODUCER_KEYS[0]; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        all[at] = if at < PRODUCER_KEYS.len() {
+            PRODUCER_KEYS[at]
+        } else {
+            SECURITY_KEYS[at - PRODUCER_KEYS.len()]
+        };
+        at += 1;
+    }
+    all
+}
+
+/// All but those about security.
+const PRODUCER_KEYS: &[KeySpec] = &[
     sets(
         ("bootstrap.servers", &["metadata.broker.list"]),
         (Servers, "host:port, separated by commas", "none: required"),
@@ -303,7 +320,6 @@ pub const KEYS: &[KeySpec] = &[
         "Ask the cluster to create a topic that does not exist; the cluster may still decline.",
         |c, v| boolean(v).map(|b| c.allow_auto_create_topics = b),
     ),
-    other("security.protocol", Effect::Only(&["plaintext"], NOT_YET)),
     other(
         "client.dns.lookup",
         Effect::Only(&["use_all_dns_ips"], "all addresses of a name are always tried"),
@@ -367,14 +383,6 @@ pub const KEYS: &[KeySpec] = &[
         "interceptor.classes",
         Effect::Only(&[""], "interceptors are not supported: wrap the producer instead"),
     ),
-    other("sasl.mechanism", Effect::Refused(NOT_YET)),
-    other("sasl.mechanisms", Effect::Refused(NOT_YET)),
-    other("sasl.username", Effect::Refused(NOT_YET)),
-    other("sasl.password", Effect::Refused(NOT_YET)),
-    other("sasl.jaas.config", Effect::Refused(NOT_YET)),
-    other("ssl.ca.location", Effect::Refused(NOT_YET)),
-    other("ssl.truststore.location", Effect::Refused(NOT_YET)),
-    other("ssl.keystore.location", Effect::Refused(NOT_YET)),
     other(
         "enable.gapless.guarantee",
         Effect::Only(&["false", "0"], "a failed record is reported and leaves a gap"),

@@ -1,7 +1,10 @@
 //! The producer's settings, typed, and the rules that hold between them.
 
+mod jaas;
 mod keys;
 mod nearest;
+mod security;
+mod security_keys;
 mod values;
 
 use alloc::format;
@@ -15,6 +18,11 @@ use crate::partitioner::PartitionerKind;
 
 pub use keys::{Effect, KEYS, KeySpec, ValueKind, find_key};
 pub use nearest::nearest;
+pub use security::{
+    AssertionAlgorithm, AssertionConfig, AwsConfig, GrantType, KerberosConfig, OauthConfig,
+    OauthMethod, RefreshConfig, SaslConfig, SaslMechanism, Secret, SecurityConfig,
+    SecurityProtocol, StoreType, TlsConfig, TlsVersion,
+};
 
 /// How many acknowledgments make a record delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +120,8 @@ pub struct ProducerConfig {
     pub metadata_propagation: Duration,
     /// `allow.auto.create.topics`: ask the broker to create a topic that does not exist.
     pub allow_auto_create_topics: bool,
+    /// How brokers are met.
+    pub security: SecurityConfig,
 }
 
 impl Default for ProducerConfig {
@@ -149,6 +159,7 @@ impl Default for ProducerConfig {
             metadata_max_age: Duration::from_secs(300),
             metadata_propagation: Duration::from_secs(5),
             allow_auto_create_topics: true,
+            security: SecurityConfig::default(),
         }
     }
 }

@@ -39,6 +39,15 @@ pub(super) fn millis(value: &str, least_ms: u64, most_ms: u64) -> Result<Duratio
     Ok(Duration::from_nanos((ms * 1e6) as u64))
 }
 
+/// A share such as 0.85, in thousandths.
+pub(super) fn thousandths(value: &str, least: u32, most: u32) -> Result<u32, String> {
+    let (from, to) = (f64::from(least) / 1000.0, f64::from(most) / 1000.0);
+    match value.parse::<f64>() {
+        Ok(share) if share >= from && share <= to => Ok((share * 1000.0) as u32),
+        _ => Err(format!("expected a share from {from} to {to}, not {value:?}")),
+    }
+}
+
 pub(super) fn acks(value: &str) -> Result<Acks, String> {
     match value.to_ascii_lowercase().as_str() {
         "0" | "none" => Ok(Acks::None),
