@@ -42,6 +42,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The broker finds fault with the record itself.
     InvalidRecord,
+    /// One side did not accept the other: a certificate, a password, a token.
+    Authentication,
     /// The cluster's access rules forbid it.
     Unauthorized,
     /// The broker cannot do what is asked (too old, too new, or configured otherwise).

@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
 
+use bytes::Bytes;
 use ottla_protocol::Uuid;
 use ottla_protocol::record::CompressionType;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::PartitionKey;
 use crate::accumulator::Payload;
@@ -38,6 +40,28 @@ pub struct Connect {
     pub server: String,
 }
 
+/// Say who we are: make the next message of the mechanism that is configured, then call
+/// `handle_authenticated`. Every challenge belongs to the authentication that was begun last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticate {
+    /// For which connection.
+    pub connection: ConnectionId,
+    /// `host:port`.
+    pub server: String,
+    /// What the broker said; absent when an authentication begins.
+    pub challenge: Option<Bytes>,
+}
+
+/// What came of an [`Authenticate`].
+pub enum AuthReply {
+    /// The next message for the broker.
+    Respond(Zeroizing<Vec<u8>>),
+    /// Nothing more is to be said, and the broker is who it should be.
+    Complete,
+    /// It cannot go on, for this reason. A sentence without secrets.
+    Failed(String),
+}
+
 /// Write a frame to a connection, whole and in the order of these outputs.
 ///
 /// Bytes of a frame that was begun must be followed by the rest of it or by the connection's end
@@ -55,6 +79,16 @@ pub struct Transmit<H: Host> {
 pub struct Frame<C> {
     pub(crate) header: Vec<u8>,
     pub(crate) payloads: Vec<(usize, Payload<C>)>,
+    /// Wiped when it is done with.
+    pub(crate) is_secret: bool,
+}
+
+impl<C> Drop for Frame<C> {
+    fn drop(&mut self) {
+        if self.is_secret {
+            self.header.zeroize();
+        }
+    }
 }
 
 impl<C: Chunk> Frame<C> {

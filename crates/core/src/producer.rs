@@ -1,6 +1,7 @@
 //! The producer: composition only. It routes inputs to connections, metadata and sender, and
 //! collects what they want done.
 
+mod auth_events;
 mod link_events;
 mod requests;
 
@@ -13,12 +14,12 @@ use core::time::Duration;
 use crate::PartitionKey;
 use crate::accumulator::{Payload, Queues};
 use crate::config::ProducerConfig;
-use crate::connection::{Links, Reach, Target};
+use crate::connection::{End, Links, Reach, Target};
 use crate::host::Host;
 use crate::metadata::{Change, Cluster, Refresh};
 use crate::output::{
-    Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Purge, Split, SplitToken,
-    Transmit,
+    Authenticate, Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Purge, Split,
+    SplitToken, Transmit,
 };
 use crate::rng::Rng;
 use crate::sender::{Context, Drained, Sender};
@@ -36,6 +37,7 @@ pub struct Producer<H: Host> {
     /// The bootstrap server to try next.
     next_bootstrap: usize,
     connects: VecDeque<Connect>,
+    authentications: VecDeque<Authenticate>,
     disconnects: VecDeque<ConnectionId>,
     transmits: VecDeque<Transmit<H>>,
     events: VecDeque<Event<H>>,
@@ -57,6 +59,7 @@ impl<H: Host> Producer<H> {
             refresh: Refresh::default(),
             next_bootstrap,
             connects: VecDeque::new(),
+            authentications: VecDeque::new(),
             disconnects: VecDeque::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -165,10 +168,11 @@ impl<H: Host> Producer<H> {
         while let Some((id, why)) = self.links.overdue(self.config.connections_max_idle, now) {
             self.disconnects.push_back(id);
             match why {
-                Some(why) => self.connection_gone(id, &why, true, queues, now),
-                None => self.connection_gone(id, "idle", false, queues, now),
+                Some(why) => self.connection_gone(id, &why, End::Failed, queues, now),
+                None => self.connection_gone(id, "idle", End::Quiet, queues, now),
             }
         }
+        self.renew_sessions(queues, now);
         let (sender, mut cx) = self.split(queues, now);
         sender.handle_timeout(&mut cx);
     }
@@ -300,7 +304,7 @@ impl<H: Host> Producer<H> {
                         self.connection_gone(
                             id,
                             "the broker has another address now",
-                            false,
+                            End::Quiet,
                             queues,
                             now,
                         );
@@ -319,7 +323,13 @@ impl<H: Host> Producer<H> {
     }
 
     fn control_frame(&mut self, connection: ConnectionId, header: Vec<u8>) {
-        let frame = Frame { header, payloads: Vec::new() };
+        let frame = Frame { header, payloads: Vec::new(), is_secret: false };
+        self.transmits.push_back(Transmit { connection, frame, written_token: None });
+    }
+
+    /// As [`Self::control_frame`], for one that holds credentials.
+    fn secret_frame(&mut self, connection: ConnectionId, header: Vec<u8>) {
+        let frame = Frame { header, payloads: Vec::new(), is_secret: true };
         self.transmits.push_back(Transmit { connection, frame, written_token: None });
     }
 

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use ottla_protocol::frame::FrameReader;
 use ottla_protocol::{ApiKey, EncodeError, Request, VersionRange, encode_request};
 
-use super::HANDSHAKE_FRAME_MAX_BYTES;
 use super::links::Target;
+use super::{Auth, HANDSHAKE_FRAME_MAX_BYTES};
 use crate::output::ConnectionId;
 use crate::time::Instant;
 
@@ -23,6 +23,8 @@ pub(crate) enum LinkState {
     Connecting,
     /// It is open; what the broker speaks has been asked.
     Negotiating,
+    /// It is being settled who we are; no other request may be sent.
+    Authenticating,
     /// Requests may be sent.
     Ready,
 }
@@ -36,6 +38,10 @@ pub(crate) enum Sent {
     Metadata,
     /// A producer id.
     InitProducerId,
+    /// The mechanism by which we say who we are.
+    SaslHandshake,
+    /// A message of that mechanism.
+    SaslAuthenticate,
     /// Batches; the number names the request in the sender's books.
     Produce(u64),
 }
@@ -67,12 +73,18 @@ pub(crate) struct Link {
     pub frames: FrameReader,
     /// Requests that are owed an answer, oldest first.
     pub unanswered: VecDeque<SentRequest>,
-    /// When it was begun. Bytes that drip in do not make it younger.
+    /// When it was begun, or its session's renewal was. Bytes that drip in make neither younger.
     pub opened: Instant,
     /// When something was last sent or received.
     pub last_used: Instant,
     /// Bytes have arrived on it.
     pub heard: bool,
+    /// It has not been ready yet.
+    pub is_new: bool,
+    /// A request that is not about the connection itself was answered.
+    pub served: bool,
+    /// Who we are to the broker.
+    pub auth: Auth,
     versions: BTreeMap<ApiKey, VersionRange>,
     next_correlation_id: i32,
 }
@@ -91,6 +103,9 @@ impl Link {
             opened: now,
             last_used: now,
             heard: false,
+            is_new: true,
+            served: false,
+            auth: Auth::default(),
             versions: BTreeMap::new(),
             next_correlation_id: FIRST_CORRELATION_ID,
         }
@@ -126,7 +141,9 @@ impl Link {
         now: Instant,
         deadline: Instant,
     ) -> i32 {
-        let correlation_id = self.next_correlation_id();
+        let is_about_us = matches!(sent, Sent::SaslHandshake | Sent::SaslAuthenticate);
+        self.auth.is_used |= !is_about_us;
+        let correlation_id = self.take_correlation_id();
         self.last_used = now;
         self.unanswered.push_back(SentRequest { correlation_id, version, deadline, sent });
         correlation_id
@@ -134,6 +151,11 @@ impl Link {
 
     /// The next correlation id, for a request that will have no answer.
     pub(crate) fn next_correlation_id(&mut self) -> i32 {
+        self.auth.is_used = true;
+        self.take_correlation_id()
+    }
+
+    fn take_correlation_id(&mut self) -> i32 {
         let id = self.next_correlation_id;
         self.next_correlation_id = id.wrapping_add(1) & i32::MAX;
         id

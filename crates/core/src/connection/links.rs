@@ -36,6 +36,19 @@ struct TargetState {
     link: Option<ConnectionId>,
     failures: u32,
     not_before: Instant,
+    /// The last attempt failed because one side did not accept the other.
+    is_refused: bool,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nobody did anything wrong.
+    Quiet,
+    /// It could not be made, or it broke.
+    Failed,
+    /// One side did not accept the other: a certificate, a password.
+    Refused,
 }
 
 /// The connections.
@@ -54,7 +67,9 @@ impl Links {
         if let Some(link) = state.link.and_then(|id| self.links.get(&id)) {
             return match link.state {
                 LinkState::Ready => Reach::Ready(link.id),
-                LinkState::Connecting | LinkState::Negotiating => Reach::Pending,
+                LinkState::Connecting | LinkState::Negotiating | LinkState::Authenticating => {
+                    Reach::Pending
+                }
             };
         }
         if state.not_before > now { Reach::NotBefore(state.not_before) } else { Reach::Open }
@@ -90,13 +105,28 @@ impl Links {
         let state = self.targets.entry(target).or_default();
         state.failures = 0;
         state.not_before = Instant::ZERO;
+        state.is_refused = false;
     }
 
-    /// Takes a connection that is gone. `failed` puts its target under back-off.
+    /// Whether the last attempt at this target failed because one side did not accept the other.
+    #[must_use]
+    pub(crate) fn is_refused(&self, target: Target) -> bool {
+        self.targets.get(&target).is_some_and(|state| state.is_refused)
+    }
+
+    /// A connection whose session is to be renewed now, and whether nothing was sent in it.
+    #[must_use]
+    pub(crate) fn session_to_renew(&self, now: Instant) -> Option<(ConnectionId, bool)> {
+        let is_due = |link: &&Link| renewal(link).is_some_and(|at| at <= now);
+        let link = self.links.values().find(is_due)?;
+        Some((link.id, link.unanswered.is_empty() && !link.auth.is_used))
+    }
+
+    /// Takes a connection that is gone. Its target is put under back-off, unless it ended quietly.
     pub(crate) fn remove(
         &mut self,
         id: ConnectionId,
-        failed: bool,
+        end: End,
         (base, max): (Duration, Duration),
         rng: &mut Rng,
         now: Instant,
@@ -106,7 +136,8 @@ impl Links {
             if state.link == Some(id) {
                 state.link = None;
             }
-            if failed {
+            if end != End::Quiet {
+                state.is_refused = end == End::Refused;
                 state.failures = state.failures.saturating_add(1);
                 state.not_before = now + backoff(rng, base, max, state.failures);
             }
@@ -117,7 +148,8 @@ impl Links {
     /// When the next connection is due to be given up: a request unanswered or an idle time over.
     #[must_use]
     pub(crate) fn next_deadline(&self, max_idle: Duration) -> Option<Instant> {
-        self.links.values().filter_map(|link| deadline(link, max_idle)).min()
+        let due = |link| [deadline(link, max_idle), renewal(link)].into_iter().flatten().min();
+        self.links.values().filter_map(due).min()
     }
 
     /// A connection whose deadline is over, with the reason; `None` as reason means it was idle.
@@ -132,13 +164,25 @@ impl Links {
             .values()
             .find(|link| deadline(link, max_idle).is_some_and(|at| at <= now))?;
         let unanswered = link.unanswered.front().map(|_| "no answer within request.timeout.ms");
-        Some((link.id, unanswered.map(ToString::to_string)))
+        let host = || host_deadline(link).map(|_| "no credentials within request.timeout.ms");
+        Some((link.id, unanswered.or_else(host).map(ToString::to_string)))
     }
+}
+
+/// When its session is to be renewed.
+fn renewal(link: &Link) -> Option<Instant> {
+    link.auth.renew_at.filter(|_| link.state == LinkState::Ready)
+}
+
+/// When the host must have done its part. A session that is renewed lasts a while meanwhile.
+fn host_deadline(link: &Link) -> Option<Instant> {
+    link.auth.deadline().filter(|_| link.state != LinkState::Ready)
 }
 
 fn deadline(link: &Link, max_idle: Duration) -> Option<Instant> {
     match link.unanswered.front() {
         Some(request) => Some(request.deadline),
+        None if host_deadline(link).is_some() => host_deadline(link),
         None if link.state == LinkState::Ready && !max_idle.is_zero() => {
             Some(link.last_used + max_idle)
         }

@@ -166,6 +166,17 @@ impl Cluster {
         index
     }
 
+    /// Asks for no topic that was not found yet; gives their names.
+    pub(crate) fn give_up_wanted(&mut self) -> Vec<Arc<str>> {
+        let wanted = self.topics.iter_mut().filter(|topic| topic.wanted);
+        wanted
+            .map(|topic| {
+                topic.wanted = false;
+                topic.name.clone()
+            })
+            .collect()
+    }
+
     /// The topic as the application sees it.
     #[must_use]
     pub(crate) fn view(&self, index: TopicIndex) -> TopicView {

@@ -28,6 +28,11 @@ impl Refresh {
         self.fruitless = 0;
     }
 
+    /// Nobody waits for an answer any more.
+    pub(crate) fn give_up(&mut self) {
+        self.needed = false;
+    }
+
     /// Whether a request should be sent.
     #[must_use]
     pub(crate) fn is_due(&self, now: Instant) -> bool {

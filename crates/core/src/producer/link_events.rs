@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -13,8 +14,10 @@ use ottla_protocol::{
 };
 
 use super::Producer;
+use super::auth_events::Bad;
 use crate::accumulator::Queues;
-use crate::connection::{LinkState, Sent, SentRequest, Target};
+use crate::connection::{End, Link, LinkState, Sent, SentRequest, Target};
+use crate::error::{ErrorKind, Failure};
 use crate::host::Host;
 use crate::output::{ConnectionId, Event};
 use crate::rng::backoff;
@@ -44,14 +47,49 @@ impl<H: Host> Producer<H> {
     ) {
         let Some(link) = self.links.get(id) else { return };
         let quiet = link.state == LinkState::Ready && link.unanswered.is_empty();
-        let hint = if link.state == LinkState::Negotiating && !link.heard {
-            "; a server that expects TLS or SASL, or that is not Kafka, does this"
-        } else {
-            ""
-        };
-        let why = format!("{why}{hint}");
+        let why = format!("{why}{}", self.hint(link));
         // A server that closes an idle connection did nothing wrong.
-        self.connection_gone(id, &why, !quiet, queues, now);
+        let end = if quiet { End::Quiet } else { End::Failed };
+        self.connection_gone(id, &why, end, queues, now);
+    }
+
+    /// A connection came to nothing because one side did not accept the other: its certificate,
+    /// its host name. It is tried again as others are; but where no server was ever reached, those
+    /// who wait for a topic are told at once.
+    pub fn handle_refused<Q: Queues<H>>(
+        &mut self,
+        id: ConnectionId,
+        why: &str,
+        queues: &mut Q,
+        now: Instant,
+    ) {
+        self.connection_gone(id, why, End::Refused, queues, now);
+    }
+
+    /// What the end of a connection at this point usually means.
+    fn hint(&self, link: &Link) -> &'static str {
+        let protocol = self.config.security.protocol;
+        match link.state {
+            LinkState::Negotiating if link.heard => "",
+            LinkState::Negotiating if protocol.uses_tls() => {
+                "; a server that is not Kafka, or that wants a client certificate, does this"
+            }
+            LinkState::Negotiating => {
+                "; a server that expects TLS (security.protocol=SSL or SASL_SSL), or that is not \
+                 Kafka, does this"
+            }
+            LinkState::Authenticating => {
+                "; it was during authentication: a broker that refuses credentials may do this"
+            }
+            LinkState::Ready if !link.served && !protocol.uses_sasl() => {
+                if protocol.uses_tls() {
+                    "; a listener that asks for SASL (security.protocol=SASL_SSL) does this"
+                } else {
+                    "; a listener that asks for SASL (security.protocol=SASL_PLAINTEXT) does this"
+                }
+            }
+            LinkState::Connecting | LinkState::Ready => "",
+        }
     }
 
     /// Bytes arrived.
@@ -71,11 +109,11 @@ impl<H: Host> Producer<H> {
             let result = match link.frames.next() {
                 Ok(None) => return,
                 Ok(Some(frame)) => self.handle_frame(id, frame, queues, now),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.to_string().into()),
             };
-            if let Err(why) = result {
+            if let Err(bad) = result {
                 self.disconnects.push_back(id);
-                self.connection_gone(id, &why, true, queues, now);
+                self.connection_gone(id, &bad.why, bad.end, queues, now);
                 return;
             }
         }
@@ -86,12 +124,12 @@ impl<H: Host> Producer<H> {
         &mut self,
         id: ConnectionId,
         why: &str,
-        failed: bool,
+        end: End,
         queues: &mut Q,
         now: Instant,
     ) {
         let backoffs = self.reconnect_backoff();
-        let Some(link) = self.links.remove(id, failed, backoffs, &mut self.rng, now) else {
+        let Some(link) = self.links.remove(id, end, backoffs, &mut self.rng, now) else {
             return;
         };
         let label = self.label(link.target, &link.server);
@@ -100,13 +138,17 @@ impl<H: Host> Producer<H> {
             match request.sent {
                 Sent::Metadata => self.refresh.lost(retry, &mut self.rng, now),
                 Sent::InitProducerId => self.identity_refused(now),
-                Sent::ApiVersions | Sent::Produce(_) => {}
+                Sent::ApiVersions
+                | Sent::SaslHandshake
+                | Sent::SaslAuthenticate
+                | Sent::Produce(_) => {}
             }
         }
         self.transmits.retain(|transmit| transmit.connection != id);
+        self.authentications.retain(|step| step.connection != id);
         let (sender, mut cx) = self.split(queues, now);
         sender.handle_connection_lost(id, why, &label, &mut cx);
-        if failed {
+        if end != End::Quiet {
             // The broker may be down: its partitions may have other leaders by now.
             if let Target::Node(node) = link.target {
                 self.refresh.need();
@@ -114,6 +156,25 @@ impl<H: Host> Producer<H> {
             }
             self.unreachable(&link.server, why);
         }
+        if end == End::Refused {
+            self.fail_fast(why, &label);
+        }
+    }
+
+    /// Where every server refuses us from the start, waiting helps nobody.
+    fn fail_fast(&mut self, why: &str, label: &Arc<str>) {
+        let mut servers = (0..self.config.bootstrap_servers.len()).map(Target::Bootstrap);
+        if self.connections_made > 0 || !servers.all(|server| self.links.is_refused(server)) {
+            return;
+        }
+        let mut failure = Failure::unsent(ErrorKind::Authentication, why);
+        failure.broker = Some(Arc::clone(label));
+        let failure = Arc::new(failure);
+        for topic in self.cluster.give_up_wanted() {
+            let failure = Arc::clone(&failure);
+            self.events.push_back(Event::TopicFailed { topic, failure });
+        }
+        self.refresh.give_up();
     }
 
     fn handle_frame<Q: Queues<H>>(
@@ -122,20 +183,25 @@ impl<H: Host> Producer<H> {
         frame: Bytes,
         queues: &mut Q,
         now: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<(), Bad> {
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
-        let found = correlation_id(&frame).ok_or("an answer too short for a correlation id")?;
+        let found = correlation_id(&frame)
+            .ok_or_else(|| "an answer too short for a correlation id".to_string())?;
         let Some(request) = link.unanswered.pop_front() else {
-            return Err(format!("an answer nobody asked for (correlation id {found})"));
+            return Err(format!("an answer nobody asked for (correlation id {found})").into());
         };
         if request.correlation_id != found {
             link.unanswered.push_front(request);
             let expected = request.correlation_id;
-            return Err(format!("answer {found} came where {expected} was due"));
+            return Err(format!("answer {found} came where {expected} was due").into());
         }
         let broken = |error: DecodeError| format!("an answer that cannot be read: {error}");
-        match request.sent {
+        let result = match request.sent {
             Sent::ApiVersions => self.handle_versions(id, frame, request, now),
+            Sent::SaslHandshake => return self.handle_sasl_handshake(id, frame, request, now),
+            Sent::SaslAuthenticate => {
+                return self.handle_sasl_authenticate(id, frame, request, now);
+            }
             Sent::Metadata => self.handle_metadata(frame, request, queues, now).map_err(|error| {
                 let retry = self.retry_backoff();
                 self.refresh.lost(retry, &mut self.rng, now);
@@ -157,7 +223,13 @@ impl<H: Host> Producer<H> {
                     broken(error)
                 })
             }
+        };
+        if request.sent != Sent::ApiVersions
+            && let Some(link) = self.links.get_mut(id)
+        {
+            link.served = true;
         }
+        result.map_err(Into::into)
     }
 
     fn ask_versions(&mut self, id: ConnectionId, version: i16, now: Instant) {
@@ -194,7 +266,20 @@ impl<H: Host> Producer<H> {
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
         link.set_versions(offers(&answer));
         Self::check_offer(link)?;
+        if self.config.security.protocol.uses_sasl() {
+            link.state = LinkState::Authenticating;
+            self.begin_authentication(id, now);
+        } else {
+            self.link_ready(id);
+        }
+        Ok(())
+    }
+
+    /// A connection can be used.
+    pub(super) fn link_ready(&mut self, id: ConnectionId) {
+        let Some(link) = self.links.get_mut(id) else { return };
         link.state = LinkState::Ready;
+        link.is_new = false;
         link.frames.set_max_bytes(self.config.max_response_size_bytes);
         let (target, server) = (link.target, link.server.clone());
         self.links.succeeded(target);
@@ -204,12 +289,11 @@ impl<H: Host> Producer<H> {
             self.sender.set_trouble(node, None);
             self.drop_idle_bootstrap();
         }
-        Ok(())
     }
 
     /// Once a broker is reached under its own name, a bootstrap connection has done its work.
     fn drop_idle_bootstrap(&mut self) {
-        let done = |link: &&crate::connection::Link| {
+        let done = |link: &&Link| {
             matches!(link.target, Target::Bootstrap(_))
                 && link.unanswered.is_empty()
                 && link.state == LinkState::Ready
@@ -221,7 +305,7 @@ impl<H: Host> Producer<H> {
                 self.disconnects.push_back(id);
                 self.links.remove(
                     id,
-                    false,
+                    End::Quiet,
                     self.reconnect_backoff(),
                     &mut self.rng,
                     Instant::ZERO,
@@ -258,7 +342,7 @@ impl<H: Host> Producer<H> {
         for id in ids {
             self.disconnects.push_back(id);
             let why = "the cluster asks its clients to begin again with the bootstrap servers";
-            self.connection_gone(id, why, false, queues, now);
+            self.connection_gone(id, why, End::Quiet, queues, now);
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) fn produce_frame<C: Chunk>(
     if flexible {
         write::no_tagged_fields(&mut out);
     }
-    let mut frame = Frame { header: out, payloads };
+    let mut frame = Frame { header: out, payloads, is_secret: false };
     let length = (frame.size_bytes() - 4) as i32;
     frame.header[..4].copy_from_slice(&length.to_be_bytes());
     frame

@@ -3,7 +3,9 @@
 mod chance;
 mod host;
 mod pair;
+mod sasl;
 mod story_answers;
+mod story_authentication;
 mod story_connections;
 mod story_deadlines;
 mod story_delivery;

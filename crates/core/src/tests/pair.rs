@@ -23,6 +23,7 @@ use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, encode_response};
 
 use super::host::{Door, TestHost, TestQueues, parts};
+use super::sasl::Sasl;
 use crate::accumulator::{Note, Payload, Payloads, Queues};
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
@@ -93,8 +94,12 @@ pub(super) struct Pair {
     pub(super) hosts: &'static str,
     /// An API that the cluster does not offer.
     pub(super) without: Option<ApiKey>,
+    /// How the cluster authenticates.
+    pub(super) sasl: Sasl,
     /// Requests behind a Produce request on the same connection: a broker answers in turn.
     held: Vec<(ConnectionId, Bytes)>,
+    /// Connections that the cluster is about to close.
+    pub(super) cuts: Vec<ConnectionId>,
     unanswered: Vec<(ConnectionId, i32)>,
     batches: usize,
 }
@@ -140,7 +145,9 @@ impl Pair {
             silent: None,
             hosts: "node",
             without: None,
+            sasl: Sasl::default(),
             held: Vec::new(),
+            cuts: Vec::new(),
             unanswered: Vec::new(),
             batches: 0,
         }
@@ -253,6 +260,10 @@ impl Pair {
                     self.connects.push_back(connect);
                 }
             }
+            while let Some(step) = self.producer.poll_authenticate() {
+                busy = true;
+                self.authenticate(step);
+            }
             while let Some(job) = self.producer.poll_compress() {
                 busy = true;
                 let chunk: Vec<u8> = job.payload.chunks().flatten().copied().collect();
@@ -266,6 +277,10 @@ impl Pair {
                 busy = true;
                 let parts = parts(&job);
                 self.producer.handle_split(job.token, parts, &mut self.queues, self.now);
+            }
+            for connection in core::mem::take(&mut self.cuts) {
+                self.cut(connection);
+                busy = true;
             }
             if !busy {
                 return;
@@ -298,7 +313,14 @@ impl Pair {
             self.held.push((connection, frame));
             return;
         }
+        if !self.may_speak(connection, header.api_key) {
+            self.cuts.push(connection);
+            return;
+        }
         match header.api_key {
+            ApiKey::SASL_HANDSHAKE | ApiKey::SASL_AUTHENTICATE => {
+                self.receive_sasl(connection, &header, &mut reader);
+            }
             ApiKey::API_VERSIONS => {
                 let mut body = api_versions();
                 body.api_keys.retain(|api| Some(ApiKey(api.api_key)) != self.without);
@@ -440,7 +462,12 @@ impl Pair {
         self.drive();
     }
 
-    fn reply<M: Message>(&mut self, connection: ConnectionId, header: &RequestHeader, body: &M) {
+    pub(super) fn reply<M: Message>(
+        &mut self,
+        connection: ConnectionId,
+        header: &RequestHeader,
+        body: &M,
+    ) {
         let mut out = Vec::new();
         encode_response(header.api_key, header.api_version, header.correlation_id, body, &mut out)
             .unwrap();
@@ -483,7 +510,14 @@ impl Pair {
 
 /// All versions that we generate.
 fn api_versions() -> ApiVersionsResponse {
-    let keys = [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID, ApiKey::API_VERSIONS];
+    let keys = [
+        ApiKey::PRODUCE,
+        ApiKey::METADATA,
+        ApiKey::INIT_PRODUCER_ID,
+        ApiKey::API_VERSIONS,
+        ApiKey::SASL_HANDSHAKE,
+        ApiKey::SASL_AUTHENTICATE,
+    ];
     let offer = |api: ApiKey| {
         let range = api.versions().unwrap();
         ApiVersion { api_key: api.0, min_version: range.min, max_version: range.max }

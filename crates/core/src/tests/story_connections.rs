@@ -60,12 +60,16 @@ fn garbage_in_a_frame_of_the_right_form_is_an_error_and_not_a_panic() {
 
 /// Laws: L9. Scenarios: A12.
 #[test]
-fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls_or_sasl() {
+fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls() {
     let (mut pair, connection) = Pair::connecting();
     let why = "the server closed the connection";
     pair.producer.handle_disconnected(connection, why, &mut pair.queues, pair.now);
     pair.drive();
-    assert!(pair.unreachable[0].contains("TLS or SASL"), "{}", pair.unreachable[0]);
+    assert!(
+        pair.unreachable[0].contains("security.protocol=SSL or SASL_SSL"),
+        "{}",
+        pair.unreachable[0]
+    );
 }
 
 /// Laws: L9. Scenarios: A11, #83.
