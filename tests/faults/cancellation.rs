@@ -85,7 +85,10 @@ type OpeningRow<'a> = (&'a str, for<'b> fn(&'b str) -> Asked<'b>);
 const OPENING: [OpeningRow<'_>; 5] = [
     ("admin/mod.rs connect", |servers| Box::pin(whatever(Admin::connect(servers, BRIEF)))),
     ("admin/mod.rs connect_with", |servers| {
-        Box::pin(whatever(Admin::connect_with(servers, BRIEF, |_| ())))
+        Box::pin(async move {
+            let security = ottla::Security::default();
+            whatever(Admin::connect_with(servers, &security, BRIEF, |_| ())).await
+        })
     }),
     ("reader/mod.rs open", |servers| Box::pin(whatever(Reader::open(servers, "one", options())))),
     ("reader/mod.rs open_with", |servers| {

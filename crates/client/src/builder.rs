@@ -8,6 +8,7 @@ use ottla_core::rng::Rng;
 
 use crate::driver::Driver;
 use crate::producer::Producer;
+use crate::security::Security;
 use crate::shared::Shared;
 use crate::topic::Partitioner;
 
@@ -108,12 +109,13 @@ impl ProducerBuilder {
             tracing::warn!(key, "idempotence is off because of this setting");
         }
         let config = self.config.build()?;
+        let security = Security::new(&config.security)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| system("cannot start the I/O runtime", &error))?;
         let shared = Arc::new(Shared::new(
-            config,
+            (config, security),
             (self.partitioner, self.listener),
             runtime.handle().clone(),
         ));

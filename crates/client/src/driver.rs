@@ -22,6 +22,7 @@ use crate::compression::Compression;
 use crate::flush::CloseReport;
 use crate::mailbox::Command;
 use crate::net::{Incoming, Wire};
+use crate::security::Logins;
 use crate::shared::{ClientHost, Shared};
 use crate::sync::Bug;
 use crate::topic::{Slot, TopicState};
@@ -65,6 +66,7 @@ pub(crate) struct Driver {
     core: ottla_core::Producer<ClientHost>,
     slots: Slots,
     wires: HashMap<ConnectionId, Wire>,
+    logins: Logins,
     incoming: mpsc::UnboundedReceiver<Incoming>,
     sender: mpsc::UnboundedSender<Incoming>,
     compression: Compression,
@@ -88,6 +90,7 @@ impl Driver {
             core: ottla_core::Producer::new(shared.config.clone(), seed),
             slots: Slots::default(),
             wires: HashMap::new(),
+            logins: Logins::new(shared.security.clone(), sender.clone()),
             incoming,
             sender,
             compression,
@@ -235,11 +238,23 @@ impl Driver {
             Incoming::Compressed(token, compressed) => {
                 self.core.handle_compressed(token, compressed, &mut self.slots, now);
             }
+            Incoming::Authenticated(id, reply) => {
+                self.core.handle_authenticated(id, reply, &mut self.slots, now);
+            }
             Incoming::Gone(id, why) => {
-                self.wires.remove(&id);
+                self.drop_wire(id);
                 self.core.handle_disconnected(id, &why, &mut self.slots, now);
             }
+            Incoming::Refused(id, why) => {
+                self.drop_wire(id);
+                self.core.handle_refused(id, &why, &mut self.slots, now);
+            }
         }
+    }
+
+    fn drop_wire(&mut self, id: ConnectionId) {
+        self.wires.remove(&id);
+        self.logins.forget(id);
     }
 
     /// Somebody waits for memory. While requests are under way their answers will free some; when
@@ -306,7 +321,7 @@ impl Driver {
             let mut busy = false;
             let now = self.shared.clock.now();
             while let Some(id) = self.core.poll_disconnect() {
-                self.wires.remove(&id);
+                self.drop_wire(id);
             }
             self.take_events();
             while let Some(transmit) = self.core.poll_transmit(&mut self.slots, now) {
@@ -318,8 +333,13 @@ impl Driver {
             while let Some(connect) = self.core.poll_connect() {
                 let (id, timeout) =
                     (connect.connection, self.shared.config.connection_setup_timeout);
-                let wire = Wire::open(id, connect.server, timeout, self.sender.clone());
+                let security = self.shared.security.clone();
+                let wire = Wire::open(id, connect.server, timeout, security, self.sender.clone());
                 self.wires.insert(id, wire);
+                busy = true;
+            }
+            while let Some(step) = self.core.poll_authenticate() {
+                self.logins.step(step);
                 busy = true;
             }
             if busy {

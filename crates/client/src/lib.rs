@@ -62,6 +62,7 @@ mod models;
 pub mod net;
 mod producer;
 pub mod reader;
+mod security;
 mod serializer;
 mod share;
 mod shared;
@@ -87,6 +88,7 @@ pub use ottla_core::record::{Header, Record};
 pub use ottla_protocol::ErrorCode;
 pub use ottla_protocol::record::CompressionType;
 pub use producer::{PartitionInfo, Producer};
+pub use security::{Security, SecurityBuilder};
 #[cfg(feature = "json")]
 pub use serializer::Json;
 pub use serializer::{BigEndian, Raw, SerializeError, Serializer, Utf8};

@@ -22,6 +22,7 @@ use crate::error::SendError;
 use crate::line::{TopicAnswer, TopicLine};
 use crate::mailbox::{Command, Mailbox};
 use crate::memory::{Chunk, Memory};
+use crate::security::Security;
 use crate::sync::Mutex;
 use crate::table::NameTable;
 use crate::timers::Timers;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// The process that has the producer's threads.
     pub(crate) home: Home,
     pub(crate) config: ProducerConfig,
+    pub(crate) security: Security,
     pub(crate) partitioner: Option<Box<dyn Partitioner>>,
     listener: Option<ServerListener>,
     pub(crate) clock: Clock,
@@ -63,7 +65,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        config: ProducerConfig,
+        (config, security): (ProducerConfig, Security),
         (partitioner, listener): (Option<Box<dyn Partitioner>>, Option<ServerListener>),
         runtime: tokio::runtime::Handle,
     ) -> Self {
@@ -73,6 +75,7 @@ impl Shared {
             callbacks: Callbacks::new(Arc::clone(&memory)),
             memory,
             config,
+            security,
             partitioner,
             listener,
             clock: Clock::new(),

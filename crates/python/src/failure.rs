@@ -11,6 +11,7 @@ pub(crate) mod code {
     pub(crate) const FAIL: i32 = -196;
     pub(crate) const TRANSPORT: i32 = -195;
     pub(crate) const MSG_TIMED_OUT: i32 = -192;
+    pub(crate) const AUTHENTICATION: i32 = -169;
     pub(crate) const UNKNOWN_PARTITION: i32 = -190;
     pub(crate) const UNKNOWN_TOPIC: i32 = -188;
     pub(crate) const INVALID_ARG: i32 = -186;
@@ -30,6 +31,7 @@ pub(crate) fn code_of(error: &ProduceError) -> i32 {
         ErrorKind::UnknownPartition => code::UNKNOWN_PARTITION,
         ErrorKind::TooLarge => i32::from(ErrorCode::MESSAGE_TOO_LARGE.0),
         ErrorKind::InvalidRecord => by_broker.unwrap_or(code::INVALID_ARG),
+        ErrorKind::Authentication => code::AUTHENTICATION,
         ErrorKind::Unsupported => by_broker.unwrap_or(code::UNSUPPORTED_FEATURE),
         ErrorKind::Purged if sent => code::PURGE_INFLIGHT,
         ErrorKind::Purged => code::PURGE_QUEUE,
@@ -106,6 +108,7 @@ fn kind_of(error: &ProduceError) -> &'static str {
         ErrorKind::UnknownPartition => "unknown_partition",
         ErrorKind::TooLarge => "too_large",
         ErrorKind::InvalidRecord => "invalid_record",
+        ErrorKind::Authentication => "authentication",
         ErrorKind::Unauthorized => "unauthorized",
         ErrorKind::Unsupported => "unsupported",
         ErrorKind::TopicRecreated => "topic_recreated",

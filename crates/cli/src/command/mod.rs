@@ -11,8 +11,8 @@ pub(crate) mod verifiable;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use ottla::ErrorCode;
 use ottla::admin::{Admin, RequestError, RequestErrorKind};
+use ottla::{ErrorCode, Security};
 
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
@@ -24,7 +24,10 @@ pub(crate) async fn connect(
     timeout: Duration,
     talk: &Talk,
 ) -> Result<Admin, Failure> {
-    Admin::connect_with(bootstrap, timeout, retry_note(timeout, talk)).await.map_err(failure)
+    let security = Security::default();
+    let connected =
+        Admin::connect_with(bootstrap, &security, timeout, retry_note(timeout, talk)).await;
+    connected.map_err(failure)
 }
 
 /// Makes sure that somebody answers, and that it is a Kafka broker. A broker that is in this
@@ -68,7 +71,9 @@ pub(crate) fn print(bytes: &[u8]) -> Result<bool, Failure> {
 /// What a refused or unanswered request means for the command.
 pub(crate) fn failure(error: RequestError) -> Failure {
     let exit = match error.kind() {
-        RequestErrorKind::Unreachable | RequestErrorKind::WrongService => Exit::Unreachable,
+        RequestErrorKind::Unreachable
+        | RequestErrorKind::WrongService
+        | RequestErrorKind::Authentication => Exit::Unreachable,
         RequestErrorKind::Garbled => Exit::SomeFailed,
         RequestErrorKind::Refused if error.code().is_some_and(is_the_clusters_trouble) => {
             Exit::SomeFailed

@@ -28,6 +28,7 @@ pub use configs::{ConfigChange, ConfigDescription, ConfigResource};
 pub use describe::{ConfigEntry, PartitionDescription, TopicDescription};
 pub use topics::{CreatedTopic, NewTopic, TopicListing};
 
+use crate::security::Security;
 use crate::wire::Brokers;
 
 /// Asks a cluster about its topics and changes them. It needs a tokio runtime with I/O and time.
@@ -49,19 +50,22 @@ impl Admin {
     /// [`RequestErrorKind::Unreachable`] when time is up, and at once
     /// [`RequestErrorKind::WrongService`] when something else than Kafka answers.
     pub async fn connect(bootstrap: &str, timeout: Duration) -> Result<Self, RequestError> {
-        Self::connect_with(bootstrap, timeout, |_| ()).await
+        Self::connect_with(bootstrap, &Security::default(), timeout, |_| ()).await
     }
 
-    /// As [`Admin::connect`]; `on_retry` hears why each round over the servers failed.
+    /// As [`Admin::connect`], by TLS and SASL as `security` has it; `on_retry` hears why each round
+    /// over the servers failed.
     ///
     /// # Errors
-    /// As [`Admin::connect`].
+    /// As [`Admin::connect`]; [`RequestErrorKind::Authentication`] at once when a server and this
+    /// client do not accept each other.
     pub async fn connect_with(
         bootstrap: &str,
+        security: &Security,
         timeout: Duration,
         on_retry: impl FnMut(&RequestError),
     ) -> Result<Self, RequestError> {
-        Ok(Self { brokers: Brokers::connect(bootstrap, timeout, on_retry).await? })
+        Ok(Self { brokers: Brokers::connect(bootstrap, security, timeout, on_retry).await? })
     }
 
     /// Makes sure that at least one broker can be reached under the address that the cluster gives

@@ -110,7 +110,11 @@ fn a_mailbox_that_keeps_what_came_at_the_end_is_found() {
 fn slot() -> (Arc<Slot>, Shared) {
     let mut config = ConfigBuilder::default();
     config.set("bootstrap.servers", SERVER).unwrap();
-    let shared = Shared::new(config.build().unwrap(), (None, None), runtime());
+    let shared = Shared::new(
+        (config.build().unwrap(), crate::security::Security::default()),
+        (None, None),
+        runtime(),
+    );
     (Arc::new(Slot::new(TOPIC.into(), 0, PartitionKey(0), &shared)), shared)
 }
 

@@ -31,7 +31,11 @@ fn producer(settings: &[(&str, &str)]) -> (BlockingProducer, Arc<Shared>) {
     for (key, value) in always.iter().chain(settings) {
         config.set(key, value).unwrap();
     }
-    let shared = Arc::new(Shared::new(config.build().unwrap(), (None, None), runtime()));
+    let shared = Arc::new(Shared::new(
+        (config.build().unwrap(), crate::security::Security::default()),
+        (None, None),
+        runtime(),
+    ));
     let driver = Driver::new(Arc::clone(&shared), 7);
     thread::spawn(move || block_on(driver.run()));
     (Producer::new(Arc::clone(&shared)).blocking(), shared)

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::Incoming;
 use crate::models::{self, PARTITIONS, SERVER, TOPIC};
+use crate::security::Security;
 use crate::shared::ClientHost;
 
 /// One attempt in so many meets a connection that breaks.
@@ -56,6 +57,7 @@ impl Wire {
         id: ConnectionId,
         _: String,
         _: Duration,
+        _: Security,
         incoming: mpsc::UnboundedSender<Incoming>,
     ) -> Self {
         let _ = incoming.send(Incoming::Connected(id));

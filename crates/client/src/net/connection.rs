@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ottla_core::output::{ConnectionId, Frame, Transmit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Incoming;
 use crate::memory::Chunk;
+use crate::security::{Security, Stream};
 use crate::shared::ClientHost;
 
 /// What the driver gives a connection to write.
@@ -36,22 +36,20 @@ impl Wire {
         id: ConnectionId,
         server: String,
         timeout: Duration,
+        security: Security,
         incoming: mpsc::UnboundedSender<Incoming>,
     ) -> Self {
         let (outgoing, frames) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            let why = match super::connect(&server, timeout).await {
+            let end = match security.open(&server, timeout).await {
                 Ok(stream) => {
                     let _ = incoming.send(Incoming::Connected(id));
-                    let (reader, writer) = stream.into_split();
-                    tokio::select! {
-                        why = read(id, reader, &incoming) => why,
-                        why = write(writer, frames, &incoming) => why,
-                    }
+                    Incoming::Gone(id, carry(id, stream, frames, &incoming).await)
                 }
-                Err(error) => error.to_string(),
+                Err(error) if error.is_refusal() => Incoming::Refused(id, error.to_string()),
+                Err(error) => Incoming::Gone(id, error.to_string()),
             };
-            let _ = incoming.send(Incoming::Gone(id, why));
+            let _ = incoming.send(end);
         });
         Self { outgoing, task }
     }
@@ -63,10 +61,36 @@ impl Wire {
     }
 }
 
+/// Carries bytes both ways until the connection ends; says why it did.
+async fn carry(
+    id: ConnectionId,
+    stream: Stream,
+    frames: mpsc::UnboundedReceiver<Outgoing>,
+    incoming: &mpsc::UnboundedSender<Incoming>,
+) -> String {
+    match stream {
+        Stream::Plain(stream) => {
+            let (reader, writer) = stream.into_split();
+            tokio::select! {
+                why = read(id, reader, incoming) => why,
+                why = write(writer, frames, incoming) => why,
+            }
+        }
+        #[cfg(feature = "tls")]
+        Stream::Tls(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            tokio::select! {
+                why = read(id, reader, incoming) => why,
+                why = write(writer, frames, incoming) => why,
+            }
+        }
+    }
+}
+
 /// Passes bytes on until the connection ends; says why it did.
 async fn read(
     id: ConnectionId,
-    mut reader: OwnedReadHalf,
+    mut reader: impl AsyncRead + Unpin,
     incoming: &mpsc::UnboundedSender<Incoming>,
 ) -> String {
     let mut buffer = BytesMut::new();
@@ -87,7 +111,7 @@ async fn read(
 
 /// Writes frames, whole and in order, until the connection ends; says why it did.
 async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     mut frames: mpsc::UnboundedReceiver<Outgoing>,
     incoming: &mpsc::UnboundedSender<Incoming>,
 ) -> String {
@@ -106,7 +130,10 @@ async fn write(
 /// The most pieces that one system call takes.
 const SLICES_MAX: usize = 1024;
 
-async fn write_frame(writer: &mut OwnedWriteHalf, frame: &Frame<Chunk>) -> io::Result<()> {
+async fn write_frame(
+    writer: &mut (impl AsyncWrite + Unpin),
+    frame: &Frame<Chunk>,
+) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = frame.slices().map(IoSlice::new).collect();
     let mut rest = &mut slices[..];
     while !rest.is_empty() {
@@ -117,5 +144,6 @@ async fn write_frame(writer: &mut OwnedWriteHalf, frame: &Frame<Chunk>) -> io::R
         }
         IoSlice::advance_slices(&mut rest, written);
     }
-    Ok(())
+    // What TLS has encrypted may wait inside of it for the socket to take more.
+    writer.flush().await
 }

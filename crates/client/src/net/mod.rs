@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use bytes::Bytes;
-use ottla_core::output::{CompressToken, ConnectionId};
+use ottla_core::output::{AuthReply, CompressToken, ConnectionId};
 
 use crate::compression::Compressed;
 
@@ -26,8 +26,12 @@ pub(crate) enum Incoming {
     Written(u64),
     /// Not from a connection: a batch is compressed.
     Compressed(CompressToken, Compressed),
+    /// Not from a connection: its next message by which we say who we are.
+    Authenticated(ConnectionId, AuthReply),
     /// It could not be opened, or it is closed.
     Gone(ConnectionId, String),
+    /// One side did not accept the other.
+    Refused(ConnectionId, String),
 }
 
 /// Why no connection to a server could be made.
@@ -43,6 +47,24 @@ enum Reason {
     NoAddress,
     /// Every address was tried: what each said.
     Attempts(Vec<(SocketAddr, io::Error)>),
+    /// TLS did not come about, and whether that is because one side did not accept the other.
+    Tls {
+        why: String,
+        is_refusal: bool,
+    },
+}
+
+impl ConnectError {
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(server: &str, why: String, is_refusal: bool) -> Self {
+        Self { server: server.to_owned(), reason: Reason::Tls { why, is_refusal } }
+    }
+
+    /// Whether it failed because one side did not accept the other, as by its certificate.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.reason, Reason::Tls { is_refusal: true, .. })
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -50,6 +72,7 @@ impl fmt::Display for ConnectError {
         let server = &self.server;
         match &self.reason {
             Reason::Resolve(error) => write!(f, "cannot resolve {server}: {error}"),
+            Reason::Tls { why, .. } => write!(f, "no TLS with {server}: {why}"),
             Reason::NoAddress => write!(f, "{server} has no address"),
             Reason::Attempts(attempts) => {
                 write!(f, "cannot connect to {server}")?;

@@ -95,7 +95,8 @@ impl Reader {
         options: ReadOptions,
         on_retry: impl FnMut(&RequestError),
     ) -> Result<Self, RequestError> {
-        let mut brokers = Brokers::connect(bootstrap, options.timeout, on_retry).await?;
+        let (security, timeout) = (&options.security, options.timeout);
+        let mut brokers = Brokers::connect(bootstrap, security, timeout, on_retry).await?;
         let metadata = cursor::topic_metadata(&mut brokers, topic).await?;
         let cursors = cursor::place(&mut brokers, topic, metadata.partitions, &options).await?;
         Ok(Self {

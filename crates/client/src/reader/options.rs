@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::security::Security;
+
 /// Where in each partition reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
@@ -23,6 +25,7 @@ pub struct ReadOptions {
     pub(super) partitions: Option<Vec<i32>>,
     pub(super) start: Start,
     pub(super) stop_at_end: bool,
+    pub(super) security: Security,
     pub(super) timeout: Duration,
     pub(super) max_batch_bytes: usize,
 }
@@ -33,6 +36,7 @@ impl Default for ReadOptions {
             partitions: None,
             start: Start::Beginning,
             stop_at_end: false,
+            security: Security::default(),
             timeout: Duration::from_secs(30),
             max_batch_bytes: 512 * 1024 * 1024,
         }
@@ -64,6 +68,13 @@ impl ReadOptions {
     #[must_use]
     pub fn stop_at_end(mut self, stop: bool) -> Self {
         self.stop_at_end = stop;
+        self
+    }
+
+    /// How brokers are met. Default: in the clear, without credentials.
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
         self
     }
 

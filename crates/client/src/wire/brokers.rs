@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{RequestError, RequestErrorKind};
 use super::link::{Link, seconds};
+use crate::security::Security;
 
 /// The wait after the first round in which no server answered; it doubles up to the second one.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(1000));
@@ -20,6 +21,7 @@ const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration:
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seeds {
     servers: Vec<String>,
+    security: Security,
 }
 
 impl Seeds {
@@ -27,13 +29,13 @@ impl Seeds {
     ///
     /// # Errors
     /// When there is no server in it.
-    pub(crate) fn parse(bootstrap: &str) -> Result<Self, RequestError> {
+    pub(crate) fn parse(bootstrap: &str, security: Security) -> Result<Self, RequestError> {
         let servers = bootstrap.split(',').map(str::trim).filter(|server| !server.is_empty());
         let servers: Vec<String> = servers.map(str::to_owned).collect();
         if servers.is_empty() {
             return Err(RequestError::unreachable("no server was named"));
         }
-        Ok(Self { servers })
+        Ok(Self { servers, security })
     }
 
     /// Connects to whichever server answers first, trying again until `timeout` has passed.
@@ -72,7 +74,8 @@ impl Seeds {
     async fn round(&self, remaining: Duration, timeout: Duration) -> Result<Link, RequestError> {
         let mut attempts = JoinSet::new();
         for server in self.servers.clone() {
-            attempts.spawn(async move { Link::open(&server, remaining).await });
+            let security = self.security.clone();
+            attempts.spawn(async move { Link::open(&server, &security, remaining).await });
         }
         let mut errors: Vec<RequestError> = Vec::new();
         while let Some(attempt) = attempts.join_next().await {
@@ -120,10 +123,11 @@ impl Brokers {
     /// As [`Seeds::connect`].
     pub(crate) async fn connect(
         bootstrap: &str,
+        security: &Security,
         timeout: Duration,
         on_retry: impl FnMut(&RequestError),
     ) -> Result<Self, RequestError> {
-        let seeds = Seeds::parse(bootstrap)?;
+        let seeds = Seeds::parse(bootstrap, security.clone())?;
         let any = seeds.connect(timeout, on_retry).await?;
         let (addresses, links) = (HashMap::new(), HashMap::new());
         Ok(Self { seeds, timeout, any, addresses, links, controller: -1 })
@@ -160,7 +164,10 @@ impl Brokers {
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        let response = self.any.call(&request).await.map_err(perhaps_sasl)?;
+        let uses_sasl = self.seeds.security.uses_sasl();
+        let response = self.any.call(&request).await;
+        let response =
+            response.map_err(|error| if uses_sasl { error } else { perhaps_sasl(error) })?;
         ErrorCode(response.error_code).ok().map_err(|code| {
             RequestError::refused(&format!("{} gives no metadata", self.any.server()), code, None)
         })?;
@@ -234,7 +241,8 @@ impl Brokers {
         match self.links.entry(node) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let link = Link::open(address, self.timeout).await.map_err(|error| {
+                let link = Link::open(address, &self.seeds.security, self.timeout).await;
+                let link = link.map_err(|error| {
                     error.before(format_args!("broker {node}, by its advertised.listeners "))
                 })?;
                 Ok(entry.insert(link))
@@ -251,7 +259,10 @@ impl Brokers {
 /// A broker with access rules answers ApiVersions to anybody and then closes the connection.
 fn perhaps_sasl(error: RequestError) -> RequestError {
     match error.kind() {
-        RequestErrorKind::Unreachable => error.after("; does this listener ask for SASL?"),
+        RequestErrorKind::Unreachable => error.after(
+            "; a listener that asks for SASL does this: security.protocol=SASL_PLAINTEXT or \
+             SASL_SSL",
+        ),
         _ => error,
     }
 }

@@ -12,6 +12,8 @@ pub enum RequestErrorKind {
     Unreachable,
     /// Something answers, but it does not speak Kafka's protocol here.
     WrongService,
+    /// One side did not accept the other: a certificate, a password, a token.
+    Authentication,
     /// The broker is too old or too new for what was asked.
     Unsupported,
     /// The answer cannot be understood.
@@ -52,6 +54,9 @@ impl RequestError {
                 RequestErrorKind::UnknownTopic
             }
             ErrorCode::OFFSET_OUT_OF_RANGE => RequestErrorKind::OffsetOutOfRange,
+            ErrorCode::SASL_AUTHENTICATION_FAILED
+            | ErrorCode::UNSUPPORTED_SASL_MECHANISM
+            | ErrorCode::ILLEGAL_SASL_STATE => RequestErrorKind::Authentication,
             ErrorCode::UNSUPPORTED_VERSION => RequestErrorKind::Unsupported,
             _ => RequestErrorKind::Refused,
         };

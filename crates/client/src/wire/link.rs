@@ -13,12 +13,12 @@ use ottla_protocol::{
     encode_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
 
 use super::error::{RequestError, RequestErrorKind};
 use super::probe;
-use crate::net::connect;
+use crate::security::{Security, Stream};
 
 /// The correlation id of the first request. Any number will do for a broker; these bytes end a
 /// line, so that an HTTP server, which waits for one, answers at once and shows what it is.
@@ -37,12 +37,14 @@ const API_VERSIONS_VERSION: i16 = 3;
 /// A connection to a broker whose versions are known.
 pub(crate) struct Link {
     server: String,
-    stream: TcpStream,
+    stream: Stream,
     frames: FrameReader,
     versions: HashMap<ApiKey, VersionRange>,
     next_correlation_id: i32,
     timeout: Duration,
     is_broken: bool,
+    /// When the broker lets go of it (KIP-368).
+    session_end: Option<Instant>,
 }
 
 /// A request that was sent and whose answer has not been read.
@@ -65,9 +67,13 @@ impl Link {
     ///
     /// # Errors
     /// When nothing answers, or something that is no Kafka broker.
-    pub(crate) async fn open(server: &str, timeout: Duration) -> Result<Self, RequestError> {
+    pub(crate) async fn open(
+        server: &str,
+        security: &Security,
+        timeout: Duration,
+    ) -> Result<Self, RequestError> {
         let deadline = Instant::now() + timeout;
-        let stream = dial(server, timeout).await?;
+        let stream = dial(server, security, timeout).await?;
         // A server that keeps silent is looked at more closely, which must fit in too.
         let left = deadline.duration_since(Instant::now());
         let first_timeout = left - probe::PATIENCE.min(left / 2);
@@ -79,13 +85,18 @@ impl Link {
             next_correlation_id: FIRST_CORRELATION_ID,
             timeout: first_timeout,
             is_broken: false,
+            session_end: None,
         };
-        let response = link.ask_versions(left / 2).await?;
+        let patience = (!security.protocol().uses_tls()).then_some(left / 2);
+        let response = link.ask_versions(patience).await?;
         link.timeout = timeout;
         let ranges = response.api_keys.iter();
         link.versions = ranges
             .map(|api| (ApiKey(api.api_key), VersionRange::new(api.min_version, api.max_version)))
             .collect();
+        if security.uses_sasl() {
+            link.authenticate(security).await?;
+        }
         link.frames.set_max_bytes(FRAME_BYTES);
         Ok(link)
     }
@@ -102,7 +113,12 @@ impl Link {
 
     /// Whether the connection is of no more use.
     pub(crate) fn is_broken(&self) -> bool {
-        self.is_broken
+        self.is_broken || self.session_end.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// The broker lets go of the connection after this time, so it is not used so long.
+    pub(super) fn set_session(&mut self, lifetime: Duration) {
+        self.session_end = Instant::now().checked_add(lifetime.mul_f64(0.9));
     }
 
     /// The highest version of a request that both sides know, at most `limit`.
@@ -151,7 +167,8 @@ impl Link {
     ) -> Result<Sent<R>, RequestError> {
         let correlation_id = self.next_correlation_id;
         self.next_correlation_id = correlation_id.wrapping_add(1);
-        let mut frame = Vec::new();
+        // Enough for what may hold a secret not to be copied when the frame grows.
+        let mut frame = Zeroizing::new(Vec::with_capacity(16 << 10));
         let client_id = Some("ottla");
         encode_request(request, version, correlation_id, client_id, &mut frame).map_err(
             |error| {
@@ -164,7 +181,11 @@ impl Link {
         let deadline = Instant::now() + self.timeout;
         // Until the answer is read, whoever drops this future leaves the connection unusable.
         self.is_broken = true;
-        match timeout_at(deadline, self.stream.write_all(&frame)).await {
+        let write = async {
+            self.stream.write_all(&frame).await?;
+            self.stream.flush().await
+        };
+        match timeout_at(deadline, write).await {
             Ok(Ok(())) => Ok(Sent { correlation_id, version, request: PhantomData }),
             Ok(Err(error)) => Err(self.lost::<R>(&error.to_string())),
             Err(_) => Err(self.late::<R>()),
@@ -207,7 +228,7 @@ impl Link {
     /// The first exchange. Whatever goes wrong in it may be due to a server that is no broker.
     async fn ask_versions(
         &mut self,
-        patience: Duration,
+        patience: Option<Duration>,
     ) -> Result<ApiVersionsResponse, RequestError> {
         let ours = ApiVersionsRequest {
             client_software_name: "ottla".to_owned(),
@@ -254,10 +275,11 @@ impl Link {
     }
 
     /// Looks closer at a server that closed the connection or kept silent at the first request.
-    async fn suspect(&self, error: RequestError, patience: Duration) -> RequestError {
-        if error.kind() != RequestErrorKind::Unreachable {
+    async fn suspect(&self, error: RequestError, patience: Option<Duration>) -> RequestError {
+        let Some(patience) = patience.filter(|_| error.kind() == RequestErrorKind::Unreachable)
+        else {
             return error;
-        }
+        };
         if probe::speaks_tls(&self.server, patience).await {
             return RequestError::new(
                 RequestErrorKind::WrongService,
@@ -317,10 +339,17 @@ impl Link {
 
 /// Opens a TCP connection within `timeout`. An address that swallows packets gets half of it, so
 /// that another one of the same name has its turn.
-pub(super) async fn dial(server: &str, timeout: Duration) -> Result<TcpStream, RequestError> {
-    let dialled = tokio::time::timeout(timeout, connect(server, timeout / 2)).await;
+async fn dial(
+    server: &str,
+    security: &Security,
+    timeout: Duration,
+) -> Result<Stream, RequestError> {
+    let dialled = tokio::time::timeout(timeout, security.open(server, timeout / 2)).await;
     match dialled {
         Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.is_refusal() => {
+            Err(RequestError::new(RequestErrorKind::Authentication, error.to_string()))
+        }
         Ok(Err(error)) => Err(RequestError::unreachable(error.to_string())),
         Err(_) => Err(RequestError::unreachable(format!(
             "cannot connect to {server}: no answer within {}",

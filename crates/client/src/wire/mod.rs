@@ -4,6 +4,7 @@
 //! core; here a few questions are asked and answered, and the errors matter more than the speed:
 //! each names the server, and says so when the server is not a Kafka broker at all.
 
+mod authenticate;
 mod brokers;
 mod error;
 mod link;

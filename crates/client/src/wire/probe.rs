@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::link::dial;
+use crate::net::connect;
 
 /// A TLS record with a ClientHello that is cut short. A TLS server refuses it with an alert; a
 /// server of another kind closes the connection or says something else.
@@ -19,7 +19,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) async fn speaks_tls(server: &str, patience: Duration) -> bool {
     let patience = patience.min(PATIENCE);
     let ask = async {
-        let mut stream = dial(server, patience).await.ok()?;
+        let mut stream = connect(server, patience).await.ok()?;
         stream.write_all(&BROKEN_CLIENT_HELLO).await.ok()?;
         let mut answer = [0; 2];
         stream.read_exact(&mut answer).await.ok()?;

@@ -9,6 +9,7 @@ use ottla_protocol::{ApiKey, ErrorCode};
 use super::link::Link;
 use super::scripted::{Answer, serve};
 use super::{Brokers, RequestErrorKind};
+use crate::security::Security;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -29,14 +30,14 @@ async fn an_old_broker_is_asked_again_in_the_version_that_all_know() {
         asked.with_our_versions()
     })
     .await;
-    let link = Link::open(&address, TIMEOUT).await.unwrap();
+    let link = Link::open(&address, &Security::default(), TIMEOUT).await.unwrap();
     assert!(!link.is_broken());
 }
 
 #[tokio::test]
 async fn a_broker_that_closes_at_once_is_suspected_to_be_none() {
     let address = serve(|_| Answer::Close).await;
-    let error = Link::open(&address, TIMEOUT).await.unwrap_err();
+    let error = Link::open(&address, &Security::default(), TIMEOUT).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::Unreachable);
     assert!(error.to_string().contains("is this the port of a Kafka broker?"), "{error}");
 }
@@ -51,14 +52,14 @@ async fn an_answer_to_another_request_breaks_the_connection() {
         close => close,
     })
     .await;
-    let error = Link::open(&address, TIMEOUT).await.unwrap_err();
+    let error = Link::open(&address, &Security::default(), TIMEOUT).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::Garbled);
 }
 
 #[tokio::test]
 async fn what_a_broker_does_not_offer_is_not_asked() {
     let address = serve(|asked| asked.with(&ApiVersionsResponse::default())).await;
-    let link = Link::open(&address, TIMEOUT).await.unwrap();
+    let link = Link::open(&address, &Security::default(), TIMEOUT).await.unwrap();
     let error = link
         .version_up_to::<ottla_protocol::messages::metadata::MetadataRequest>(i16::MAX)
         .unwrap_err();
@@ -77,7 +78,8 @@ async fn a_connection_that_was_lost_is_made_anew() {
         }
     })
     .await;
-    let mut brokers = Brokers::connect(&address, TIMEOUT, |_| ()).await.unwrap();
+    let mut brokers =
+        Brokers::connect(&address, &Security::default(), TIMEOUT, |_| ()).await.unwrap();
     let error = brokers.metadata(None).await.unwrap_err();
     assert!(error.to_string().contains("SASL"), "{error}");
     assert!(brokers.metadata(None).await.is_ok());
@@ -87,7 +89,7 @@ async fn a_connection_that_was_lost_is_made_anew() {
 async fn one_server_that_answers_is_enough() {
     let address = serve(|asked| asked.with_our_versions()).await;
     let servers = format!("127.0.0.1:1,{address}");
-    let brokers = Brokers::connect(&servers, TIMEOUT, |_| ()).await.unwrap();
+    let brokers = Brokers::connect(&servers, &Security::default(), TIMEOUT, |_| ()).await.unwrap();
     assert_eq!(brokers.server(), address);
 }
 
@@ -102,7 +104,8 @@ async fn an_advertised_address_that_leads_nowhere_is_named() {
         }
     })
     .await;
-    let mut brokers = Brokers::connect(&address, TIMEOUT, |_| ()).await.unwrap();
+    let mut brokers =
+        Brokers::connect(&address, &Security::default(), TIMEOUT, |_| ()).await.unwrap();
     let error = brokers.reach_one().await.unwrap_err().to_string();
     assert!(error.contains("advertised.listeners") && error.contains("127.0.0.1:1"), "{error}");
 }
@@ -111,7 +114,8 @@ async fn an_advertised_address_that_leads_nowhere_is_named() {
 async fn silence_is_an_error_within_the_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let error = Link::open(&address, Duration::from_millis(50)).await.unwrap_err();
+    let error =
+        Link::open(&address, &Security::default(), Duration::from_millis(50)).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::Unreachable);
     assert!(error.to_string().contains("did not answer ApiVersions"), "{error}");
 }

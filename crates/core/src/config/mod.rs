@@ -274,6 +274,14 @@ impl ConfigBuilder {
         Ok(config)
     }
 
+    /// Checks only how brokers are met, for those who do not produce.
+    ///
+    /// # Errors
+    /// Two settings contradict each other.
+    pub fn build_security(&self) -> Result<SecurityConfig, ConfigError> {
+        Ok(self.config.security.clone())
+    }
+
     fn is_explicit(&self, key: &str) -> bool {
         self.explicit.contains(&key)
     }

@@ -231,6 +231,29 @@ impl SaslMechanism {
     }
 }
 
+impl SaslMechanism {
+    /// What to look at when a broker refuses it.
+    #[must_use]
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Self::Plain | Self::ScramSha256 | Self::ScramSha512 => {
+                "check sasl.username and sasl.password, and that sasl.mechanism is the one that \
+                 the user was made for"
+            }
+            Self::OauthBearer => {
+                "check the token's issuer, audience, scope and time, and this machine's clock"
+            }
+            Self::AwsMskIam => {
+                "check the AWS credentials, sasl.aws.region, the permission \
+                 kafka-cluster:Connect, and this machine's clock"
+            }
+            Self::Gssapi => {
+                "check sasl.kerberos.service.name, the ticket, and this machine's clock"
+            }
+        }
+    }
+}
+
 /// What SASL needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -224,27 +224,10 @@ impl<H: Host> Producer<H> {
 
     /// What a broker's refusal means, with the settings to look at.
     fn refusal(&self, words: &str, code: ErrorCode) -> String {
-        use crate::config::SaslMechanism as M;
-        let sasl = &self.config.security.sasl;
-        let mechanism = sasl.mechanism.map_or("", |it| it.name());
-        let look_at = match sasl.mechanism {
-            Some(M::Plain | M::ScramSha256 | M::ScramSha512) => {
-                "check sasl.username and sasl.password, and that sasl.mechanism is the one that \
-                 the user was made for"
-            }
-            Some(M::OauthBearer) => {
-                "check the token's issuer, audience, scope and time, and this machine's clock"
-            }
-            Some(M::AwsMskIam) => {
-                "check the AWS credentials, sasl.aws.region, the permission \
-                 kafka-cluster:Connect, and this machine's clock"
-            }
-            Some(M::Gssapi) | None => {
-                "check sasl.kerberos.service.name, the ticket, and this machine's clock"
-            }
-        };
+        let mechanism = self.config.security.sasl.mechanism;
+        let (name, cure) = mechanism.map_or(("", ""), |it| (it.name(), it.cure()));
         let words = words.trim_end_matches('.');
-        format!("authentication failed: {words} [{}]; {mechanism}: {look_at}", code.name())
+        format!("authentication failed: {words} [{}]; {name}: {cure}", code.name())
     }
 
     fn authenticated(&mut self, id: ConnectionId, lifetime: Duration, now: Instant) {

@@ -1,0 +1,96 @@
+//! One authentication: the messages of the mechanism that is configured.
+
+use ottla_core::config::{SaslMechanism, Secret};
+use ottla_core::output::AuthReply;
+use ottla_sasl::{Mechanism, Plain, SaslError, Scram, ScramHash, Step};
+use zeroize::Zeroizing;
+
+use super::Security;
+
+/// An authentication that was begun.
+pub(crate) struct Login {
+    /// Absent while it computes, and when that was cut short.
+    mechanism: Option<Box<dyn Mechanism>>,
+    /// A step may take a second of a processor's time, or wait for another service.
+    is_slow: bool,
+}
+
+impl Login {
+    /// Takes the credentials as they are now; that may mean to fetch a token first.
+    ///
+    /// # Errors
+    /// There are none, or they cannot be used. The sentence holds no secret.
+    pub(super) async fn begin(security: &Security, server: &str) -> Result<Self, String> {
+        let mechanism = security.sasl().mechanism.ok_or("sasl.mechanism is not set")?;
+        let told = |error: SaslError| error.to_string();
+        let made: Box<dyn Mechanism> = match mechanism {
+            SaslMechanism::Plain => {
+                let (user, password) = security.credentials()?;
+                Box::new(Plain::new(None, &user, password.expose()).map_err(told)?)
+            }
+            SaslMechanism::ScramSha256 => scram(security, ScramHash::Sha256)?,
+            SaslMechanism::ScramSha512 => scram(security, ScramHash::Sha512)?,
+            SaslMechanism::OauthBearer => {
+                return Err("OAUTHBEARER is not part of this build".to_owned());
+            }
+            SaslMechanism::AwsMskIam => super::aws::mechanism(&security.sasl().aws, server)?,
+            SaslMechanism::Gssapi => {
+                return Err("GSSAPI is not part of this build".to_owned());
+            }
+        };
+        let is_slow = !matches!(mechanism, SaslMechanism::Plain | SaslMechanism::OauthBearer);
+        Ok(Self { mechanism: Some(made), is_slow })
+    }
+
+    /// The answer to what the broker said; without bytes, the first message.
+    pub(crate) async fn step(&mut self, challenge: &[u8]) -> AuthReply {
+        let Some(mut mechanism) = self.mechanism.take() else {
+            return AuthReply::Failed("an earlier step was cut short".to_owned());
+        };
+        let (mechanism, result) = if self.is_slow {
+            let challenge = challenge.to_vec();
+            let work = tokio::task::spawn_blocking(move || {
+                let result = mechanism.step(&challenge);
+                (mechanism, result)
+            });
+            match work.await {
+                Ok(done) => done,
+                Err(_) => return AuthReply::Failed("a step was cut short".to_owned()),
+            }
+        } else {
+            let result = mechanism.step(challenge);
+            (mechanism, result)
+        };
+        let reply = reply(&*mechanism, result);
+        self.mechanism = Some(mechanism);
+        reply
+    }
+}
+
+fn scram(security: &Security, hash: ScramHash) -> Result<Box<dyn Mechanism>, String> {
+    let (user, password) = security.credentials()?;
+    let mut nonce = [0; 24];
+    getrandom::fill(&mut nonce).map_err(|error| format!("the system gives no chance: {error}"))?;
+    let is_token = security.sasl().delegation_token;
+    let scram = Scram::new(hash, &user, password.expose(), nonce, is_token);
+    Ok(Box::new(scram.map_err(|error| error.to_string())?))
+}
+
+fn reply(mechanism: &dyn Mechanism, result: Result<Step, SaslError>) -> AuthReply {
+    match result {
+        Ok(Step::Respond(message)) => AuthReply::Respond(Zeroizing::new(message.to_vec())),
+        Ok(Step::Complete) => AuthReply::Complete,
+        Err(error) => AuthReply::Failed(match mechanism.server_words() {
+            Some(words) => format!("{error} ({words})"),
+            None => error.to_string(),
+        }),
+    }
+}
+
+impl Security {
+    fn credentials(&self) -> Result<(String, Secret), String> {
+        let credentials = self.0.credentials.lock().clone();
+        let missing = "sasl.username and sasl.password are not set";
+        credentials.map(|it| (it.user, it.password)).ok_or_else(|| missing.to_owned())
+    }
+}

@@ -1,0 +1,175 @@
+//! How brokers are met: in the clear or by TLS, and with which credentials.
+//!
+//! A [`Security`] is made of settings once and shared by all connections. It reads files again
+//! when they change, and hands out one [`Login`] for each authentication.
+
+mod aws;
+mod login;
+mod logins;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::config::{
+    ConfigBuilder, ConfigError, SaslConfig, Secret, SecurityConfig, SecurityProtocol,
+};
+
+use crate::net::{self, ConnectError};
+use crate::sync::Mutex;
+
+pub(crate) use login::Login;
+pub(crate) use logins::Logins;
+pub(crate) use stream::Stream;
+
+/// How brokers are met, for [`Admin`](crate::admin::Admin) and [`Reader`](crate::reader::Reader).
+/// Clones are the same.
+///
+/// ```no_run
+/// use ottla::Security;
+///
+/// # fn main() -> Result<(), ottla::ConfigError> {
+/// let security = Security::builder()
+///     .set("security.protocol", "SASL_SSL")
+///     .set("sasl.mechanism", "SCRAM-SHA-512")
+///     .set("sasl.username", "alice")
+///     .set("sasl.password", &std::env::var("PASSWORD").unwrap_or_default())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Security(Arc<Inner>);
+
+struct Inner {
+    protocol: SecurityProtocol,
+    sasl: SaslConfig,
+    /// User and password, which can be replaced.
+    credentials: Mutex<Option<Credentials>>,
+}
+
+#[derive(Clone)]
+struct Credentials {
+    user: String,
+    password: Secret,
+}
+
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Security")
+            .field("protocol", &self.0.protocol.name())
+            .field("mechanism", &self.0.sasl.mechanism.map(|mechanism| mechanism.name()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Security {
+    /// Whether both are clones of one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Security {}
+
+impl Default for Security {
+    /// Plain text and no credentials.
+    fn default() -> Self {
+        let inner = Inner {
+            protocol: SecurityProtocol::Plaintext,
+            sasl: SaslConfig::default(),
+            credentials: Mutex::new(None),
+        };
+        Self(Arc::new(inner))
+    }
+}
+
+impl Security {
+    /// Collects settings.
+    pub fn builder() -> SecurityBuilder {
+        SecurityBuilder { config: ConfigBuilder::default(), refused: None }
+    }
+
+    pub(crate) fn new(config: &SecurityConfig) -> Result<Self, ConfigError> {
+        let credentials = match (&config.sasl.username, &config.sasl.password) {
+            (Some(user), Some(password)) => {
+                Some(Credentials { user: user.clone(), password: password.clone() })
+            }
+            _ => None,
+        };
+        let inner = Inner {
+            protocol: config.protocol,
+            sasl: config.sasl.clone(),
+            credentials: Mutex::new(credentials),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether the client says who it is by SASL.
+    pub(crate) fn uses_sasl(&self) -> bool {
+        self.0.protocol.uses_sasl()
+    }
+
+    pub(crate) fn protocol(&self) -> SecurityProtocol {
+        self.0.protocol
+    }
+
+    pub(crate) fn sasl(&self) -> &SaslConfig {
+        &self.0.sasl
+    }
+
+    /// Uses another user and password from the next authentication on: that of the next
+    /// connection, or of the next renewal of a session. Connections that are open stay open.
+    pub fn set_sasl_credentials(&self, user: &str, password: &str) {
+        let credentials = Credentials { user: user.to_owned(), password: Secret::new(password) };
+        *self.0.credentials.lock() = Some(credentials);
+    }
+
+    /// Connects to `server`, which is `host:port`, trying each address of the name in turn, each
+    /// for up to `timeout`.
+    pub(crate) async fn open(
+        &self,
+        server: &str,
+        timeout: Duration,
+    ) -> Result<Stream, ConnectError> {
+        let stream = net::connect(server, timeout).await?;
+        Ok(Stream::Plain(stream))
+    }
+
+    /// Begins to say who we are to `server`.
+    pub(crate) async fn login(&self, server: &str) -> Result<Login, String> {
+        Login::begin(self, server).await
+    }
+}
+
+/// Collects settings for a [`Security`].
+#[must_use]
+pub struct SecurityBuilder {
+    config: ConfigBuilder,
+    /// The first setting that was refused: told by `build`, so that calls can be chained.
+    refused: Option<ConfigError>,
+}
+
+impl SecurityBuilder {
+    /// Sets one key, by its Java or its librdkafka name. Keys that are not about security have no
+    /// effect here. A value that is refused makes [`build`](Self::build) fail.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        if let Err(error) = self.config.set(key, value) {
+            self.refused.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Checks the settings and reads the files that they name.
+    ///
+    /// # Errors
+    /// A setting is unknown, out of range or in contradiction to another, or a file cannot be
+    /// used.
+    pub fn build(self) -> Result<Security, ConfigError> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Security::new(&self.config.build_security()?),
+        }
+    }
+}
