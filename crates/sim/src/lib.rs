@@ -24,6 +24,7 @@ mod load;
 mod log;
 mod plan;
 mod rng;
+mod sasl;
 mod seen;
 mod serve;
 mod takes;

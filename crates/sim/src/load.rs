@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ottla_core::PartitionKey;
 use ottla_core::accumulator::{Note, Payloads, Queues};
+use ottla_core::error::ErrorKind;
 use ottla_core::output::{CompressToken, Event as CoreEvent, Purge};
 
 use crate::check::Told;
@@ -188,6 +189,10 @@ impl World {
                 busy = true;
                 self.connect(connect);
             }
+            while let Some(step) = self.producer.poll_authenticate() {
+                busy = true;
+                self.authenticate(step);
+            }
             while let Some(job) = self.producer.poll_compress() {
                 busy = true;
                 self.load.compressing.push(job.token);
@@ -219,6 +224,14 @@ impl World {
             CoreEvent::TopicReady(view) => {
                 self.tell(|| format!("the topic is {view:?}"));
                 self.load.partitions = view.partitions.iter().map(|part| part.key).collect();
+                Ok(())
+            }
+            CoreEvent::TopicFailed { topic, failure }
+                if failure.kind == ErrorKind::Authentication =>
+            {
+                // The program tries once more, as it would after another password was set.
+                self.see(Seen::RefusedEverywhere);
+                self.producer.want_topic(&topic);
                 Ok(())
             }
             CoreEvent::TopicFailed { failure, .. } => {

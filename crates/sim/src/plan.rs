@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::close::Close;
 use crate::log::RecordId;
 use crate::rng::Chance;
+use crate::sasl::Sasl;
 
 /// Which faults happen, in a thousandth of the occasions or per fault event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct Plan {
     pub limits: Limits,
     /// What goes wrong.
     pub faults: Faults,
+    /// How nodes let clients in; everybody is let in if nothing is said.
+    pub sasl: Option<Sasl>,
     /// When the program closes its producer; at the end of the run if nothing is said.
     pub close: Option<Close>,
 }
@@ -179,8 +182,13 @@ impl Plan {
             memory_bytes: chance.pick(&[64 << 10, 1 << 20]),
             limits: Limits::NONE,
             faults,
+            sasl: Sasl::new(seed, profile != "calm"),
             close: None,
         };
+        if plan.sasl.is_some() {
+            let settings = Sasl::SETTINGS.map(|(key, value)| (key, value.to_owned()));
+            plan.settings.extend(settings);
+        }
         if profile != "calm" {
             plan.limits = Limits::new(seed, plan.load_ms);
         }
@@ -301,6 +309,11 @@ pub(crate) fn smaller(plan: &Plan) -> Vec<Plan> {
     }
     if plan.limits != Limits::NONE {
         plans.push(Plan { limits: Limits::NONE, ..plan.clone() });
+    }
+    if plan.sasl.is_some() {
+        let mut settings = plan.settings.clone();
+        settings.retain(|(key, _)| !Sasl::SETTINGS.iter().any(|(own, _)| own == key));
+        plans.push(Plan { sasl: None, settings, ..plan.clone() });
     }
     if plan.partitions > 1 {
         plans.push(Plan { partitions: 1, ..plan.clone() });

@@ -45,11 +45,17 @@ pub enum Seen {
     BatchTooLarge,
     BatchSplit,
     RecordMinded,
+    LoggedIn,
+    LoginRefused,
+    CredentialsMissing,
+    SessionRenewed,
+    SessionExpired,
+    RefusedEverywhere,
 }
 
 impl Seen {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 47] = [
         Self::RecordDelivered,
         Self::RecordNotPersisted,
         Self::RecordMaybePersisted,
@@ -91,6 +97,12 @@ impl Seen {
         Self::BatchTooLarge,
         Self::BatchSplit,
         Self::RecordMinded,
+        Self::LoggedIn,
+        Self::LoginRefused,
+        Self::CredentialsMissing,
+        Self::SessionRenewed,
+        Self::SessionExpired,
+        Self::RefusedEverywhere,
     ];
 }
 

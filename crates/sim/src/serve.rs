@@ -74,7 +74,12 @@ impl World {
         let frame = Bytes::from(frame).slice(4..);
         let mut reader = Reader::new(&frame);
         let header = RequestHeader::decode(&mut reader).map_err(|why| format!("a frame: {why}"))?;
+        if !self.may_speak(id, header.api_key)? {
+            return Ok(());
+        }
         match header.api_key {
+            ApiKey::SASL_HANDSHAKE => self.shake_hands(id, &header),
+            ApiKey::SASL_AUTHENTICATE => self.judge_credentials(id, &header, &mut reader)?,
             ApiKey::API_VERSIONS => {
                 let body = self.api_versions();
                 self.reply(id, &header, &body);
@@ -100,8 +105,14 @@ impl World {
     }
 
     fn api_versions(&self) -> ApiVersionsResponse {
-        let keys =
-            [ApiKey::PRODUCE, ApiKey::METADATA, ApiKey::INIT_PRODUCER_ID, ApiKey::API_VERSIONS];
+        let keys = [
+            ApiKey::PRODUCE,
+            ApiKey::METADATA,
+            ApiKey::INIT_PRODUCER_ID,
+            ApiKey::API_VERSIONS,
+            ApiKey::SASL_HANDSHAKE,
+            ApiKey::SASL_AUTHENTICATE,
+        ];
         let offer = |api: ApiKey| {
             let range = api.versions().expect("it is generated");
             let newest = if api == ApiKey::PRODUCE { self.plan.produce_version } else { range.max };
@@ -429,7 +440,7 @@ impl World {
         self.reply(pending.connection, &pending.header, &body);
     }
 
-    fn reply<M: Message>(&mut self, id: ConnectionId, header: &RequestHeader, body: &M) {
+    pub(crate) fn reply<M: Message>(&mut self, id: ConnectionId, header: &RequestHeader, body: &M) {
         let mut out = Vec::new();
         encode_response(header.api_key, header.api_version, header.correlation_id, body, &mut out)
             .expect("an answer of the simulator's own");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ottla_core::output::{Connect, ConnectionId};
 use ottla_core::time::Instant;
 
+use crate::sasl::Session;
 use crate::seen::Seen;
 use crate::world::{Event, World};
 
@@ -21,6 +22,8 @@ pub(crate) struct Connection {
     /// Requests that the node has not begun with: it takes one after the other.
     pub(crate) inbox: VecDeque<Vec<u8>>,
     pub(crate) is_busy: bool,
+    /// Who is on it.
+    pub(crate) session: Session,
     /// When the last piece arrives, in each direction.
     last_there: Instant,
     last_back: Instant,
@@ -41,6 +44,7 @@ impl World {
                 is_left: false,
                 inbox: VecDeque::new(),
                 is_busy: false,
+                session: Session::default(),
                 last_there: self.now,
                 last_back: self.now,
             },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ottla_core::Producer;
 use ottla_core::config::ConfigBuilder;
-use ottla_core::output::{CompressToken, ConnectionId, Split};
+use ottla_core::output::{Authenticate, CompressToken, ConnectionId, Split};
 use ottla_core::time::Instant;
 
 use crate::check::History;
@@ -48,6 +48,8 @@ pub(crate) enum Event {
     Gone(ConnectionId),
     /// A request without answer is with the operating system.
     Written(u64),
+    /// A message by which the producer says who it is, is made.
+    Authenticated(Authenticate),
     /// A compression job is done.
     Compressed(CompressToken),
     /// A batch that was refused is split.
@@ -84,6 +86,7 @@ pub(crate) struct World {
     pub(crate) network: Chance,
     pub(crate) brokers: Chance,
     pub(crate) faults: Chance,
+    pub(crate) logins: Chance,
     /// No more faults: all heals.
     pub(crate) calm: bool,
     pub(crate) next_producer_id: i64,
@@ -122,6 +125,7 @@ impl World {
             network: Chance::stream(seed, "network"),
             brokers: Chance::stream(seed, "brokers"),
             faults: Chance::stream(seed, "faults"),
+            logins: Chance::stream(seed, "logins"),
             calm: plan.faults.every_ms == 0,
             next_producer_id: 1000,
             steps: 0,
@@ -254,6 +258,7 @@ impl World {
             Event::Written(token) => {
                 self.producer.handle_written(token, &mut self.queues, self.now);
             }
+            Event::Authenticated(step) => self.authenticated(&step),
             Event::Compressed(token) => {
                 if self.load.compressed(token) {
                     self.see(Seen::CompressionOutOfOrder);
