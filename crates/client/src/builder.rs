@@ -108,6 +108,9 @@ impl ProducerBuilder {
         if let Some(key) = self.config.gives_up_idempotence_for() {
             tracing::warn!(key, "idempotence is off because of this setting");
         }
+        for (key, why) in self.config.warnings() {
+            tracing::warn!(key, why, "a setting is allowed and dangerous");
+        }
         let config = self.config.build()?;
         let security = Security::new(&config.security)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

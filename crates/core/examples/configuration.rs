@@ -30,6 +30,16 @@ const CONTRADICTIONS: &str = "
 - `batch.size` must fit into `buffer.memory`.
 - `compression.level` must be a level of the codec that `compression.type` names. Where it is not
   set, that codec's own key counts.
+- Credentials and certificates need the `security.protocol` that makes use of them.
+- With SASL, `sasl.mechanism` is required, and what the mechanism needs: a user with a password, or a
+  way to tokens. The login module of `sasl.jaas.config` must fit it; its options are settings like
+  others, of which the last one set counts.
+- A key needs its certificate, and both come from one place: a keystore, files, or the setting
+  itself.
+- A URL of a token endpoint is `https`, and its host is among `sasl.oauthbearer.allowed.hosts` if
+  there are any. Without `sasl.oauthbearer.method` it means `oidc`.
+- PLAIN, OAUTHBEARER or AWS_MSK_IAM with SASL_PLAINTEXT is warned of unless
+  `sasl.allow.plaintext.credentials` is set; `false` makes it an error.
 ";
 
 fn main() {

@@ -387,6 +387,7 @@ const PRODUCER_KEYS: &[KeySpec] = &[
         "enable.gapless.guarantee",
         Effect::Only(&["false", "0"], "a failed record is reported and leaves a gap"),
     ),
+    other("session.timeout.ms", Effect::Nothing("this is a producer; it belongs to consumers")),
     other("group.id", Effect::Refused("this is a producer; group.id belongs to consumers")),
     other(
         "auto.offset.reset",

@@ -1,10 +1,12 @@
 //! The producer's settings, typed, and the rules that hold between them.
 
 mod jaas;
+mod jaas_text;
 mod keys;
 mod nearest;
 mod security;
 mod security_keys;
+mod security_rules;
 mod values;
 
 use alloc::format;
@@ -246,6 +248,12 @@ impl ConfigBuilder {
         &self.ignored
     }
 
+    /// What is allowed and deserves a word all the same: the setting, and why.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<(&'static str, &'static str)> {
+        security_rules::warnings(&self.config)
+    }
+
     /// Checks the settings against one another.
     ///
     /// # Errors
@@ -258,6 +266,7 @@ impl ConfigBuilder {
             return Err(ConfigError::new("bootstrap.servers", why));
         }
         self.settle_deadlines(&mut config)?;
+        security_rules::settle(&mut config, |key| self.is_explicit(key))?;
         if config.batch_size_bytes > config.buffer_memory_bytes {
             let why = format!(
                 "a batch of {} bytes does not fit into buffer.memory={}; lower batch.size or raise buffer.memory",

@@ -274,6 +274,11 @@ pub struct SaslConfig {
     pub kerberos: KerberosConfig,
     /// When tokens are replaced.
     pub refresh: RefreshConfig,
+    /// `sasl.allow.plaintext.credentials`: whether a password or a token may go over a connection
+    /// that is not encrypted. Absent: it may, with a warning.
+    pub allow_plaintext_credentials: Option<bool>,
+    /// Whose options were taken from `sasl.jaas.config`, until the settings are compared.
+    pub(super) login_module: Option<super::jaas::LoginModule>,
 }
 
 /// Where tokens come from.

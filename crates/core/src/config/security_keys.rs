@@ -214,13 +214,19 @@ pub(super) const SECURITY_KEYS: &[KeySpec] = &[
     sets(
         ("sasl.jaas.config", &[]),
         (Text, "a login module of Kafka's with its options", NONE),
-        "Java's way to give user, password or client secret, for PLAIN, SCRAM and OAUTHBEARER.",
+        "Java's way to give user, password or client secret. Nothing is loaded that it names.",
         |c, v| jaas::apply(sasl(c), v),
+    ),
+    sets(
+        ("sasl.allow.plaintext.credentials", &[]),
+        (Boolean, "true, false", "true, with a warning"),
+        "Whether a password or a token may go over a connection that is not encrypted.",
+        |c, v| boolean(v).map(|b| sasl(c).allow_plaintext_credentials = Some(b)),
     ),
     sets(
         ("sasl.oauthbearer.method", &[]),
         (Choice, "default, oidc", "default"),
-        "Where tokens come from: the program's own function, or an identity provider (oidc).",
+        "Where tokens come from: the program's own function, or an identity provider (oidc). With a URL and no word, it is oidc.",
         |c, v| v.parse().map(|m| oauth(c).method = m),
     ),
     row!(

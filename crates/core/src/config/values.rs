@@ -109,3 +109,39 @@ fn server(entry: &str) -> Result<String, String> {
         _ => wrong("the port is a number from 1 to 65535"),
     }
 }
+
+/// The host of an `https` URL, without the dot at its end if it has one.
+///
+/// What is unusual in a URL is refused, so that nobody can take another part of it for the host.
+pub(super) fn https_host(url: &str) -> Result<&str, String> {
+    const HTTPS: &str = "https://";
+    let wrong = |why: &str| Err(format!("expected an https URL: {why}"));
+    let Some((scheme, rest)) = url.split_at_checked(HTTPS.len()) else {
+        return wrong("it begins with https://");
+    };
+    if !scheme.eq_ignore_ascii_case(HTTPS) {
+        return wrong(
+            "it begins with https://. Over http anybody on the way could read secret and token",
+        );
+    }
+    if rest.contains(|c: char| !c.is_ascii_graphic() || "\\#\"<>".contains(c)) {
+        return wrong("it has a character that no URL of a token endpoint has");
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    if authority.contains('@') {
+        return wrong("a user or a password has no place in it");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return wrong("the port is a number from 1 to 65535");
+    }
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_address = bare.is_some_and(|bare| bare.parse::<core::net::Ipv6Addr>().is_ok());
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_name =
+        !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    if is_address || is_name { Ok(host) } else { wrong("its host is missing or not one") }
+}
