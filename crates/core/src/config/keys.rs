@@ -3,7 +3,8 @@
 use ottla_protocol::record::CompressionType;
 
 use super::ProducerConfig;
-use super::security_keys::SECURITY_KEYS;
+use super::sasl_keys::SASL_KEYS;
+use super::tls_keys::TLS_KEYS;
 use super::values::{acks, boolean, compression, integer, millis, servers};
 
 type Apply = fn(&mut ProducerConfig, &str) -> Result<(), alloc::string::String>;
@@ -100,18 +101,20 @@ const I32_MAX: usize = i32::MAX as usize;
 use ValueKind::{Boolean, Bytes, Choice, Integer, Millis, Servers, Text};
 
 /// Every key that is understood.
-pub const KEYS: &[KeySpec] = &joined::<{ PRODUCER_KEYS.len() + SECURITY_KEYS.len() }>();
+pub const KEYS: &[KeySpec] =
+    &joined::<{ PRODUCER_KEYS.len() + TLS_KEYS.len() + SASL_KEYS.len() }>();
 
 const fn joined<const COUNT: usize>() -> [KeySpec; COUNT] {
+    let tables = [PRODUCER_KEYS, TLS_KEYS, SASL_KEYS];
     let mut all = [PRODUCER_KEYS[0]; COUNT];
-    let mut at = 0;
+    let (mut table, mut row, mut at) = (0, 0, 0);
     while at < COUNT {
-        all[at] = if at < PRODUCER_KEYS.len() {
-            PRODUCER_KEYS[at]
+        if row == tables[table].len() {
+            (table, row) = (table + 1, 0);
         } else {
-            SECURITY_KEYS[at - PRODUCER_KEYS.len()]
-        };
-        at += 1;
+            all[at] = tables[table][row];
+            (row, at) = (row + 1, at + 1);
+        }
     }
     all
 }

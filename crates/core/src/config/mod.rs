@@ -4,9 +4,10 @@ mod jaas;
 mod jaas_text;
 mod keys;
 mod nearest;
+mod sasl_keys;
 mod security;
-mod security_keys;
 mod security_rules;
+mod tls_keys;
 mod values;
 
 use alloc::format;
