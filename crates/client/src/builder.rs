@@ -111,6 +111,9 @@ impl ProducerBuilder {
         for (key, why) in self.config.warnings() {
             tracing::warn!(key, why, "a setting is allowed and dangerous");
         }
+        for (key, why) in self.config.warnings() {
+            tracing::warn!(key, why, "a setting is dangerous");
+        }
         let config = self.config.build()?;
         let security = Security::new(&config.security)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

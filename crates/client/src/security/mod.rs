@@ -167,9 +167,12 @@ impl SecurityBuilder {
     /// A setting is unknown, out of range or in contradiction to another, or a file cannot be
     /// used.
     pub fn build(self) -> Result<Security, ConfigError> {
-        match self.refused {
-            Some(error) => Err(error),
-            None => Security::new(&self.config.build_security()?),
+        if let Some(error) = self.refused {
+            return Err(error);
         }
+        for (key, why) in self.config.warnings() {
+            tracing::warn!(key, why, "a setting is dangerous");
+        }
+        Security::new(&self.config.build_security()?)
     }
 }

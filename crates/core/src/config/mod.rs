@@ -289,7 +289,9 @@ impl ConfigBuilder {
     /// # Errors
     /// Two settings contradict each other.
     pub fn build_security(&self) -> Result<SecurityConfig, ConfigError> {
-        Ok(self.config.security.clone())
+        let mut config = self.config.clone();
+        security_rules::settle(&mut config, |key| self.is_explicit(key))?;
+        Ok(config.security)
     }
 
     fn is_explicit(&self, key: &str) -> bool {
