@@ -70,6 +70,9 @@ mod sync;
 mod table;
 #[cfg_attr(all(test, ottla_model), path = "models/timers.rs")]
 mod timers;
+#[cfg(feature = "tls")]
+#[cfg_attr(not(test), expect(dead_code, reason = "connections are not made with it yet"))]
+mod tls;
 mod topic;
 mod typed;
 mod wire;
@@ -92,6 +95,8 @@ pub use security::{Security, SecurityBuilder};
 #[cfg(feature = "json")]
 pub use serializer::Json;
 pub use serializer::{BigEndian, Raw, SerializeError, Serializer, Utf8};
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, TlsSession};
 pub use topic::{Partitioner, Topic};
 pub use typed::TypedProducer;
 
