@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Incoming;
+use super::{ConnectError, Incoming};
 use crate::memory::Chunk;
 use crate::security::{Security, Stream};
 use crate::shared::ClientHost;
@@ -44,7 +44,8 @@ impl Wire {
             let end = match security.open(&server, timeout).await {
                 Ok(stream) => {
                     let _ = incoming.send(Incoming::Connected(id));
-                    Incoming::Gone(id, carry(id, stream, frames, &incoming).await)
+                    let end = carry(id, stream, frames, &incoming).await;
+                    told(id, end, |error| security.explain(&server, error))
                 }
                 Err(error) if error.is_refusal() => Incoming::Refused(id, error.to_string()),
                 Err(error) => Incoming::Gone(id, error.to_string()),
@@ -61,27 +62,54 @@ impl Wire {
     }
 }
 
+/// Why a connection ended.
+enum End {
+    /// The server closed it.
+    Closed,
+    /// Nobody is left to tell.
+    Over,
+    /// It broke.
+    Broke(io::Error),
+}
+
+fn told(
+    id: ConnectionId,
+    end: End,
+    explain: impl FnOnce(&io::Error) -> Option<ConnectError>,
+) -> Incoming {
+    let error = match end {
+        End::Closed => return Incoming::Gone(id, "the server closed the connection".into()),
+        End::Over => return Incoming::Gone(id, "the producer has ended".into()),
+        End::Broke(error) => error,
+    };
+    match explain(&error) {
+        Some(why) if why.is_refusal() => Incoming::Refused(id, why.to_string()),
+        Some(why) => Incoming::Gone(id, why.to_string()),
+        None => Incoming::Gone(id, format!("the connection broke: {error}")),
+    }
+}
+
 /// Carries bytes both ways until the connection ends; says why it did.
 async fn carry(
     id: ConnectionId,
     stream: Stream,
     frames: mpsc::UnboundedReceiver<Outgoing>,
     incoming: &mpsc::UnboundedSender<Incoming>,
-) -> String {
+) -> End {
     match stream {
         Stream::Plain(stream) => {
             let (reader, writer) = stream.into_split();
             tokio::select! {
-                why = read(id, reader, incoming) => why,
-                why = write(writer, frames, incoming) => why,
+                end = read(id, reader, incoming) => end,
+                end = write(writer, frames, incoming) => end,
             }
         }
         #[cfg(feature = "tls")]
         Stream::Tls(stream) => {
             let (reader, writer) = tokio::io::split(stream);
             tokio::select! {
-                why = read(id, reader, incoming) => why,
-                why = write(writer, frames, incoming) => why,
+                end = read(id, reader, incoming) => end,
+                end = write(writer, frames, incoming) => end,
             }
         }
     }
@@ -92,19 +120,19 @@ async fn read(
     id: ConnectionId,
     mut reader: impl AsyncRead + Unpin,
     incoming: &mpsc::UnboundedSender<Incoming>,
-) -> String {
+) -> End {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(16 << 10);
         match reader.read_buf(&mut buffer).await {
-            Ok(0) => return "the server closed the connection".into(),
+            Ok(0) => return End::Closed,
             Ok(_) => {
                 let bytes = buffer.split().freeze();
                 if incoming.send(Incoming::Bytes(id, bytes)).is_err() {
-                    return "the producer has ended".into();
+                    return End::Over;
                 }
             }
-            Err(error) => return format!("the connection broke: {error}"),
+            Err(error) => return End::Broke(error),
         }
     }
 }
@@ -114,10 +142,10 @@ async fn write(
     mut writer: impl AsyncWrite + Unpin,
     mut frames: mpsc::UnboundedReceiver<Outgoing>,
     incoming: &mpsc::UnboundedSender<Incoming>,
-) -> String {
+) -> End {
     while let Some(transmit) = frames.recv().await {
         if let Err(error) = write_frame(&mut writer, &transmit.frame).await {
-            return format!("the connection broke: {error}");
+            return End::Broke(error);
         }
         if let Some(token) = transmit.written_token {
             let _ = incoming.send(Incoming::Written(token));

@@ -47,23 +47,41 @@ enum Reason {
     NoAddress,
     /// Every address was tried: what each said.
     Attempts(Vec<(SocketAddr, io::Error)>),
-    /// TLS did not come about, and whether that is because one side did not accept the other.
+    /// There is TCP but no TLS.
     Tls {
         why: String,
-        is_refusal: bool,
+        what: NoTls,
     },
+}
+
+/// Why there is no TLS.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no TLS to miss"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoTls {
+    /// One side does not accept the other.
+    Refused,
+    /// Something else is spoken there.
+    WrongService,
+    /// The connection was lost.
+    Lost,
 }
 
 impl ConnectError {
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(server: &str, why: String, is_refusal: bool) -> Self {
-        Self { server: server.to_owned(), reason: Reason::Tls { why, is_refusal } }
+    pub(crate) fn tls(server: &str, why: String, what: NoTls) -> Self {
+        Self { server: server.to_owned(), reason: Reason::Tls { why, what } }
     }
 
     /// Whether it failed because one side did not accept the other, as by its certificate.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self.reason, Reason::Tls { is_refusal: true, .. })
+        matches!(self.reason, Reason::Tls { what: NoTls::Refused, .. })
+    }
+
+    /// Whether something else than TLS is spoken there.
+    #[must_use]
+    pub fn is_wrong_service(&self) -> bool {
+        matches!(self.reason, Reason::Tls { what: NoTls::WrongService, .. })
     }
 }
 
@@ -72,7 +90,7 @@ impl fmt::Display for ConnectError {
         let server = &self.server;
         match &self.reason {
             Reason::Resolve(error) => write!(f, "cannot resolve {server}: {error}"),
-            Reason::Tls { why, .. } => write!(f, "no TLS with {server}: {why}"),
+            Reason::Tls { why, .. } => f.write_str(why),
             Reason::NoAddress => write!(f, "{server} has no address"),
             Reason::Attempts(attempts) => {
                 write!(f, "cannot connect to {server}")?;

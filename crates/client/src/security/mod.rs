@@ -9,6 +9,7 @@ mod logins;
 mod stream;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ use ottla_core::config::{
     ConfigBuilder, ConfigError, SaslConfig, Secret, SecurityConfig, SecurityProtocol,
 };
 
+#[cfg(feature = "tls")]
+use crate::net::NoTls;
 use crate::net::{self, ConnectError};
 use crate::sync::Mutex;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsError, TlsErrorKind};
 
 pub(crate) use login::Login;
 pub(crate) use logins::Logins;
@@ -45,6 +50,8 @@ pub struct Security(Arc<Inner>);
 struct Inner {
     protocol: SecurityProtocol,
     sasl: SaslConfig,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     /// User and password, which can be replaced.
     credentials: Mutex<Option<Credentials>>,
 }
@@ -79,6 +86,8 @@ impl Default for Security {
         let inner = Inner {
             protocol: SecurityProtocol::Plaintext,
             sasl: SaslConfig::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             credentials: Mutex::new(None),
         };
         Self(Arc::new(inner))
@@ -92,6 +101,12 @@ impl Security {
     }
 
     pub(crate) fn new(config: &SecurityConfig) -> Result<Self, ConfigError> {
+        #[cfg(not(feature = "tls"))]
+        if config.protocol.uses_tls() {
+            let why = "this program was built without TLS: enable the feature aws-lc-rs, or ring, \
+                       of the crate ottla";
+            return Err(ConfigError { key: "security.protocol".into(), reason: why.into() });
+        }
         let credentials = match (&config.sasl.username, &config.sasl.password) {
             (Some(user), Some(password)) => {
                 Some(Credentials { user: user.clone(), password: password.clone() })
@@ -101,6 +116,8 @@ impl Security {
         let inner = Inner {
             protocol: config.protocol,
             sasl: config.sasl.clone(),
+            #[cfg(feature = "tls")]
+            tls: if config.protocol.uses_tls() { Some(Tls::new(&config.tls)?) } else { None },
             credentials: Mutex::new(credentials),
         };
         Ok(Self(Arc::new(inner)))
@@ -134,13 +151,50 @@ impl Security {
         timeout: Duration,
     ) -> Result<Stream, ConnectError> {
         let stream = net::connect(server, timeout).await?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.0.tls {
+            let opened = tokio::time::timeout(timeout, tls.connect(server, stream)).await;
+            return match opened {
+                Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+                Ok(Err(error)) => Err(no_tls(server, &error)),
+                Err(_) => {
+                    let ms = timeout.as_millis();
+                    let why =
+                        format!("{server} did not answer within {ms} ms in the TLS handshake");
+                    Err(ConnectError::tls(server, why, NoTls::Lost))
+                }
+            };
+        }
         Ok(Stream::Plain(stream))
+    }
+
+    /// What an error on a connection means, where there is more to say than it does itself.
+    pub(crate) fn explain(&self, server: &str, error: &io::Error) -> Option<ConnectError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.0.tls {
+            return Some(no_tls(server, &tls.explain(server, error)));
+        }
+        let _ = (server, error);
+        None
     }
 
     /// Begins to say who we are to `server`.
     pub(crate) async fn login(&self, server: &str) -> Result<Login, String> {
         Login::begin(self, server).await
     }
+}
+
+#[cfg(feature = "tls")]
+fn no_tls(server: &str, error: &TlsError) -> ConnectError {
+    let what = match error.kind() {
+        TlsErrorKind::Untrusted
+        | TlsErrorKind::Refused
+        | TlsErrorKind::Incompatible
+        | TlsErrorKind::Name => NoTls::Refused,
+        TlsErrorKind::WrongService => NoTls::WrongService,
+        TlsErrorKind::Broken | TlsErrorKind::Lost => NoTls::Lost,
+    };
+    ConnectError::tls(server, error.to_string(), what)
 }
 
 /// Collects settings for a [`Security`].

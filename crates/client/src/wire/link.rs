@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ const API_VERSIONS_VERSION: i16 = 3;
 /// A connection to a broker whose versions are known.
 pub(crate) struct Link {
     server: String,
+    security: Security,
     stream: Stream,
     frames: FrameReader,
     versions: HashMap<ApiKey, VersionRange>,
@@ -79,6 +81,7 @@ impl Link {
         let first_timeout = left - probe::PATIENCE.min(left / 2);
         let mut link = Self {
             server: server.to_owned(),
+            security: security.clone(),
             stream,
             frames: FrameReader::new(FIRST_FRAME_BYTES),
             versions: HashMap::new(),
@@ -187,7 +190,7 @@ impl Link {
         };
         match timeout_at(deadline, write).await {
             Ok(Ok(())) => Ok(Sent { correlation_id, version, request: PhantomData }),
-            Ok(Err(error)) => Err(self.lost::<R>(&error.to_string())),
+            Ok(Err(error)) => Err(self.broke::<R>(&error)),
             Err(_) => Err(self.late::<R>()),
         }
     }
@@ -219,7 +222,7 @@ impl Link {
             match timeout_at(deadline, self.stream.read_buf(self.frames.buffer_mut())).await {
                 Ok(Ok(0)) => return Err(self.lost::<R>("the server closed the connection")),
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(self.lost::<R>(&error.to_string())),
+                Ok(Err(error)) => return Err(self.broke::<R>(&error)),
                 Err(_) => return Err(self.late::<R>()),
             }
         }
@@ -303,6 +306,17 @@ impl Link {
         ))
     }
 
+    fn broke<R: Request>(&mut self, error: &io::Error) -> RequestError {
+        match self.security.explain(&self.server, error) {
+            Some(why) if why.is_refusal() => {
+                self.is_broken = true;
+                RequestError::new(RequestErrorKind::Authentication, why.to_string())
+            }
+            Some(why) => self.lost::<R>(&why.to_string()),
+            None => self.lost::<R>(&error.to_string()),
+        }
+    }
+
     fn lost<R: Request>(&mut self, reason: &str) -> RequestError {
         self.is_broken = true;
         RequestError::unreachable(format!(
@@ -347,6 +361,9 @@ async fn dial(
     let dialled = tokio::time::timeout(timeout, security.open(server, timeout / 2)).await;
     match dialled {
         Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.is_wrong_service() => {
+            Err(RequestError::new(RequestErrorKind::WrongService, error.to_string()))
+        }
         Ok(Err(error)) if error.is_refusal() => {
             Err(RequestError::new(RequestErrorKind::Authentication, error.to_string()))
         }
