@@ -36,7 +36,7 @@ impl Sasl {
             session_ms: chance.pick(&[0, 1_100, 1_500, 4_000, 15_000]),
             refuse: if has_faults { chance.pick(&[0, 50]) } else { 0 },
             host_fails: if has_faults { chance.pick(&[0, 50]) } else { 0 },
-            host_ms: chance.pick(&[0, 20, 400]),
+            host_ms: chance.pick(&[0, 20, 90]),
         })
     }
 
