@@ -13,6 +13,7 @@ use crate::error::{FlushError, ProduceError, SendError, TrySendError};
 use crate::flush::{self, CloseReport};
 use crate::mailbox::Command;
 use crate::metrics::Metrics;
+use crate::security::Security;
 use crate::shared::Shared;
 use crate::timers::Timers;
 use crate::topic::Topic;
@@ -88,6 +89,13 @@ impl Producer {
             .into_iter()
             .fold(builder, |builder, (key, value)| builder.set(key.as_ref(), value.as_ref()))
             .build()
+    }
+
+    /// How brokers are met: to replace the password, or to use the same for an
+    /// [`Admin`](crate::admin::Admin) or a [`Reader`](crate::reader::Reader).
+    #[must_use]
+    pub fn security(&self) -> &Security {
+        &self.shared().security
     }
 
     /// Accepts a record into its partition's batch. Waits, for up to `max.block.ms`, for the
