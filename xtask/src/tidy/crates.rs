@@ -11,14 +11,25 @@ use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("ottla-protocol", &[]),
     ("ottla-codecs", &["ottla-protocol"]),
     ("ottla-core", &["ottla-protocol"]),
     ("ottla-fork", &[]),
     ("ottla-sasl", &[]),
+    ("ottla-gssapi", &[]),
     ("ottla-broker", &["ottla-protocol", "ottla-codecs"]),
-    ("ottla", &["ottla-protocol", "ottla-codecs", "ottla-core", "ottla-fork", "ottla-sasl"]),
+    (
+        "ottla",
+        &[
+            "ottla-protocol",
+            "ottla-codecs",
+            "ottla-core",
+            "ottla-fork",
+            "ottla-gssapi",
+            "ottla-sasl",
+        ],
+    ),
     ("ottla-cli", &["ottla", "ottla-broker"]),
     ("ottla-python", &["ottla", "ottla-broker", "ottla-fork"]),
     // Each target has to do with one of them.

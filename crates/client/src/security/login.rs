@@ -2,15 +2,24 @@
 
 use ottla_core::config::{SaslMechanism, Secret};
 use ottla_core::output::AuthReply;
+#[cfg(feature = "gssapi")]
+use ottla_gssapi::Exchange;
 use ottla_sasl::{Mechanism, Plain, SaslError, Scram, ScramHash, Step};
 use zeroize::Zeroizing;
 
 use super::Security;
 
+/// What makes the messages.
+enum Talk {
+    Mechanism(Box<dyn Mechanism>),
+    #[cfg(feature = "gssapi")]
+    Kerberos(Exchange),
+}
+
 /// An authentication that was begun.
 pub(crate) struct Login {
     /// Absent while it computes, and when that was cut short.
-    mechanism: Option<Box<dyn Mechanism>>,
+    talk: Option<Talk>,
     /// A step may take a second of a processor's time, or wait for another service.
     is_slow: bool,
 }
@@ -34,37 +43,70 @@ impl Login {
                 return Err("OAUTHBEARER is not part of this build".to_owned());
             }
             SaslMechanism::AwsMskIam => super::aws::mechanism(&security.sasl().aws, server)?,
-            SaslMechanism::Gssapi => {
-                return Err("GSSAPI is not part of this build".to_owned());
-            }
+            SaslMechanism::Gssapi => return kerberos(security, server).await,
         };
-        let is_slow = !matches!(mechanism, SaslMechanism::Plain | SaslMechanism::OauthBearer);
-        Ok(Self { mechanism: Some(made), is_slow })
+        let is_slow = matches!(mechanism, SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512);
+        Ok(Self { talk: Some(Talk::Mechanism(made)), is_slow })
     }
 
     /// The answer to what the broker said; without bytes, the first message.
     pub(crate) async fn step(&mut self, challenge: &[u8]) -> AuthReply {
-        let Some(mut mechanism) = self.mechanism.take() else {
+        let Some(mut talk) = self.talk.take() else {
             return AuthReply::Failed("an earlier step was cut short".to_owned());
         };
-        let (mechanism, result) = if self.is_slow {
+        let (talk, reply) = if self.is_slow {
             let challenge = challenge.to_vec();
             let work = tokio::task::spawn_blocking(move || {
-                let result = mechanism.step(&challenge);
-                (mechanism, result)
+                let reply = talk.step(&challenge);
+                (talk, reply)
             });
             match work.await {
                 Ok(done) => done,
                 Err(_) => return AuthReply::Failed("a step was cut short".to_owned()),
             }
         } else {
-            let result = mechanism.step(challenge);
-            (mechanism, result)
+            let reply = talk.step(challenge);
+            (talk, reply)
         };
-        let reply = reply(&*mechanism, result);
-        self.mechanism = Some(mechanism);
+        self.talk = Some(talk);
         reply
     }
+}
+
+impl Talk {
+    fn step(&mut self, challenge: &[u8]) -> AuthReply {
+        match self {
+            Self::Mechanism(mechanism) => {
+                let result = mechanism.step(challenge);
+                reply(&**mechanism, result)
+            }
+            #[cfg(feature = "gssapi")]
+            Self::Kerberos(exchange) => match exchange.step(challenge) {
+                Ok(ottla_gssapi::Step::Respond(message)) => AuthReply::Respond(message.into()),
+                Ok(ottla_gssapi::Step::Complete) => AuthReply::Complete,
+                Err(error) => AuthReply::Failed(error.to_string()),
+            },
+        }
+    }
+}
+
+#[cfg(feature = "gssapi")]
+async fn kerberos(security: &Security, server: &str) -> Result<Login, String> {
+    let config = security.sasl().kerberos.clone();
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host).to_owned();
+    let begun = tokio::task::spawn_blocking(move || {
+        let (principal, keytab) = (config.principal.as_deref(), config.keytab.as_deref());
+        Exchange::begin(&config.service_name, &host, principal, keytab)
+    });
+    let exchange = begun.await.map_err(|_| "the step was cut short".to_owned())?;
+    let exchange = exchange.map_err(|error| error.to_string())?;
+    Ok(Login { talk: Some(Talk::Kerberos(exchange)), is_slow: true })
+}
+
+#[cfg(not(feature = "gssapi"))]
+async fn kerberos(_: &Security, _: &str) -> Result<Login, String> {
+    Err("this program was built without Kerberos: enable the feature gssapi of the crate ottla"
+        .to_owned())
 }
 
 fn scram(security: &Security, hash: ScramHash) -> Result<Box<dyn Mechanism>, String> {
