@@ -10,6 +10,7 @@ pub mod hostile;
 pub mod java;
 pub mod kcat;
 pub mod log_files;
+pub mod pki;
 pub mod proxy;
 pub mod record;
 pub mod rng;

@@ -33,11 +33,14 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     test.env("OTTLA_BIN", build_binary()?);
 
     // The cluster lives as long as this name.
-    let cluster = Cluster::start(1, &interrupt);
+    let cluster = Cluster::start_secure(&interrupt);
     interrupt.check()?;
     let cluster = skips.had(cluster, "real Kafka", |cluster| {
         eprintln!("Apache Kafka {} listens at {}", jars::VERSION, cluster.bootstrap_servers());
         test.env(kafka::SERVERS_VARIABLE, cluster.bootstrap_servers());
+        if let Some(file) = cluster.secure() {
+            test.env(kafka::SECURE_VARIABLE, file);
+        }
     })?;
     skips.had(jars::fetch(), "Kafka's own tools", |jars| {
         test.env(kafka::LIBS_VARIABLE, &jars.libs);

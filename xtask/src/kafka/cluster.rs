@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::jars::{self, Jars};
 use super::probe;
 use super::runs::{Run, Storage};
+use super::secure::{self, Doors};
 use crate::process::{self, Interrupt};
 use crate::workspace;
 
@@ -24,6 +25,8 @@ const TRIES: usize = 3;
 /// A running cluster. It ends when this value is dropped, unless it was let go.
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
+    /// What tells of the listeners with TLS and SASL, if there are any.
+    secure: Option<PathBuf>,
     /// `None` once the cluster was let go. Dropped after the nodes have ended.
     run: Option<Run>,
 }
@@ -60,14 +63,29 @@ impl Cluster {
         count: usize,
         interrupt: &Interrupt,
     ) -> Result<Self, String> {
+        Self::start_as(storage, count, false, interrupt)
+    }
+
+    /// Starts a node that also has listeners with TLS and SASL, and an authorizer.
+    pub(crate) fn start_secure(interrupt: &Interrupt) -> Result<Self, String> {
+        Self::start_as(Storage::Disk, 1, true, interrupt)
+    }
+
+    fn start_as(
+        storage: Storage,
+        count: usize,
+        is_secure: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Self, String> {
         let java = jars::java()?;
         let jars = jars::fetch()?;
         let mut tries = 1;
         loop {
             let run = Run::create(storage)?;
             let folders = (run.folder.clone(), run.logs.clone());
-            let mut cluster = Self { nodes: Vec::new(), run: Some(run) };
-            match cluster.bring_up(count, &folders, &java, &jars, interrupt) {
+            let mut cluster = Self { nodes: Vec::new(), secure: None, run: Some(run) };
+            let doors = if is_secure { Some(Doors::reserve()?) } else { None };
+            match cluster.bring_up(count, doors, &folders, (&java, &jars), interrupt) {
                 Ok(()) => return Ok(cluster),
                 Err(told) if told.contains("Address already in use") && tries < TRIES => tries += 1,
                 Err(told) => return Err(told),
@@ -78,9 +96,9 @@ impl Cluster {
     fn bring_up(
         &mut self,
         count: usize,
+        doors: Option<Doors>,
         (folder, logs): &(PathBuf, PathBuf),
-        java: &Path,
-        jars: &Jars,
+        (java, jars): (&Path, &Jars),
         interrupt: &Interrupt,
     ) -> Result<(), String> {
         let mut ports = Vec::new();
@@ -96,13 +114,20 @@ impl Cluster {
         for (index, folder) in folders.iter().enumerate() {
             workspace::create_folder(folder)?;
             let data = logs.join(format!("node-{}", index + 1)).join("data");
-            let properties = properties(index, &addresses, &data);
+            let mut properties = properties(index, &addresses, &data);
+            if let Some(doors) = &doors {
+                properties += &doors.lay_out(folder, addresses[index])?;
+                self.secure = Some(secure::description(folder));
+            }
             workspace::write(&folder.join("server.properties"), properties)?;
         }
-        format_storage(&folders, java, jars)?;
-        drop(ports);
+        let is_secure = doors.is_some();
+        let options = if is_secure { secure::format_options() } else { Vec::new() };
+        format_storage(&folders, &options, java, jars)?;
+        drop((ports, doors));
         for (folder, (address, _)) in folders.iter().zip(&addresses) {
-            let (program, args) = broker_command(java, jars);
+            let options = if is_secure { secure::java_options(folder) } else { Vec::new() };
+            let (program, args) = broker_command(java, &options, jars);
             let mut command = Command::new(program);
             command.args(args);
             self.nodes.push(Node::start(command, folder, *address)?);
@@ -137,6 +162,11 @@ impl Cluster {
         let addresses: Vec<String> =
             self.nodes.iter().map(|node| node.address.to_string()).collect();
         addresses.join(",")
+    }
+
+    /// The file that tells of the listeners with TLS and SASL, if there are any.
+    pub(crate) fn secure(&self) -> Option<&Path> {
+        self.secure.as_deref()
     }
 
     /// The processes of all nodes.
@@ -188,23 +218,33 @@ impl Node {
 }
 
 /// The program and the arguments of a broker; the file with its settings is to follow.
-pub(super) fn broker_command(java: &Path, jars: &Jars) -> (PathBuf, Vec<String>) {
+pub(super) fn broker_command(
+    java: &Path,
+    options: &[String],
+    jars: &Jars,
+) -> (PathBuf, Vec<String>) {
     // Enough for tests, and little enough for three nodes on a small machine.
     let args = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"];
     let mut args: Vec<String> = args.map(str::to_owned).to_vec();
     args.push("-Dorg.apache.logging.log4j.level=WARN".to_owned());
+    args.extend_from_slice(options);
     args.extend(["-cp".to_owned(), jars.broker_class_path(), "kafka.Kafka".to_owned()]);
     (java.to_owned(), args)
 }
 
 /// Formats the storage of all nodes at the same time.
-pub(super) fn format_storage(folders: &[PathBuf], java: &Path, jars: &Jars) -> Result<(), String> {
+pub(super) fn format_storage(
+    folders: &[PathBuf],
+    options: &[String],
+    java: &Path,
+    jars: &Jars,
+) -> Result<(), String> {
     let mut formatting = Vec::new();
     for folder in folders {
         let mut command = Command::new(java);
         command.arg("-cp").arg(jars.broker_class_path()).arg("kafka.tools.StorageTool");
         command.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
-        command.arg(folder.join("server.properties")).current_dir(folder);
+        command.arg(folder.join("server.properties")).args(options).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| format!("cannot run java: {error}"))?;
         formatting.push(child);

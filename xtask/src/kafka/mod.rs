@@ -2,10 +2,15 @@
 
 pub(crate) mod cluster;
 pub(crate) mod jars;
+#[path = "../../../tests/src/pki.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
+mod pki;
 pub(crate) mod prepared;
 mod probe;
 pub(crate) mod runs;
+mod secure;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use self::cluster::Cluster;
@@ -13,24 +18,31 @@ use crate::process::{self, Interrupt};
 
 /// The variable that tells a test where real Kafka listens.
 pub(crate) const SERVERS_VARIABLE: &str = "OTTLA_TEST_KAFKA";
+/// The variable that tells a test which file tells of Kafka's listeners with TLS and SASL.
+pub(crate) const SECURE_VARIABLE: &str = "OTTLA_TEST_KAFKA_SECURE";
 /// The variable that tells a test where Kafka's jars lie.
 pub(crate) const LIBS_VARIABLE: &str = "OTTLA_TEST_KAFKA_LIBS";
 
 const USAGE: &str = "usage: cargo xtask kafka <command>
 
   fetch                     fetch Kafka's jars with Maven; print their folder
-  start [--nodes N]         start a cluster on free ports of 127.0.0.1; print `ready HOST:PORT[,…]`
+  start [--nodes N | --secure]
+                            start a cluster on free ports of 127.0.0.1; print `ready HOST:PORT[,…]`;
+                            with --secure it has listeners with TLS and SASL, and `secure FILE` is
+                            printed, a file that tells of them
   status                    list the clusters that run
   stop [HOST:PORT]          stop the cluster with that address, or all that were started
-  run [--nodes N] -- CMD…   start a cluster, run CMD with OTTLA_TEST_KAFKA (its address) and
-                            OTTLA_TEST_KAFKA_LIBS (the jars) set, stop the cluster";
+  run [--nodes N | --secure] -- CMD…
+                            start a cluster, run CMD with OTTLA_TEST_KAFKA (its address),
+                            OTTLA_TEST_KAFKA_LIBS (the jars) and, with --secure,
+                            OTTLA_TEST_KAFKA_SECURE (that file) set, stop the cluster";
 
 /// Runs the command that `args` name.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let (command, args) = args.split_first().ok_or(USAGE)?;
     match (command.as_str(), args) {
         ("fetch", []) => println!("{}", jars::fetch()?.libs.display()),
-        ("start", args) => start(nodes(args)?)?,
+        ("start", args) => start(args)?,
         ("status", []) => status()?,
         ("stop", []) => stop(None)?,
         ("stop", [address]) => stop(Some(address))?,
@@ -40,22 +52,27 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn nodes(args: &[String]) -> Result<usize, String> {
+fn start_cluster(args: &[String], interrupt: &Interrupt) -> Result<Cluster, String> {
     match args {
-        [] => Ok(1),
+        [] => Cluster::start(1, interrupt),
+        [flag] if flag == "--secure" => Cluster::start_secure(interrupt),
         [flag, count] if flag == "--nodes" => match count.parse() {
-            Ok(count @ 1..=9) => Ok(count),
+            Ok(count @ 1..=9) => Cluster::start(count, interrupt),
             _ => Err(format!("--nodes takes a number from 1 to 9, not `{count}`")),
         },
         _ => Err(USAGE.to_owned()),
     }
 }
 
-fn start(count: usize) -> Result<(), String> {
-    let cluster = Cluster::start(count, &Interrupt::listen()?)?;
+fn start(args: &[String]) -> Result<(), String> {
+    let cluster = start_cluster(args, &Interrupt::listen()?)?;
     let servers = cluster.bootstrap_servers();
+    let secure = cluster.secure().map(Path::to_owned);
     cluster.let_go()?;
     println!("ready {servers}");
+    if let Some(file) = secure {
+        println!("secure {}", file.display());
+    }
     Ok(())
 }
 
@@ -102,14 +119,17 @@ fn stop(address: Option<&String>) -> Result<(), String> {
 
 fn run_with(args: &[String]) -> Result<ExitCode, String> {
     let split = args.iter().position(|arg| arg == "--").ok_or(USAGE)?;
-    let (flags, command) = (nodes(&args[..split])?, &args[split + 1..]);
+    let (flags, command) = (&args[..split], &args[split + 1..]);
     let (program, args) = command.split_first().ok_or(USAGE)?;
     let interrupt = Interrupt::listen()?;
-    let cluster = Cluster::start(flags, &interrupt)?;
+    let cluster = start_cluster(flags, &interrupt)?;
     let mut command = Command::new(program);
     command.args(args);
     command.env(SERVERS_VARIABLE, cluster.bootstrap_servers());
     command.env(LIBS_VARIABLE, jars::fetch()?.libs);
+    if let Some(file) = cluster.secure() {
+        command.env(SECURE_VARIABLE, file);
+    }
     let status = process::run(&mut command, &interrupt)?;
     Ok(exit_code(status))
 }

@@ -53,8 +53,8 @@ impl Prepared {
             nodes.push(Layout { folder, address: addresses[index].0, detour });
         }
         let folders: Vec<PathBuf> = nodes.iter().map(|node| node.folder.clone()).collect();
-        format_storage(&folders, &java, &jars)?;
-        let (program, args) = broker_command(&java, &jars);
+        format_storage(&folders, &[], &java, &jars)?;
+        let (program, args) = broker_command(&java, &[], &jars);
         let command = std::iter::once(program.display().to_string()).chain(args).collect();
         Ok(Self { run, command, nodes })
     }

@@ -1,0 +1,345 @@
+//! The listeners of a node that is met by TLS and SASL, and what a test has to know of them.
+//!
+//! Whoever comes to the usual listener is `User:ANONYMOUS` and may do everything, as may most of
+//! the others. `User:limited` may do what a test allows it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::cluster::Port;
+use super::pki::{self, Authority, KeyKind, TokenKey, Validity, Wish};
+use crate::workspace;
+
+/// The file that tells tests what there is.
+pub(super) const DESCRIPTION: &str = "secure.json";
+/// How long a session lives on the listeners for that.
+const SESSION_MS: u32 = 2000;
+/// Whom tokens are for, and who gives them.
+const AUDIENCE: &str = "ottla-tests";
+const ISSUER: &str = "https://issuer.test";
+/// Users and their passwords. Each password stands nowhere else, so that tests can look for it.
+const USERS: [(&str, &str); 2] =
+    [("alice", "wonder-7Qx2,land=!"), ("limited", "little-9Lk4-may-be-done")];
+/// With SCRAM they have passwords that Kafka's tool can take.
+const SCRAM_USERS: [(&str, &str); 2] =
+    [("alice", "rabbit-3Zt8-hole"), ("limited", "little-5Mw1-by-scram")];
+const PASSWORD_OF_TOKENS: &str = "delegation-6Pc0-tokens";
+
+/// How a listener is met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+impl Protocol {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+}
+
+/// A kind of listener.
+struct Door {
+    name: &'static str,
+    protocol: Protocol,
+    /// The host that clients are sent to.
+    host: &'static str,
+    /// The file with key and certificates.
+    keystore: &'static str,
+    /// Further settings of the listener.
+    more: &'static [(&'static str, &'static str)],
+}
+
+const fn door(
+    name: &'static str,
+    protocol: Protocol,
+    host: &'static str,
+    keystore: &'static str,
+) -> Door {
+    Door { name, protocol, host, keystore, more: &[] }
+}
+
+const DOORS: [Door; 12] = [
+    Door {
+        more: &[("ssl.client.auth", "requested")],
+        ..door("SSL", Protocol::Ssl, "localhost", "server-rsa")
+    },
+    Door {
+        more: &[("ssl.client.auth", "required")],
+        ..door("MUTUAL", Protocol::Ssl, "127.0.0.1", "server")
+    },
+    door("SASL_PLAINTEXT", Protocol::SaslPlaintext, "127.0.0.1", ""),
+    door("SASL_SSL", Protocol::SaslSsl, "127.0.0.1", "server-below"),
+    Door {
+        more: &[("connections.max.reauth.ms", "2000")],
+        ..door("SHORT", Protocol::SaslSsl, "127.0.0.1", "server")
+    },
+    Door {
+        more: &[("connections.max.reauth.ms", "2000")],
+        ..door("SHORT_PLAINTEXT", Protocol::SaslPlaintext, "127.0.0.1", "")
+    },
+    // Its certificate is replaced while records flow.
+    door("ROTATED", Protocol::Ssl, "localhost", "server-rotated"),
+    door("EXPIRED", Protocol::Ssl, "localhost", "server-expired"),
+    door("EARLY", Protocol::Ssl, "localhost", "server-early"),
+    door("ELSEWHERE", Protocol::Ssl, "localhost", "server-elsewhere"),
+    door("STRANGER", Protocol::Ssl, "localhost", "server-stranger"),
+    door("NAMED", Protocol::Ssl, "localhost", "server-named"),
+];
+
+/// The ports of those listeners, kept until the node is about to start.
+pub(super) struct Doors(Vec<(&'static Door, Port)>);
+
+impl Doors {
+    pub(super) fn reserve() -> Result<Self, String> {
+        let reserve = |door| Ok((door, Port::reserve()?));
+        DOORS.iter().map(reserve).collect::<Result<_, String>>().map(Self)
+    }
+
+    /// Makes certificates and keys in `folder`; gives the settings that take the place of the
+    /// usual ones (a later line counts) and writes the description.
+    pub(super) fn lay_out(
+        &self,
+        folder: &Path,
+        (client, controller): (SocketAddr, SocketAddr),
+    ) -> Result<String, String> {
+        let files = folder.join("tls");
+        workspace::create_folder(&files)?;
+        write_certificates(&files)?;
+        write_token_keys(&files)?;
+        let mut addresses = Vec::new();
+        for (door, port) in &self.0 {
+            addresses.push((*door, port.address()?));
+        }
+        let description = describe(&addresses, client, &files);
+        workspace::write(&folder.join(DESCRIPTION), format!("{description:#}\n"))?;
+        Ok(settings(&addresses, (client, controller), &files))
+    }
+}
+
+/// What the broker's Java has to be told.
+pub(super) fn java_options(folder: &Path) -> Vec<String> {
+    let keys = key_set_url(&folder.join("tls"));
+    let path = folder.join("tls/jwks.json").display().to_string();
+    vec![
+        format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}"),
+        format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.files={path}"),
+    ]
+}
+
+/// What the storage is formatted with: users of SCRAM.
+pub(super) fn format_options() -> Vec<String> {
+    let mut options = Vec::new();
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        for (name, password) in SCRAM_USERS {
+            options.push("--add-scram".to_owned());
+            options.push(format!("{mechanism}=[name={name},iterations=8192,password={password}]"));
+        }
+    }
+    options
+}
+
+fn key_set_url(files: &Path) -> String {
+    format!("file://{}", files.join("jwks.json").display())
+}
+
+fn settings(
+    doors: &[(&Door, SocketAddr)],
+    (client, controller): (SocketAddr, SocketAddr),
+    files: &Path,
+) -> String {
+    let mut listeners = format!("PLAINTEXT://{client},CONTROLLER://{controller}");
+    let mut advertised = format!("PLAINTEXT://{client}");
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    let mut rows = Vec::new();
+    for (door, address) in doors {
+        let name = door.name;
+        listeners += &format!(",{name}://{address}");
+        advertised += &format!(",{name}://{}:{}", door.host, address.port());
+        protocols += &format!(",{name}:{}", door.protocol.name());
+        rows.extend(door.settings(files));
+    }
+    rows.extend([
+        ("listeners".to_owned(), listeners),
+        ("advertised.listeners".to_owned(), advertised),
+        ("listener.security.protocol.map".to_owned(), protocols),
+    ]);
+    let common = [
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("super.users", "User:ANONYMOUS;User:alice;User:CN=client;User:CN=client-rsa;User:service"),
+        ("delegation.token.secret.key", PASSWORD_OF_TOKENS),
+        // A thread for each of a dozen listeners is enough.
+        ("num.network.threads", "1"),
+    ];
+    rows.extend(common.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+impl Door {
+    fn settings(&self, files: &Path) -> Vec<(String, String)> {
+        let mut rows: Vec<(String, String)> = Vec::new();
+        if self.protocol != Protocol::SaslPlaintext {
+            let path = |name: &str| files.join(name).display().to_string();
+            rows.extend([
+                ("ssl.keystore.type".to_owned(), "PEM".to_owned()),
+                ("ssl.keystore.location".to_owned(), path(&format!("{}.pem", self.keystore))),
+                ("ssl.truststore.type".to_owned(), "PEM".to_owned()),
+                ("ssl.truststore.location".to_owned(), path("ca.pem")),
+            ]);
+        }
+        if self.protocol != Protocol::Ssl {
+            rows.extend(sasl(files));
+        }
+        let more = self.more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        rows.extend(more);
+        let prefix = format!("listener.name.{}", self.name.to_lowercase());
+        rows.into_iter().map(|(key, value)| (format!("{prefix}.{key}"), value)).collect()
+    }
+}
+
+fn sasl(files: &Path) -> Vec<(String, String)> {
+    const MODULES: &str = "org.apache.kafka.common.security";
+    let users: String =
+        USERS.iter().map(|(name, password)| format!(" user_{name}=\"{password}\"")).collect();
+    let rows = [
+        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".to_owned()),
+        ("plain.sasl.jaas.config", format!("{MODULES}.plain.PlainLoginModule required{users};")),
+        ("scram-sha-256.sasl.jaas.config", format!("{MODULES}.scram.ScramLoginModule required;")),
+        ("scram-sha-512.sasl.jaas.config", format!("{MODULES}.scram.ScramLoginModule required;")),
+        (
+            "oauthbearer.sasl.jaas.config",
+            format!("{MODULES}.oauthbearer.OAuthBearerLoginModule required;"),
+        ),
+        (
+            "oauthbearer.sasl.server.callback.handler.class",
+            format!("{MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler"),
+        ),
+        ("sasl.oauthbearer.jwks.endpoint.url", key_set_url(files)),
+        ("sasl.oauthbearer.expected.audience", AUDIENCE.to_owned()),
+        ("sasl.oauthbearer.expected.issuer", ISSUER.to_owned()),
+        // Both clocks are one.
+        ("sasl.oauthbearer.clock.skew.seconds", "0".to_owned()),
+    ];
+    rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Every file is PEM; what ends in `.pem` and has a key has its certificates behind it.
+fn write_certificates(files: &Path) -> Result<(), String> {
+    let write = |name: &str, content: String| workspace::write(&files.join(name), content);
+    let root = Authority::create("Ottla Test Root")?;
+    let below = root.below("Ottla Test Intermediate")?;
+    let stranger = Authority::create("Somebody Else's Root")?;
+    write("ca.pem", root.certificate())?;
+    write("ca.key", root.key())?;
+    write("other-ca.pem", stranger.certificate())?;
+    let here: &[&str] = &["localhost", "127.0.0.1"];
+    let server = Wish { name: "broker", hosts: here, validity: Validity::Now, key: KeyKind::Ec };
+    let elsewhere: &[&str] = &["kafka.elsewhere.test"];
+    for (name, authority, wish) in [
+        ("server", &root, server.clone()),
+        ("server-rsa", &root, Wish { key: KeyKind::Rsa, ..server.clone() }),
+        ("server-below", &below, server.clone()),
+        ("server-rotated", &root, server.clone()),
+        ("server-expired", &root, Wish { validity: Validity::Ended, ..server.clone() }),
+        ("server-early", &root, Wish { validity: Validity::NotYet, ..server.clone() }),
+        ("server-elsewhere", &root, Wish { hosts: elsewhere, ..server.clone() }),
+        ("server-stranger", &stranger, server.clone()),
+        ("server-named", &root, Wish { hosts: &["localhost"], ..server }),
+    ] {
+        write(&format!("{name}.pem"), authority.issue(&wish)?.both())?;
+    }
+    let client = Wish { name: "client", hosts: &[], validity: Validity::Now, key: KeyKind::Ec };
+    for (name, authority, wish) in [
+        ("client", &root, client.clone()),
+        ("client-rsa", &root, Wish { name: "client-rsa", key: KeyKind::Rsa, ..client.clone() }),
+        ("client-below", &below, client.clone()),
+        ("client-expired", &root, Wish { validity: Validity::Ended, ..client.clone() }),
+        ("client-stranger", &stranger, client.clone()),
+        ("client-limited", &root, Wish { name: "limited", ..client }),
+    ] {
+        let issued = authority.issue(&wish)?;
+        write(&format!("{name}.key"), issued.key.clone())?;
+        write(&format!("{name}.crt"), issued.chain.clone())?;
+        write(&format!("{name}.pem"), issued.both())?;
+    }
+    Ok(())
+}
+
+fn write_token_keys(files: &Path) -> Result<(), String> {
+    let keys = [TokenKey::create("rsa", KeyKind::Rsa)?, TokenKey::create("ec", KeyKind::Ec)?];
+    for key in &keys {
+        workspace::write(&files.join(format!("token-{}.key", key.id)), &key.private)?;
+    }
+    // Nobody believes what this one signs.
+    let stranger = TokenKey::create("stranger", KeyKind::Rsa)?;
+    workspace::write(&files.join("token-stranger.key"), &stranger.private)?;
+    workspace::write(&files.join("jwks.json"), pki::key_set(&keys))
+}
+
+fn describe(doors: &[(&Door, SocketAddr)], client: SocketAddr, files: &Path) -> Value {
+    let listeners: serde_json::Map<String, Value> = doors
+        .iter()
+        .map(|(door, address)| {
+            let server = format!("{}:{}", door.host, address.port());
+            let keystore = files.join(format!("{}.pem", door.keystore));
+            let of_tls = door.protocol != Protocol::SaslPlaintext;
+            let told = json!({
+                "servers": server,
+                "protocol": door.protocol.name(),
+                "keystore": of_tls.then_some(keystore),
+            });
+            (door.name.to_lowercase(), told)
+        })
+        .collect();
+    let users = |users: &[(&str, &str)]| -> Value {
+        users.iter().map(|(name, password)| ((*name).to_owned(), json!(password))).collect()
+    };
+    json!({
+        "servers": client.to_string(),
+        "listeners": listeners,
+        "files": files,
+        "authority": "Ottla Test Root",
+        "users": users(&USERS),
+        "scram_users": users(&SCRAM_USERS),
+        "session_ms": SESSION_MS,
+        "tokens": { "audience": AUDIENCE, "issuer": ISSUER, "subject": "service" },
+    })
+}
+
+/// Where the description of a cluster in this folder is.
+pub(super) fn description(folder: &Path) -> PathBuf {
+    folder.join(DESCRIPTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_listener_has_a_name_an_address_and_what_it_takes() {
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let doors: Vec<_> = DOORS.iter().zip(10..).map(|(door, at)| (door, address(at))).collect();
+        let text = settings(&doors, (address(1), address(2)), Path::new("/x"));
+        let line = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}=")));
+            line.unwrap_or_else(|| panic!("no {key} in {text}")).to_owned()
+        };
+        let listeners = line("listeners");
+        assert!(listeners.starts_with("PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2,SSL://"));
+        assert!(line("advertised.listeners").contains(",SSL://localhost:10,"));
+        assert!(!line("advertised.listeners").contains("CONTROLLER"));
+        assert_eq!(line("listener.name.mutual.ssl.client.auth"), "required");
+        assert_eq!(line("listener.name.ssl.ssl.keystore.location"), "/x/server-rsa.pem");
+        assert_eq!(line("listener.name.short.connections.max.reauth.ms"), SESSION_MS.to_string());
+        let plain = line("listener.name.sasl_plaintext.plain.sasl.jaas.config");
+        assert!(plain.contains("user_alice=\""), "{plain}");
+        assert!(!text.contains("listener.name.sasl_plaintext.ssl."));
+    }
+}
