@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 
 use crate::nodes::Nodes;
 
-const ASK_WITHIN: Duration = Duration::from_secs(5);
+const ASK_WITHIN: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// The longest that a cluster of three may take to be well again, on a machine that is busy.
-pub(crate) const WELL_WITHIN: Duration = Duration::from_secs(180);
+pub(crate) const WELL_WITHIN: Duration = Duration::from_secs(600);
 /// The word for a run that somebody wanted to end.
 pub(crate) const INTERRUPTED: &str = "interrupted";
 
@@ -99,7 +99,7 @@ impl Control {
     /// The id of a topic, as a node knows it.
     pub(crate) fn id(&self, server: &str, topic: &str) -> Option<Uuid> {
         let described = self.runtime.block_on(async {
-            let mut admin = Admin::connect(server, Duration::from_secs(2)).await?;
+            let mut admin = Admin::connect(server, ASK_WITHIN).await?;
             admin.describe_topic(topic).await
         });
         described.ok().map(|topic| topic.id)
@@ -120,7 +120,7 @@ impl Control {
 
     fn is_well(&self, server: &str, topics: &[&str]) -> bool {
         let described = self.runtime.block_on(async {
-            let mut admin = Admin::connect(server, Duration::from_secs(2)).await?;
+            let mut admin = Admin::connect(server, ASK_WITHIN).await?;
             admin.describe_cluster(Some(topics)).await
         });
         described.is_ok_and(|cluster: ClusterDescription| {
