@@ -45,7 +45,9 @@ mod words;
 pub use aws::{AwsCredentials, AwsMskIam, region_of};
 pub use error::SaslError;
 pub use mechanism::{MAX_CHALLENGE_BYTES, MAX_RESPONSE_BYTES, Mechanism, Step};
-pub use oauth::{OauthBearer, UnsecuredClaims, unsecured_from_config, unsecured_token};
+pub use oauth::{
+    OauthBearer, UnsecuredClaims, UnsecuredToken, unsecured_from_config, unsecured_token,
+};
 pub use plain::Plain;
 pub use prepare::saslprep;
 pub use response::Response;

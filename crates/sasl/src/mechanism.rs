@@ -23,8 +23,7 @@ pub trait Mechanism: fmt::Debug + Send {
     ///
     /// The first call takes no bytes and gives the first message to send. After that there is one
     /// call for each answer of the broker. SCRAM's second call takes as long as the broker's
-    /// number of iterations makes it: up to about a second, so it does not belong on a thread
-    /// that others wait for.
+    /// number of iterations makes it, which can be more than others that need the thread can wait.
     ///
     /// # Errors
     /// When the broker refuses, breaks the rules or cannot prove who it is. The exchange is over

@@ -148,7 +148,6 @@ fn what_would_not_be_taken_is_not_signed() {
     assert!(AwsMskIam::new(&good, HOST, "us-east-1", -1, "a").is_err());
 }
 
-/// Laws: none. Scenarios: S13.
 #[test]
 fn keys_and_signatures_are_not_shown() {
     let credentials = credentials(Some(LENT));

@@ -8,7 +8,9 @@ use core::{fmt, mem};
 
 use zeroize::Zeroizing;
 
-pub use self::unsecured::{UnsecuredClaims, unsecured_from_config, unsecured_token};
+pub use self::unsecured::{
+    UnsecuredClaims, UnsecuredToken, unsecured_from_config, unsecured_token,
+};
 use crate::error::SaslError;
 use crate::mechanism::{MAX_RESPONSE_BYTES, Mechanism, Step, check_length};
 use crate::response::Response;
@@ -200,7 +202,6 @@ mod tests {
         assert_eq!(mechanism.step(b""), Err(SaslError::Unexpected { mechanism: NAME }));
     }
 
-    /// Laws: none. Scenarios: S13.
     #[test]
     fn the_token_is_in_no_text_even_if_the_broker_repeats_it() {
         let mut mechanism = OauthBearer::new("sesame-token", &[], None).expect("fine");

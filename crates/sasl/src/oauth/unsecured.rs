@@ -80,18 +80,16 @@ pub fn unsecured_token(claims: &UnsecuredClaims, now_unix_s: i64) -> String {
     alloc::format!("{header}.{}.", URL_SAFE_NO_PAD.encode(json))
 }
 
+/// An unsecured token, its extensions, and when it expires, in seconds since 1970.
+pub type UnsecuredToken = (String, Vec<(String, String)>, i64);
+
 /// Makes an unsecured token as `sasl.oauthbearer.config` has it in librdkafka: pairs with spaces
 /// between them, of `principal` (required), `principalClaimName`, `scope` (several with commas
 /// between them), `scopeClaimName`, `lifeSeconds` and `extension_NAME`.
 ///
-/// Gives the token, its extensions, and the time at which it expires, in seconds since 1970.
-///
 /// # Errors
 /// When there is no principal, or something is empty, unknown, there twice or out of its range.
-pub fn unsecured_from_config(
-    config: &str,
-    now_unix_s: i64,
-) -> Result<(String, Vec<(String, String)>, i64), SaslError> {
+pub fn unsecured_from_config(config: &str, now_unix_s: i64) -> Result<UnsecuredToken, SaslError> {
     let refused = |problem| SaslError::Setting { setting: CONFIG, problem };
     let mut given: [Option<&str>; 5] = [None; 5];
     let mut extensions = Vec::new();

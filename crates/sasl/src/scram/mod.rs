@@ -6,6 +6,7 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::mem;
@@ -25,8 +26,8 @@ use crate::response::Response;
 /// a password is guessed too fast by who has listened.
 pub const MIN_ITERATIONS: u32 = 4096;
 
-/// The most iterations that a broker may ask for, about a second of work. Kafka gives 4096 unless
-/// it is told otherwise, and 16384 is the most that its documentation shows.
+/// The most iterations that a broker may ask for: some seconds of work on a slow processor. Kafka
+/// gives 4096 unless it is told otherwise, and its tools take no more than 16384.
 pub const MAX_ITERATIONS: u32 = 1_000_000;
 
 /// The header that says that nothing of TLS is bound to the exchange, and its form in base64.
@@ -71,7 +72,7 @@ enum State {
     /// The first message was sent.
     Asked(Opening),
     /// The proof was sent; the broker owes its own.
-    Proven(Verifier),
+    Proven(Box<Verifier>),
     Over,
 }
 
@@ -166,7 +167,7 @@ impl Mechanism for Scram {
             }
             State::Asked(opening) => {
                 let (response, verifier) = self.prove(&opening, challenge)?;
-                self.state = State::Proven(verifier);
+                self.state = State::Proven(Box::new(verifier));
                 Ok(Step::Respond(response))
             }
             State::Proven(verifier) => {

@@ -255,7 +255,6 @@ fn long_messages_are_refused_unread() {
     assert!(scram.step(b"r=").is_err(), "nothing is due before our first message");
 }
 
-/// Laws: none. Scenarios: S13.
 #[test]
 fn neither_password_nor_keys_are_shown() {
     let mut scram = user(ScramHash::Sha256);
