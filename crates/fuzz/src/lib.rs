@@ -24,6 +24,7 @@ mod messages;
 mod mutate;
 mod operations;
 mod recovery;
+mod sasl;
 mod scripted;
 mod settings;
 mod source;
@@ -46,7 +47,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "frames", run: frames::run, seeds: frames::seeds, in_a_test: 4000 },
     Target { name: "messages", run: messages::run, seeds: messages::seeds, in_a_test: 10_000 },
     Target { name: "batch", run: batch::run, seeds: batch::seeds, in_a_test: 10_000 },
@@ -55,6 +56,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "lz4", run: codecs::lz4, seeds: codecs::lz4_seeds, in_a_test: 3000 },
     Target { name: "zstd", run: codecs::zstd, seeds: codecs::zstd_seeds, in_a_test: 3000 },
     Target { name: "settings", run: settings::run, seeds: settings::seeds, in_a_test: 5000 },
+    Target { name: "sasl", run: sasl::run, seeds: sasl::seeds, in_a_test: 2000 },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds, in_a_test: 100 },
     Target { name: "operations", run: operations::run, seeds: operations::seeds, in_a_test: 500 },
 ];

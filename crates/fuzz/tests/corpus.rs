@@ -34,6 +34,7 @@ targets! {
     any_lz4_is_unpacked_within_its_limit_or_refused: "lz4",
     any_zstd_is_unpacked_within_its_limit_or_refused: "zstd",
     any_settings_are_taken_or_refused_with_a_reason: "settings",
+    any_answers_of_a_broker_end_an_exchange_soon_and_complete_none_that_needs_a_proof: "sasl",
     any_spoilt_log_is_opened_or_refused: "recovery",
     any_operations_leave_each_record_with_one_outcome_and_no_memory_taken: "operations",
 }
