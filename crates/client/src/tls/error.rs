@@ -46,11 +46,6 @@ impl TlsError {
     pub(crate) fn kind(&self) -> TlsErrorKind {
         self.kind
     }
-
-    /// Whether one side knows the other and does not accept it.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self.kind, TlsErrorKind::Untrusted | TlsErrorKind::Refused)
-    }
 }
 
 impl fmt::Display for TlsError {

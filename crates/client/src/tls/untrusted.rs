@@ -53,6 +53,12 @@ impl Refused<'_> {
                 )
             }
             Reason::UnknownIssuer => self.unknown_issuer(),
+            Reason::BadSignature if !self.chain.is_empty() => format!(
+                "the certificate of {server}, {own}, is not signed with the key that {} has for \
+                 its issuer: was that authority replaced by another of the same name? Then put \
+                 the new one's certificate into ssl.truststore.location (ssl.ca.location), too",
+                self.scene.current.authorities
+            ),
             Reason::NotValidForName | Reason::NotValidForNameContext { .. } => self.other_name(),
             Reason::Revoked => format!("the certificate of {server}, {own}, was taken back"),
             Reason::UnknownRevocationStatus => format!(

@@ -56,8 +56,12 @@ impl Judge {
         now: UnixTime,
         error: Error,
     ) -> Result<ServerCertVerified, Error> {
-        let (Error::InvalidCertificate(CertificateError::UnknownIssuer)
-        | Error::InvalidCertificate(CertificateError::Other(_))) = error
+        // It may be no authority, or have the name of one with another key.
+        let Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_),
+        ) = error
         else {
             return Err(error);
         };
