@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, Running};
+use crate::cluster::{Cluster, Running, RunningListener};
 use crate::config::BrokerConfig;
 use crate::error::StartError;
 use crate::log::DiskStorage;
-use crate::node::{Advertised, Node};
-use crate::server::{self, Door};
+use crate::node::{Node, NodeListener};
+use crate::security::control::Described;
+use crate::security::tls::RunningTls;
+use crate::security::{Listener, Sasl};
+use crate::server::{self, Door, Entrance};
 use crate::topic_config::Overrides;
 
 /// The id of the only node.
@@ -21,8 +24,10 @@ const NODE_ID: i32 = 1;
 #[must_use = "a cluster runs once it is started"]
 pub struct ClusterBuilder {
     nodes: usize,
-    listen: String,
-    advertised: Option<(String, u16)>,
+    /// The one that every cluster has.
+    pub(crate) main: Listener,
+    pub(crate) others: Vec<Listener>,
+    pub(crate) security: Described,
     data_dir: Option<PathBuf>,
     topics: Vec<(String, i32, Overrides)>,
     seed: Option<u64>,
@@ -33,8 +38,9 @@ impl Default for ClusterBuilder {
     fn default() -> Self {
         Self {
             nodes: 1,
-            listen: "127.0.0.1:0".to_owned(),
-            advertised: None,
+            main: Listener::main(),
+            others: Vec::new(),
+            security: Described::default(),
             data_dir: None,
             topics: Vec::new(),
             seed: None,
@@ -51,12 +57,12 @@ impl ClusterBuilder {
 
     /// The address to listen on, `host:port`. Port 0 lets the system choose. Default `127.0.0.1:0`.
     pub fn listen(self, address: impl Into<String>) -> Self {
-        Self { listen: address.into(), ..self }
+        Self { main: self.main.listen(address), ..self }
     }
 
     /// The address that clients are told. Default: the one that they connected to.
     pub fn advertise(self, host: impl Into<String>, port: u16) -> Self {
-        Self { advertised: Some((host.into(), port)), ..self }
+        Self { main: self.main.advertise(host, port), ..self }
     }
 
     /// The folder for the data, made when it is not there. Default: a temporary one that is removed
@@ -189,8 +195,6 @@ impl ClusterBuilder {
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => PathBuf::new(),
         };
-        let listener = bind(&self.listen)?;
-        let address = local_address(&listener, &self.listen)?;
         let seed = match self.seed {
             Some(seed) => seed,
             None => getrandom::u64()
@@ -200,15 +204,22 @@ impl ClusterBuilder {
         let storage = Arc::new(DiskStorage { is_durable: config.is_durable });
         let now = server::now_since(started);
         let mut node = Node::open(NODE_ID, config, &dir, storage, seed, now)?;
-        node.advertised = self.advertised.map(|(host, port)| Advertised { host, port });
+        node.users = self.security.users()?;
         for (name, partitions, overrides) in self.topics {
             node.ensure_topic(&name, partitions, overrides, now)
                 .map_err(|error| StartError::Topic { name, reason: error.message })?;
         }
-        let advertised = node.advertised.clone();
-        let running = Running::start(listener, Arc::new(Door::new(node, started)))?;
-        tracing::info!(%address, dir = %dir.display(), "broker started");
-        Ok(Cluster::new(running, address, advertised, temporary))
+        let mut entrances = Vec::new();
+        let mut listeners = Vec::new();
+        for listener in std::iter::once(self.main).chain(self.others) {
+            let (entrance, running) = open(listener, &mut node)?;
+            let RunningListener { name, address, .. } = &running;
+            tracing::info!(listener = name, %address, dir = %dir.display(), "broker started");
+            entrances.push(entrance);
+            listeners.push(running);
+        }
+        let running = Running::start(entrances, Arc::new(Door::new(node, started)))?;
+        Ok(Cluster::new(running, listeners, temporary))
     }
 
     fn check(&self) -> Result<(), StartError> {
@@ -222,6 +233,17 @@ impl ClusterBuilder {
                 "a broker that discards records keeps nothing in a folder: {dir} is not needed"
             ));
         }
+        for (index, listener) in self.others.iter().enumerate() {
+            let mut before = self.others[..index].iter().chain([&self.main]);
+            if before.any(|other| other.name() == listener.name()) {
+                return invalid(format!("two listeners have the name {}", listener.name()));
+            }
+        }
+        let mut all = self.others.iter().chain([&self.main]);
+        let has_none = |sasl: &Sasl| sasl.mechanisms.is_empty();
+        if let Some(listener) = all.find(|listener| listener.sasl.as_ref().is_some_and(has_none)) {
+            return invalid(format!("listener {} has no SASL mechanism", listener.name()));
+        }
         if self.config.default_partitions < 1 {
             let partitions = self.config.default_partitions;
             return invalid(format!("a topic cannot have {partitions} partitions"));
@@ -234,6 +256,20 @@ impl ClusterBuilder {
         }
         Ok(())
     }
+}
+
+/// Binds a listener and tells the node of it.
+fn open(listener: Listener, node: &mut Node) -> Result<(Entrance, RunningListener), StartError> {
+    let name = listener.name().to_owned();
+    let tls = listener.tls.map(RunningTls::start).transpose()?.map(Arc::new);
+    let bound = bind(&listener.address)?;
+    let address = local_address(&bound, &listener.address)?;
+    node.listeners.push(NodeListener {
+        advertised: listener.advertised.clone(),
+        sasl: listener.sasl.map(Arc::new),
+    });
+    let entrance = Entrance { bound, tls: tls.clone() };
+    Ok((entrance, RunningListener { name, address, advertised: listener.advertised, tls }))
 }
 
 fn bind(listen: &str) -> Result<TcpListener, StartError> {

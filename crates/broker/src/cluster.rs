@@ -1,7 +1,7 @@
 //! The handle on a running cluster.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use crate::error::StartError;
 use crate::fault::Fault;
 use crate::node::{Advertised, Node};
 use crate::request_log::SeenRequest;
-use crate::server::{self, Door};
+use crate::security::tls::RunningTls;
+use crate::server::{self, Door, Entrance};
 
 /// A running cluster. It ends when this is dropped.
 ///
@@ -27,9 +28,10 @@ use crate::server::{self, Door};
 /// ```
 #[derive(Debug)]
 pub struct Cluster {
-    running: Running,
+    pub(crate) running: Running,
     addresses: Vec<SocketAddr>,
-    advertised: Option<Advertised>,
+    /// The main one first.
+    pub(crate) listeners: Vec<RunningListener>,
     /// Removed when the cluster has ended; fields are dropped in order.
     _temporary: Option<TempDir>,
 }
@@ -42,31 +44,20 @@ impl Cluster {
 
     pub(crate) fn new(
         running: Running,
-        address: SocketAddr,
-        advertised: Option<Advertised>,
+        listeners: Vec<RunningListener>,
         temporary: Option<TempDir>,
     ) -> Self {
-        Self { running, addresses: vec![address], advertised, _temporary: temporary }
+        let addresses = listeners.iter().take(1).map(|main| main.address).collect();
+        Self { running, addresses, listeners, _temporary: temporary }
     }
 
     /// What a client on this machine puts into `bootstrap.servers`: `host:port`, several with
-    /// commas between.
+    /// commas between. Those of the main listener; [`Cluster::servers_of`] tells others.
     pub fn bootstrap_servers(&self) -> String {
-        if let Some(Advertised { host, port }) = &self.advertised {
-            return format!("{host}:{port}");
-        }
-        let reachable = self.addresses.iter().map(|address| {
-            let ip = match address.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-                ip => ip,
-            };
-            SocketAddr::new(ip, address.port()).to_string()
-        });
-        reachable.collect::<Vec<_>>().join(",")
+        self.listeners.first().map(RunningListener::servers).unwrap_or_default()
     }
 
-    /// The addresses that are listened on, one for each node.
+    /// The addresses that the main listener has, one for each node.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -131,19 +122,43 @@ fn log_end_offset(node: &Node, topic: &str, partition: i32) -> Option<i64> {
     Some(node.partitions.get(id, partition)?.log.log_end_offset())
 }
 
+/// A listener of a running cluster.
+#[derive(Debug)]
+pub(crate) struct RunningListener {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) advertised: Option<Advertised>,
+    pub(crate) tls: Option<Arc<RunningTls>>,
+}
+
+impl RunningListener {
+    /// Where clients on this machine find it.
+    pub(crate) fn servers(&self) -> String {
+        if let Some(Advertised { host, port }) = &self.advertised {
+            return format!("{host}:{port}");
+        }
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.address.port()).to_string()
+    }
+}
+
 /// The broker's thread.
 #[derive(Debug)]
 pub(crate) struct Running {
-    door: Arc<Door>,
+    pub(crate) door: Arc<Door>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Running {
-    pub(crate) fn start(listener: TcpListener, door: Arc<Door>) -> Result<Self, StartError> {
+    pub(crate) fn start(entrances: Vec<Entrance>, door: Arc<Door>) -> Result<Self, StartError> {
         let served = door.clone();
         let thread = std::thread::Builder::new()
             .name("ottla-broker".to_owned())
-            .spawn(move || server::serve(listener, &served))
+            .spawn(move || server::serve(entrances, &served))
             .map_err(StartError::Thread)?;
         Ok(Self { door, thread: Some(thread) })
     }

@@ -72,6 +72,12 @@ pub enum StartError {
         /// Why not.
         reason: String,
     },
+    /// Certificates or keys that are of no use.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A setting that this broker cannot have.
     #[error("{0}")]
     Config(String),

@@ -23,8 +23,7 @@
 //!
 //! # What it leaves out, so far
 //!
-//! More than one node, transactions, TLS and SASL, access control and quotas, compaction, KIP-848
-//! groups, fetch sessions, tiered storage. What is asked of these is refused with an error, not
+//! More than one node, transactions, quotas, compaction, GSSAPI, KIP-848 groups, fetch sessions, tiered storage. What is asked of these is refused with an error, not
 //! ignored; the page of each API under `handler` says the details.
 //!
 //! # Layout
@@ -50,6 +49,7 @@ mod node;
 mod partitions;
 mod request_log;
 mod rng;
+mod security;
 mod server;
 mod time;
 mod topic_config;
@@ -61,3 +61,4 @@ pub use error::StartError;
 pub use fault::Fault;
 pub use ottla_protocol::{ApiKey, ErrorCode};
 pub use request_log::{SeenBatch, SeenProduce, SeenRequest};
+pub use security::{Listener, Mechanism, Sasl, SecurityProtocol, Tls, UnknownMechanism};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::{ApiKey, Reader, RequestHeader, Uuid};
+use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use ottla_protocol::{ApiKey, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
@@ -24,7 +25,13 @@ use crate::log::{Storage, SyncJob, Validator};
 use crate::partitions::Partitions;
 use crate::request_log::RequestLog;
 use crate::rng::Rng;
+use crate::security::session::Session;
+use crate::security::users::Users;
+use crate::security::{self, Sasl};
 use crate::time::Now;
+
+/// `sasl.server.max.receive.size`: nobody needs more to say who they are.
+const MAX_UNKNOWN_REQUEST_BYTES: usize = 512 * 1024;
 
 /// A connection, by the order in which it was accepted.
 pub(crate) type ConnectionId = u64;
@@ -40,15 +47,41 @@ pub(crate) struct Call {
     pub(crate) fault: Option<Fault>,
 }
 
-/// The two ends of a connection, and what faults have made of it.
-#[derive(Clone, Copy, Debug)]
+/// The two ends of a connection, who is at the other, and what faults have made of it.
+#[derive(Debug)]
 pub(crate) struct Peer {
+    /// By its place among the node's.
+    pub(crate) listener: usize,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    /// Who the client is, as `User:name`.
+    pub(crate) principal: Arc<str>,
+    /// Where it stands with SASL, if its listener asks for that.
+    pub(crate) session: Option<Box<Session>>,
     /// Requests are no longer heard.
     pub(crate) is_deaf: bool,
     /// Answers are no longer said.
     pub(crate) is_mute: bool,
+}
+
+/// A client that has connected, as the door knows it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// By its place among the node's.
+    pub(crate) listener: usize,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    /// The name in its certificate.
+    pub(crate) certificate_name: Option<String>,
+}
+
+/// What the node knows of a listener.
+#[derive(Debug)]
+pub(crate) struct NodeListener {
+    /// `None`: each client is told the address that it connected to.
+    pub(crate) advertised: Option<Advertised>,
+    /// `None`: nobody is asked who they are.
+    pub(crate) sasl: Option<Arc<Sasl>>,
 }
 
 /// What the driver does with a connection after a request.
@@ -99,8 +132,8 @@ pub(crate) struct Advertised {
 pub(crate) struct Node {
     pub(crate) id: i32,
     pub(crate) config: BrokerConfig,
-    /// `None`: each client is told the address that it connected to.
-    pub(crate) advertised: Option<Advertised>,
+    pub(crate) listeners: Vec<NodeListener>,
+    pub(crate) users: Users,
     pub(crate) data: DataDir,
     pub(crate) catalog: Catalog,
     pub(crate) partitions: Partitions,
@@ -142,7 +175,8 @@ impl Node {
         data.mark_in_use()?;
         Ok(Self {
             id,
-            advertised: None,
+            listeners: Vec::new(),
+            users: Users::default(),
             data,
             catalog,
             partitions,
@@ -164,14 +198,31 @@ impl Node {
     }
 
     /// A client has connected.
-    pub(crate) fn handle_connected(
-        &mut self,
-        connection: ConnectionId,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) {
-        let peer = Peer { local, remote, is_deaf: false, is_mute: false };
+    pub(crate) fn handle_connected(&mut self, connection: ConnectionId, arrival: Arrival) {
+        let sasl = self.listeners.get(arrival.listener).and_then(|known| known.sasl.clone());
+        let principal = arrival.certificate_name.as_deref().map(security::principal_of);
+        let peer = Peer {
+            listener: arrival.listener,
+            local: arrival.local,
+            remote: arrival.remote,
+            principal: principal.unwrap_or_else(|| security::ANONYMOUS.into()),
+            session: sasl.map(|sasl| Box::new(Session::new(sasl))),
+            is_deaf: false,
+            is_mute: false,
+        };
         self.peers.insert(connection, peer);
+    }
+
+    /// The largest request in bytes that may come on a connection. It changes once: when the client
+    /// is known.
+    pub(crate) fn max_request_bytes(&self, connection: ConnectionId) -> usize {
+        let session = self.peers.get(&connection).and_then(|peer| peer.session.as_ref());
+        match session {
+            Some(session) if !session.is_known() => {
+                self.config.max_request_bytes.min(MAX_UNKNOWN_REQUEST_BYTES)
+            }
+            _ => self.config.max_request_bytes,
+        }
     }
 
     /// A client is gone; what it waited for is not waited for any more.
@@ -189,11 +240,11 @@ impl Node {
         now: Now,
         out: &mut Vec<u8>,
     ) -> Flow {
-        match self.peers.get(&connection) {
+        let peer = match self.peers.get_mut(&connection) {
             Some(peer) if peer.is_deaf => return Flow::Continue,
-            Some(_) => {}
+            Some(peer) => peer,
             None => return Flow::Close,
-        }
+        };
         let mut reader = Reader::new(frame);
         let header = match RequestHeader::decode(&mut reader) {
             Ok(header) => header,
@@ -202,6 +253,14 @@ impl Node {
                 return Flow::Close;
             }
         };
+        if let Some(session) = &mut peer.session {
+            let (api, version) = (header.api_key, header.api_version);
+            if let Err(reason) = session.admit(api, version, ApiVersionsRequest::VERSIONS, now) {
+                let remote = peer.remote;
+                tracing::warn!(connection, %remote, reason, "connection closed");
+                return Flow::Close;
+            }
+        }
         let call = Call {
             connection,
             api: header.api_key,
@@ -366,13 +425,13 @@ impl Node {
 
     /// Where clients find this node, seen from one connection.
     pub(crate) fn address_for(&self, connection: ConnectionId) -> Advertised {
-        if let Some(advertised) = &self.advertised {
-            return advertised.clone();
-        }
-        let local = self.peers.get(&connection).map(|peer| peer.local);
-        let (host, port) = local.map_or((String::new(), 0), |local| {
-            (local.ip().to_canonical().to_string(), local.port())
-        });
-        Advertised { host, port }
+        let Some(peer) = self.peers.get(&connection) else {
+            return Advertised { host: String::new(), port: 0 };
+        };
+        let listener = self.listeners.get(peer.listener);
+        listener.and_then(|listener| listener.advertised.clone()).unwrap_or_else(|| Advertised {
+            host: peer.local.ip().to_canonical().to_string(),
+            port: peer.local.port(),
+        })
     }
 }

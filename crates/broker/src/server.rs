@@ -7,19 +7,23 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use ottla_protocol::frame::{FrameError, FrameReader};
 use parking_lot::{Condvar, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::node::{ConnectionId, Flow, Node, Transmit};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::node::{Arrival, ConnectionId, Flow, Node, Transmit};
+use crate::security;
+use crate::security::tls::RunningTls;
 use crate::time::Now;
 
 /// How much is read at once, at least.
@@ -30,6 +34,16 @@ const WRITE_BYTES: usize = 256 * 1024;
 const KEPT_BYTES: usize = 256 * 1024;
 /// How long the door stays shut when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the last word of TLS may take to leave.
+const TLS_CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A socket that is listened on, and the TLS that is spoken there.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) bound: std::net::TcpListener,
+    pub(crate) tls: Option<Arc<RunningTls>>,
+}
 
 /// The node with what the tasks around it share.
 #[derive(Debug)]
@@ -124,11 +138,11 @@ impl Door {
         }
     }
 
-    fn connect(&self, id: ConnectionId, local: SocketAddr, remote: SocketAddr) -> Outbox {
+    fn connect(&self, id: ConnectionId, arrival: Arrival) -> Outbox {
         let (sender, receiver) = unbounded_channel();
         let mut state = self.state.lock();
         state.outboxes.insert(id, sender);
-        state.node.handle_connected(id, local, remote);
+        state.node.handle_connected(id, arrival);
         receiver
     }
 
@@ -182,13 +196,16 @@ pub(crate) fn now_since(started: Instant) -> Now {
 }
 
 /// Serves connections until [`Door::stop`]. Blocks; every connection is closed on return.
-pub(crate) fn serve(listener: std::net::TcpListener, door: &Arc<Door>) -> io::Result<()> {
+pub(crate) fn serve(entrances: Vec<Entrance>, door: &Arc<Door>) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::from_std(listener)?;
+        let hall = Arc::new(Hall::new(door.clone()));
+        for (index, Entrance { bound, tls }) in entrances.into_iter().enumerate() {
+            let listener = TcpListener::from_std(bound)?;
+            tokio::spawn(accept(listener, tls, index, hall.clone()));
+        }
         tokio::select! {
-            () = accept(&listener, door) => {}
             () = door.run_ticker() => {}
             () = door.stop.notified() => {}
         }
@@ -196,10 +213,30 @@ pub(crate) fn serve(listener: std::net::TcpListener, door: &Arc<Door>) -> io::Re
     })
 }
 
-async fn accept(listener: &TcpListener, door: &Arc<Door>) {
-    let max_connections = door.with_node(|node, _| node.config.max_connections);
-    let open = Arc::new(());
-    let mut last_id: ConnectionId = 0;
+/// What the connections of all listeners share.
+struct Hall {
+    door: Arc<Door>,
+    max_connections: usize,
+    max_idle: Duration,
+    /// Each connection holds a copy, so the count says how many there are.
+    open: Arc<()>,
+    last_id: AtomicU64,
+}
+
+impl Hall {
+    fn new(door: Arc<Door>) -> Self {
+        let (max_connections, max_idle) =
+            door.with_node(|node, _| (node.config.max_connections, node.config.max_idle));
+        Self { door, max_connections, max_idle, open: Arc::new(()), last_id: AtomicU64::new(0) }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<RunningTls>>,
+    index: usize,
+    hall: Arc<Hall>,
+) {
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -209,34 +246,69 @@ async fn accept(listener: &TcpListener, door: &Arc<Door>) {
                 continue;
             }
         };
-        // Each task holds a copy, so the count says how many there are.
-        if Arc::strong_count(&open) > max_connections {
+        let max_connections = hall.max_connections;
+        if Arc::strong_count(&hall.open) > max_connections {
             tracing::warn!(%remote, max_connections, "too many connections, closed");
             continue;
         }
-        last_id += 1;
-        let (door, open, id) = (door.clone(), open.clone(), last_id);
+        let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
+            Ok(local) => local,
+            Err(error) => {
+                tracing::debug!(%remote, %error, "connection lost at once");
+                continue;
+            }
+        };
+        let arrival = Arrival { listener: index, local, remote, certificate_name: None };
+        let (tls, hall) = (tls.clone(), hall.clone());
         tokio::spawn(async move {
-            run_connection(&door, id, stream, remote).await;
-            drop(open);
+            let _open = hall.open.clone();
+            match tls {
+                None => {
+                    run_connection(&hall, arrival, stream).await;
+                }
+                Some(tls) => run_tls_connection(&hall, arrival, stream, &tls).await,
+            }
         });
     }
 }
 
-async fn run_connection(
-    door: &Arc<Door>,
-    id: ConnectionId,
-    mut stream: TcpStream,
-    remote: SocketAddr,
+async fn run_tls_connection(
+    hall: &Hall,
+    mut arrival: Arrival,
+    stream: TcpStream,
+    tls: &RunningTls,
 ) {
-    let local = match stream.set_nodelay(true).and_then(|()| stream.local_addr()) {
-        Ok(local) => local,
-        Err(error) => return tracing::debug!(%remote, %error, "connection lost at once"),
+    let remote = arrival.remote;
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    let stream = match tokio::time::timeout(hall.max_idle, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return tracing::warn!(%remote, %error, "TLS handshake failed, connection closed");
+        }
+        Err(_) => return tracing::info!(%remote, "TLS handshake took too long"),
     };
+    arrival.certificate_name = certificate_name(&stream);
+    let mut stream = run_connection(hall, arrival, stream).await;
+    // Says that this is the end, and not that the network cut it off.
+    let _ = tokio::time::timeout(TLS_CLOSE_PATIENCE, stream.shutdown()).await;
+}
+
+fn certificate_name(stream: &TlsStream<TcpStream>) -> Option<String> {
+    let (_, session) = stream.get_ref();
+    security::certificate_name(session.peer_certificates()?.first()?)
+}
+
+async fn run_connection<S: AsyncRead + AsyncWrite + Unpin>(
+    hall: &Hall,
+    arrival: Arrival,
+    mut stream: S,
+) -> S {
+    let (door, remote) = (&hall.door, arrival.remote);
+    let id = hall.last_id.fetch_add(1, Ordering::Relaxed) + 1;
     tracing::debug!(connection = id, %remote, "connected");
-    let outbox = door.connect(id, local, remote);
-    let (max_bytes, max_idle) =
-        door.with_node(|node, _| (node.config.max_request_bytes, node.config.max_idle));
+    let outbox = door.connect(id, arrival);
+    let max_bytes = door.with_node(|node, _| node.max_request_bytes(id));
+    let most_bytes = door.with_node(|node, _| node.config.max_request_bytes);
     let connection = Connection {
         door,
         id,
@@ -244,7 +316,8 @@ async fn run_connection(
         frames: FrameReader::new(max_bytes),
         outbox,
         out: Vec::new(),
-        max_idle,
+        max_idle: hall.max_idle,
+        is_limited: max_bytes < most_bytes,
     };
     let end = connection.run().await;
     door.disconnect(id);
@@ -256,20 +329,23 @@ async fn run_connection(
         }
         End::Io(error) => tracing::debug!(connection = id, %remote, %error, "connection lost"),
     }
+    stream
 }
 
 /// One connection while it lasts.
-struct Connection<'a> {
+struct Connection<'a, S> {
     door: &'a Arc<Door>,
     id: ConnectionId,
-    stream: &'a mut TcpStream,
+    stream: &'a mut S,
     frames: FrameReader,
     outbox: Outbox,
     out: Vec<u8>,
     max_idle: Duration,
+    /// Requests may be larger once it is known who sends them.
+    is_limited: bool,
 }
 
-impl Connection<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn run(mut self) -> End {
         match self.serve_frames().await {
             Ok(never) => match never {},
@@ -282,11 +358,21 @@ impl Connection<'_> {
             while let Some(frame) = self.frames.next().map_err(End::NotFrames)? {
                 let flow = self.door.request(self.id, &frame, &mut self.out);
                 drop(frame);
+                if self.is_limited {
+                    self.set_limit();
+                }
                 self.follow(flow).await?;
             }
             self.write().await?;
             self.read().await?;
         }
+    }
+
+    fn set_limit(&mut self) {
+        let id = self.id;
+        let max_bytes = self.door.with_node(|node, _| node.max_request_bytes(id));
+        self.is_limited = max_bytes == self.frames.max_bytes();
+        self.frames.set_max_bytes(max_bytes);
     }
 
     /// Does what the node said, until the next request may come.
@@ -350,7 +436,12 @@ impl Connection<'_> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let written = tokio::time::timeout(self.max_idle, self.stream.write_all(&self.out)).await;
+        let writing = async {
+            self.stream.write_all(&self.out).await?;
+            // TLS may hold some of it back until then.
+            self.stream.flush().await
+        };
+        let written = tokio::time::timeout(self.max_idle, writing).await;
         if self.out.capacity() > KEPT_BYTES {
             self.out = Vec::new();
         } else {

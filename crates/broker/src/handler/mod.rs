@@ -27,7 +27,11 @@ mod offset_commit;
 mod offset_fetch;
 mod operations;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
+
+use std::time::Duration;
 
 use ottla_protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
@@ -41,6 +45,7 @@ use ottla_protocol::messages::{
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
     offset_commit::OffsetCommitRequest, offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
+    sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
     sync_group::SyncGroupRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, VersionRange, encode_response};
@@ -58,6 +63,8 @@ pub(crate) enum Reply<R> {
     Now(R),
     /// The answer comes later; the node holds what it takes.
     Wait,
+    /// This is the answer, some time later, and then the connection is to be closed.
+    Final { response: R, after: Duration },
     /// The client asked for no answer.
     Silent,
     /// The connection is to be closed, for this reason.
@@ -127,6 +134,7 @@ const TABLE: &[Entry] = &[
     entry::<SyncGroupRequest>(),
     entry::<DescribeGroupsRequest>(),
     entry::<ListGroupsRequest>(),
+    entry::<SaslHandshakeRequest>(),
     entry::<ApiVersionsRequest>(),
     entry::<CreateTopicsRequest>(),
     entry::<DeleteTopicsRequest>(),
@@ -134,6 +142,7 @@ const TABLE: &[Entry] = &[
     entry::<InitProducerIdRequest>(),
     entry::<DescribeConfigsRequest>(),
     entry::<AlterConfigsRequest>(),
+    entry::<SaslAuthenticateRequest>(),
     entry::<CreatePartitionsRequest>(),
     entry::<DeleteGroupsRequest>(),
     entry::<IncrementalAlterConfigsRequest>(),
@@ -222,6 +231,9 @@ fn serve<R: Api>(
     };
     match reply {
         Reply::Now(response) => finish::<R>(node, &call, response, now, out),
+        Reply::Final { response, after } => {
+            finish_as::<R>(node, &call, response, now, out, Some(after))
+        }
         Reply::Wait => Flow::Wait,
         Reply::Silent => Flow::Continue,
         Reply::Close(reason) => {
@@ -251,9 +263,21 @@ fn note(node: &mut Node, call: &Call, size_bytes: usize, now: Now, produce: Opti
 pub(crate) fn finish<R: Api>(
     node: &mut Node,
     call: &Call,
+    response: R::Response,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Flow {
+    finish_as::<R>(node, call, response, now, out, None)
+}
+
+/// Writes an answer; one that is the last word leaves so much later, and ends the connection.
+fn finish_as<R: Api>(
+    node: &mut Node,
+    call: &Call,
     mut response: R::Response,
     now: Now,
     out: &mut Vec<u8>,
+    last_word_after: Option<Duration>,
 ) -> Flow {
     let fault = call.fault.as_ref();
     match fault.map(|fault| fault.action) {
@@ -272,8 +296,11 @@ pub(crate) fn finish<R: Api>(
     if let Some(throttle) = throttle {
         R::set_throttle(&mut response, i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
     }
-    let flow = throttle.map_or(Flow::Continue, Flow::Pause);
-    let delay = fault.and_then(|fault| fault.delay);
+    let flow = match last_word_after {
+        Some(_) => Flow::Close,
+        None => throttle.map_or(Flow::Continue, Flow::Pause),
+    };
+    let delay = fault.and_then(|fault| fault.delay).or(last_word_after);
     let mut late = Vec::new();
     let target = if delay.is_some() { &mut late } else { out };
     let encoded = encode_response(call.api, call.version, call.correlation_id, &response, target);

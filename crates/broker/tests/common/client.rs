@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_broker::Cluster;
+use ottla_protocol::messages::api_versions::ApiVersionsRequest;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
+use ottla_protocol::messages::sasl_authenticate::{
+    SaslAuthenticateRequest, SaslAuthenticateResponse,
+};
+use ottla_protocol::messages::sasl_handshake::SaslHandshakeRequest;
 use ottla_protocol::{Request, decode_response, encode_request};
 
 use super::Batch;
@@ -24,7 +29,12 @@ pub struct Client {
 
 impl Client {
     pub fn connect(cluster: &Cluster) -> Self {
-        let stream = TcpStream::connect(cluster.addresses()[0]).expect("connects");
+        Self::connect_to(&cluster.addresses()[0].to_string())
+    }
+
+    /// Connects to `host:port`.
+    pub fn connect_to(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Self { stream, next_correlation_id: 1 }
@@ -51,6 +61,32 @@ impl Client {
     pub fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let id = self.send(version, request);
         self.receive::<R>(version, id)
+    }
+
+    /// Agrees on a mechanism and gives back the error code.
+    pub fn handshake(&mut self, mechanism: &str) -> i16 {
+        self.call(1, &SaslHandshakeRequest { mechanism: mechanism.to_owned() }).error_code
+    }
+
+    /// Passes a message to the mechanism.
+    pub fn authenticate(&mut self, message: impl Into<Vec<u8>>) -> SaslAuthenticateResponse {
+        self.call(2, &SaslAuthenticateRequest { auth_bytes: message.into().into() })
+    }
+
+    /// Says who it is by PLAIN, from the handshake on.
+    pub fn log_in(&mut self, name: &str, password: &str) -> SaslAuthenticateResponse {
+        assert_eq!(self.handshake("PLAIN"), 0);
+        self.authenticate(format!("\0{name}\0{password}"))
+    }
+
+    /// Whether a request is still answered.
+    pub fn is_served(&mut self) -> bool {
+        let mut bytes = Vec::new();
+        let id = self.next_correlation_id;
+        encode_request(&ApiVersionsRequest::default(), 0, id, Some("raw"), &mut bytes)
+            .expect("encodes");
+        self.raw(&bytes);
+        self.frame().is_some()
     }
 
     /// The next frame, `None` when the broker has closed the connection.
