@@ -1,6 +1,7 @@
 //! Faults by script: what goes wrong with which request, and how often.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::{ApiKey, ErrorCode};
@@ -38,6 +39,26 @@ pub struct Fault {
     pub(crate) action: Action,
     pub(crate) delay: Option<Duration>,
     pub(crate) throttle: Option<Duration>,
+    /// Goes out in place of the answer.
+    pub(crate) answer: Option<Arc<[u8]>>,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) session_lifetime_ms: Option<i64>,
+}
+
+/// Changes what a mechanism of SASL says.
+#[derive(Clone)]
+pub(crate) struct Rewrite(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>);
+
+impl Rewrite {
+    pub(crate) fn apply(&self, message: &[u8]) -> Vec<u8> {
+        (self.0)(message)
+    }
+}
+
+impl std::fmt::Debug for Rewrite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rewrite")
+    }
 }
 
 /// What happens to the request.
@@ -103,6 +124,9 @@ impl Fault {
             action: Action::Serve,
             delay: None,
             throttle: None,
+            answer: None,
+            rewrite: None,
+            session_lifetime_ms: None,
         }
     }
 
@@ -175,6 +199,33 @@ impl Fault {
     /// The answer orders the client to wait, and the connection is not read for as long.
     pub fn throttle(self, throttle: Duration) -> Self {
         Self { throttle: Some(throttle), ..self }
+    }
+
+    /// The request is served, and these bytes go out in place of the answer, as they are: a length,
+    /// if there shall be one, is part of them.
+    pub fn answer_with(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { answer: Some(bytes.into().into()), ..self }
+    }
+
+    /// What the mechanism of SASL says in answer to a SaslAuthenticate is changed on its way out. The
+    /// broker itself goes on as if it had said what it should have.
+    ///
+    /// # Examples
+    /// ```
+    /// use ottla_broker::{ApiKey, Fault};
+    ///
+    /// // A server that does not know the password has nothing better.
+    /// let fault = Fault::on(ApiKey::SASL_AUTHENTICATE).after(1).rewrite_token(|_| b"v=AAAA".to_vec());
+    /// # let _ = fault;
+    /// ```
+    pub fn rewrite_token(self, rewrite: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self { rewrite: Some(Rewrite(Arc::new(rewrite))), ..self }
+    }
+
+    /// The answer to a SaslAuthenticate that lets the client in promises a session of so many
+    /// milliseconds, whatever it is in truth.
+    pub fn session_lifetime_ms(self, lifetime_ms: i64) -> Self {
+        Self { session_lifetime_ms: Some(lifetime_ms), ..self }
     }
 
     /// Whether the fault speaks of this partition.

@@ -134,6 +134,8 @@ pub(crate) struct Node {
     pub(crate) config: BrokerConfig,
     pub(crate) listeners: Vec<NodeListener>,
     pub(crate) users: Users,
+    /// The principal of those who have not said who they are.
+    nobody: Arc<str>,
     pub(crate) data: DataDir,
     pub(crate) catalog: Catalog,
     pub(crate) partitions: Partitions,
@@ -177,6 +179,7 @@ impl Node {
             id,
             listeners: Vec::new(),
             users: Users::default(),
+            nobody: security::ANONYMOUS.into(),
             data,
             catalog,
             partitions,
@@ -205,7 +208,7 @@ impl Node {
             listener: arrival.listener,
             local: arrival.local,
             remote: arrival.remote,
-            principal: principal.unwrap_or_else(|| security::ANONYMOUS.into()),
+            principal: principal.unwrap_or_else(|| self.nobody.clone()),
             session: sasl.map(|sasl| Box::new(Session::new(sasl))),
             is_deaf: false,
             is_mute: false,
@@ -421,6 +424,11 @@ impl Node {
         while let Some(answer) = self.groups.poll_answer() {
             handler::answer_group_member(self, answer, now);
         }
+    }
+
+    /// Who is behind a request.
+    pub(crate) fn principal(&self, call: &Call) -> &Arc<str> {
+        self.peers.get(&call.connection).map_or(&self.nobody, |peer| &peer.principal)
     }
 
     /// Where clients find this node, seen from one connection.

@@ -1,6 +1,7 @@
 //! What the broker was asked, for tests to look at.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::ApiKey;
@@ -22,6 +23,8 @@ pub struct SeenRequest {
     pub correlation_id: i32,
     /// The name that the client gave itself.
     pub client_id: Option<String>,
+    /// Who sent it, as `User:name`.
+    pub principal: Arc<str>,
     /// Its size in bytes, without the length prefix.
     pub size_bytes: usize,
     /// When it was handled, counted from the start of the broker.

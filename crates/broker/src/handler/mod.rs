@@ -252,6 +252,7 @@ fn note(node: &mut Node, call: &Call, size_bytes: usize, now: Now, produce: Opti
         version: call.version,
         correlation_id: call.correlation_id,
         client_id: call.client_id.clone(),
+        principal: node.principal(call).clone(),
         size_bytes,
         at: now.monotonic,
         met_fault: call.fault.is_some(),
@@ -303,11 +304,15 @@ fn finish_as<R: Api>(
     let delay = fault.and_then(|fault| fault.delay).or(last_word_after);
     let mut late = Vec::new();
     let target = if delay.is_some() { &mut late } else { out };
-    let encoded = encode_response(call.api, call.version, call.correlation_id, &response, target);
-    if let Err(error) = encoded {
+    if let Some(bytes) = fault.and_then(|fault| fault.answer.as_ref()) {
+        target.extend_from_slice(bytes);
+    } else {
         let (api, version) = (call.api, call.version);
-        tracing::error!(%api, version, %error, "answer cannot be written");
-        return Flow::Close;
+        let encoded = encode_response(api, version, call.correlation_id, &response, target);
+        if let Err(error) = encoded {
+            tracing::error!(%api, version, %error, "answer cannot be written");
+            return Flow::Close;
+        }
     }
     match delay {
         None => flow,

@@ -31,10 +31,15 @@ impl Api for SaslAuthenticateRequest {
             return Reply::Now(out_of_turn());
         };
         let after = session.sasl().failed_authentication_delay;
+        let said = |message: Vec<u8>| {
+            let rewrite = call.fault.as_ref().and_then(|fault| fault.rewrite.as_ref());
+            Bytes::from(rewrite.map_or_else(|| message.clone(), |rewrite| rewrite.apply(&message)))
+        };
+        let told_ms = call.fault.as_ref().and_then(|fault| fault.session_lifetime_ms);
         match session.authenticate(&self.auth_bytes, &node.users, now) {
             Authentication::Challenge(bytes) => Reply::Now(SaslAuthenticateResponse {
                 error_message: None,
-                auth_bytes: bytes.into(),
+                auth_bytes: said(bytes),
                 ..SaslAuthenticateResponse::default()
             }),
             Authentication::Known { name, answer, lifetime_ms } => {
@@ -45,8 +50,8 @@ impl Api for SaslAuthenticateRequest {
                 );
                 Reply::Now(SaslAuthenticateResponse {
                     error_message: None,
-                    auth_bytes: answer.into(),
-                    session_lifetime_ms: lifetime_ms,
+                    auth_bytes: said(answer),
+                    session_lifetime_ms: told_ms.unwrap_or(lifetime_ms),
                     ..SaslAuthenticateResponse::default()
                 })
             }

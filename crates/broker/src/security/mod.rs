@@ -7,16 +7,19 @@
 pub(crate) mod control;
 mod distinguished_name;
 mod listener;
+mod oauth;
 mod plain;
 mod sasl;
 mod scram;
 pub(crate) mod session;
 pub(crate) mod tls;
+mod token;
 pub(crate) mod users;
 
 pub use listener::{Listener, SecurityProtocol};
 pub use sasl::{Mechanism, Sasl, UnknownMechanism};
 pub use tls::Tls;
+pub use token::Tokens;
 
 use std::sync::Arc;
 

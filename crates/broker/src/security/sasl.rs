@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Tokens;
+
 /// `connection.failed.authentication.delay.ms`: Kafka's default.
 const FAILED_AUTHENTICATION_DELAY: Duration = Duration::from_millis(100);
 
@@ -16,10 +18,12 @@ pub enum Mechanism {
     ScramSha256,
     /// A proof of the password by SHA-512.
     ScramSha512,
+    /// A bearer token (RFC 7628).
+    OAuthBearer,
 }
 
 impl Mechanism {
-    const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    const ALL: [Self; 4] = [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OAuthBearer];
 
     /// Its registered name, as in `sasl.mechanism`.
     pub fn name(self) -> &'static str {
@@ -27,6 +31,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OAuthBearer => "OAUTHBEARER",
         }
     }
 }
@@ -39,7 +44,9 @@ impl std::fmt::Display for Mechanism {
 
 /// A name that is none of a mechanism of this broker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this broker has no SASL mechanism {0:?}: it has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512")]
+#[error(
+    "there is no SASL mechanism {0:?}: expected PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+)]
 pub struct UnknownMechanism(String);
 
 impl FromStr for Mechanism {
@@ -67,6 +74,7 @@ impl FromStr for Mechanism {
 #[must_use = "it does nothing until a listener has it"]
 pub struct Sasl {
     pub(crate) mechanisms: Vec<Mechanism>,
+    pub(crate) tokens: Tokens,
     pub(crate) max_reauth: Option<Duration>,
     pub(crate) failed_authentication_delay: Duration,
 }
@@ -77,9 +85,15 @@ impl Sasl {
     pub fn new(mechanisms: impl IntoIterator<Item = Mechanism>) -> Self {
         Self {
             mechanisms: mechanisms.into_iter().collect(),
+            tokens: Tokens::unsecured(),
             max_reauth: None,
             failed_authentication_delay: FAILED_AUTHENTICATION_DELAY,
         }
+    }
+
+    /// Which tokens are believed. Default: [`Tokens::unsecured`], as in Kafka.
+    pub fn tokens(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
     }
 
     /// How long a client is believed before it has to say anew who it is,

@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_last_message_that_is_not_of_the_exchange_is_refused() {
-        let (exchange, opened) = opened(ScramHash::Sha256);
+        let (exchange, opening) = opened(ScramHash::Sha256);
         for (from, to) in [
             ("biws", "eSws"),
             ("biws", "????"),
@@ -366,11 +366,11 @@ mod tests {
         ] {
             let message = CLIENT_FINAL.replacen(from, to, 1);
             assert_ne!(message, CLIENT_FINAL);
-            assert!(exchange.prove(&message, &opened).is_err(), "{message}");
+            assert!(exchange.prove(&message, &opening).is_err(), "{message}");
         }
         // The proof of one hash is none under another.
-        let (exchange, opened) = super::tests::opened(ScramHash::Sha512);
-        assert!(exchange.prove(CLIENT_FINAL, &opened).is_err());
+        let (exchange, opening) = opened(ScramHash::Sha512);
+        assert!(exchange.prove(CLIENT_FINAL, &opening).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use ottla_protocol::{ApiKey, VersionRange};
 use super::sasl::{Mechanism, Sasl};
 use super::scram::ScramHash;
 use super::users::Users;
-use super::{plain, scram};
+use super::{oauth, plain, scram};
 use crate::time::Now;
 
 /// Nobody may say anew who it is more often than this.
@@ -71,6 +71,7 @@ enum Stage {
 enum Exchange {
     Plain,
     Scram(scram::Exchange),
+    OAuth(oauth::Exchange),
 }
 
 /// Who a client is.
@@ -196,7 +197,9 @@ impl Session {
         now: Now,
     ) -> Authentication {
         let (mechanism, step) = match &mut self.stage {
-            Stage::Exchange { mechanism, exchange } => (*mechanism, exchange.step(message, users)),
+            Stage::Exchange { mechanism, exchange } => {
+                (*mechanism, exchange.step(message, users, &self.sasl, now))
+            }
             Stage::OtherMechanism(other) => {
                 let known = self.known.as_ref().map_or("", |known| known.mechanism.name());
                 return Authentication::Failed(format!(
@@ -261,13 +264,15 @@ impl Exchange {
             Mechanism::Plain => Self::Plain,
             Mechanism::ScramSha256 => Self::Scram(scram::Exchange::new(ScramHash::Sha256)),
             Mechanism::ScramSha512 => Self::Scram(scram::Exchange::new(ScramHash::Sha512)),
+            Mechanism::OAuthBearer => Self::OAuth(oauth::Exchange::default()),
         }
     }
 
-    fn step(&mut self, message: &[u8], users: &Users) -> Step {
+    fn step(&mut self, message: &[u8], users: &Users, sasl: &Sasl, now: Now) -> Step {
         match self {
             Self::Plain => plain::step(message, users),
             Self::Scram(exchange) => exchange.step(message, users),
+            Self::OAuth(exchange) => exchange.step(message, &sasl.tokens, now),
         }
     }
 }

@@ -1,0 +1,243 @@
+//! TLS as clients meet it, with certificates of the test's own making.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use common::client::{Client, PATIENCE};
+use ottla_broker::{Cluster, Listener, Mechanism, Sasl, Tls};
+use ottla_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
+use ottla_protocol::{decode_response, encode_request};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
+
+type Secure = StreamOwned<ClientConnection, TcpStream>;
+
+/// An authority, and what it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+struct Identity {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn signs(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.remove(DnType::CommonName);
+        params.distinguished_name.push(DnType::OrganizationalUnitName, "test");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity { certificate, key }
+    }
+}
+
+impl Identity {
+    fn tls(&self) -> Tls {
+        Tls::new(self.certificate.pem(), self.key.serialize_pem())
+    }
+}
+
+/// A client that trusts an authority and shows a certificate if it has one.
+fn secure(address: &str, trusted: &Authority, own: Option<&Identity>) -> std::io::Result<Secure> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.0.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let chain = vec![CertificateDer::from(own.certificate.der().to_vec())];
+            let key = PrivateKeyDer::try_from(own.key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = StreamOwned::new(session, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+fn metadata(stream: &mut Secure) -> std::io::Result<MetadataResponse> {
+    let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let mut bytes = Vec::new();
+    encode_request(&request, 9, 1, Some("raw"), &mut bytes).unwrap();
+    stream.write_all(&bytes)?;
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix)?;
+    let mut frame = vec![0; u32::from_be_bytes(prefix) as usize];
+    stream.read_exact(&mut frame)?;
+    Ok(decode_response::<MetadataRequest>(frame.into(), 9).unwrap().1)
+}
+
+/// The principal that the broker saw last.
+fn seen(cluster: &Cluster) -> String {
+    cluster.requests().last().unwrap().principal.to_string()
+}
+
+#[test]
+fn a_client_that_trusts_the_authority_is_served_by_both_versions() {
+    let authority = Authority::new("one");
+    let identity = authority.signs("broker");
+    for (tls, version) in [
+        (identity.tls(), ProtocolVersion::TLSv1_3),
+        (identity.tls().only_tls_1_2(), ProtocolVersion::TLSv1_2),
+        (identity.tls().only_tls_1_3(), ProtocolVersion::TLSv1_3),
+    ] {
+        let cluster = Cluster::builder().topic("t", 1).tls(tls).start().unwrap();
+        let address = cluster.addresses()[0];
+        let mut stream = secure(&address.to_string(), &authority, None).unwrap();
+        assert_eq!(stream.conn.protocol_version(), Some(version));
+        let answer = metadata(&mut stream).unwrap();
+        assert_eq!(answer.topics.len(), 1);
+        assert_eq!(answer.brokers[0].port, i32::from(address.port()));
+        assert_eq!(seen(&cluster), "User:ANONYMOUS");
+    }
+}
+
+#[test]
+fn a_client_that_shows_a_certificate_is_known_by_its_subject() {
+    let (authority, clients) = (Authority::new("one"), Authority::new("clients"));
+    let tls = authority.signs("broker").tls().client_ca(clients.pem());
+    let cluster = Cluster::builder().tls(tls).start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    let alice = clients.signs("alice");
+    metadata(&mut secure(&address, &authority, Some(&alice)).unwrap()).unwrap();
+    assert_eq!(seen(&cluster), "User:CN=alice,OU=test");
+    // One without a certificate is let in as long as none is required.
+    metadata(&mut secure(&address, &authority, None).unwrap()).unwrap();
+    assert_eq!(seen(&cluster), "User:ANONYMOUS");
+    let mallory = authority.signs("mallory");
+    let refused = secure(&address, &authority, Some(&mallory)).and_then(|mut s| metadata(&mut s));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn nobody_comes_in_without_a_certificate_where_one_is_required() {
+    let authority = Authority::new("one");
+    let tls = authority.signs("broker").tls().client_ca(authority.pem());
+    let cluster = Cluster::builder().tls(tls.require_client_certificate(true)).start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    let refused = secure(&address, &authority, None).and_then(|mut s| metadata(&mut s));
+    assert!(refused.is_err());
+    let alice = authority.signs("alice");
+    metadata(&mut secure(&address, &authority, Some(&alice)).unwrap()).unwrap();
+}
+
+#[test]
+fn the_certificate_changes_for_those_who_connect_later() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let cluster = Cluster::builder().tls(old.signs("broker").tls()).start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    let mut before = secure(&address, &old, None).unwrap();
+    let next = new.signs("broker");
+    // One of no use changes nothing.
+    let other = new.signs("other").key.serialize_pem();
+    assert!(cluster.set_certificate(next.certificate.pem(), other).is_err());
+    assert!(cluster.set_certificate("", "").is_err());
+    secure(&address, &old, None).unwrap();
+
+    cluster.set_certificate(next.certificate.pem(), next.key.serialize_pem()).unwrap();
+    assert!(secure(&address, &old, None).is_err());
+    metadata(&mut secure(&address, &new, None).unwrap()).unwrap();
+    metadata(&mut before).unwrap();
+}
+
+#[test]
+fn a_client_without_tls_is_told_so_in_tls_and_closed() {
+    let cluster = Cluster::builder().tls(Authority::new("one").signs("broker").tls()).start();
+    let cluster = cluster.unwrap();
+    let mut client = Client::connect(&cluster);
+    client.send(9, &MetadataRequest::default());
+    let mut said = Vec::new();
+    let _ = client.stream.read_to_end(&mut said);
+    // An alert, which a client without TLS takes for the length of a frame.
+    assert_eq!(said[..2], [0x15, 3], "{said:?}");
+}
+
+#[test]
+fn a_client_with_tls_is_closed_where_there_is_none() {
+    let cluster = Cluster::builder().start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    assert!(secure(&address, &Authority::new("one"), None).is_err());
+}
+
+#[test]
+fn each_listener_has_its_own_security_and_tells_its_own_address() {
+    let authority = Authority::new("one");
+    let identity = authority.signs("broker");
+    let sasl = || Sasl::new([Mechanism::Plain]);
+    let cluster = Cluster::builder()
+        .user("alice", "alice-secret")
+        .listener(Listener::new("SECURE").tls(identity.tls()))
+        .listener(Listener::new("KNOWN").sasl(sasl()))
+        .listener(Listener::new("BOTH").tls(identity.tls()).sasl(sasl()).advertise("there", 9))
+        .start()
+        .unwrap();
+    assert_eq!(cluster.servers_of("PLAINTEXT"), Some(cluster.bootstrap_servers()));
+    assert_eq!(cluster.servers_of("NONE"), None);
+    assert_eq!(cluster.servers_of("BOTH").as_deref(), Some("there:9"));
+
+    let told = |answer: MetadataResponse| {
+        let broker = &answer.brokers[0];
+        format!("{}:{}", broker.host, broker.port)
+    };
+    let everything = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let plain = cluster.bootstrap_servers();
+    assert_eq!(told(Client::connect_to(&plain).call(9, &everything)), plain);
+    let address = cluster.servers_of("SECURE").unwrap();
+    let mut stream = secure(&address, &authority, None).unwrap();
+    assert_eq!(told(metadata(&mut stream).unwrap()), address);
+    let address = cluster.servers_of("KNOWN").unwrap();
+    let mut client = Client::connect_to(&address);
+    assert_eq!(client.log_in("alice", "alice-secret").error_code, 0);
+    assert_eq!(told(client.call(9, &everything)), address);
+    assert_eq!(seen(&cluster), "User:alice");
+}
+
+#[test]
+fn listeners_that_make_no_sense_are_refused_at_the_start() {
+    let authority = Authority::new("one");
+    let identity = authority.signs("broker");
+    let broken = [
+        Cluster::builder().tls(Tls::new("", "")),
+        Cluster::builder().tls(Tls::new(identity.certificate.pem(), "")),
+        Cluster::builder()
+            .tls(Tls::new(identity.certificate.pem(), authority.signs("x").key.serialize_pem())),
+        Cluster::builder().tls(identity.tls().require_client_certificate(true)),
+        Cluster::builder().tls(identity.tls().client_ca("nothing")),
+        Cluster::builder().sasl(Sasl::new([])),
+        Cluster::builder().listener(Listener::new("PLAINTEXT")),
+    ];
+    for builder in broken {
+        let error = builder.start().unwrap_err().to_string();
+        assert!(!error.contains("PRIVATE"), "{error}");
+    }
+    assert!(Tls::from_files("/nonexistent/a.pem", "/nonexistent/b.pem").is_err());
+    let shown = format!("{:?}", identity.tls());
+    assert!(!shown.contains("PRIVATE") && !shown.contains("45, 45"), "{shown}");
+}
