@@ -55,7 +55,7 @@ impl Scene {
             .set("reconnect.backoff.ms", "1")
             .set("reconnect.backoff.max.ms", "2")
             .on_server_event(move |event| {
-                if let ServerEvent::Unreachable { server, why } = event {
+                if let ServerEvent::Unreachable { server, why, .. } = event {
                     let trouble = ((*server).to_owned(), (*why).to_owned());
                     heard.lock().expect("no panic").push(trouble);
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::config::{ConfigBuilder, ConfigError};
+use ottla_core::output::Trouble;
 use ottla_core::rng::Rng;
 
 use crate::driver::Driver;
@@ -42,6 +43,8 @@ pub enum ServerEvent<'a> {
         server: &'a str,
         /// What happened.
         why: &'a str,
+        /// Of what kind it is.
+        trouble: Trouble,
     },
     /// A broker asked for silence, because a quota is used up; it gets it (KIP-219).
     Throttled {

@@ -382,11 +382,11 @@ impl Driver {
             }
             Event::TopicReady(view) => self.topic_ready(&view),
             Event::TopicFailed { topic, failure } => self.shared.topic_failed(&topic, &failure),
-            Event::ServerUnreachable { server, why } => {
+            Event::ServerUnreachable { server, why, trouble } => {
                 tracing::warn!(server, why, "a broker is out of reach");
                 self.shared.set_unreachable(Some(unreachable(&server, &why)));
                 self.shared.tell(move |listen| {
-                    listen(&ServerEvent::Unreachable { server: &server, why: &why });
+                    listen(&ServerEvent::Unreachable { server: &server, why: &why, trouble });
                 });
             }
             Event::Throttled { node, broker, time } => {

@@ -86,6 +86,7 @@ pub use flush::CloseReport;
 pub use metrics::Metrics;
 pub use ottla_core::config::{self, Acks, ConfigError, ProducerConfig};
 pub use ottla_core::error::{ErrorKind, Outcome};
+pub use ottla_core::output::Trouble;
 pub use ottla_core::partitioner::PartitionerKind;
 pub use ottla_core::record::{Header, Record};
 pub use ottla_protocol::ErrorCode;

@@ -197,6 +197,18 @@ pub struct Acknowledged {
     pub log_append_time_ms: Option<i64>,
 }
 
+/// Why a server is out of reach, as far as programs decide by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// No connection could be made, or it broke.
+    Network,
+    /// One side did not accept the other by TLS: a certificate, a host name.
+    Tls,
+    /// One side did not accept the other by SASL: a mechanism, a password, a token.
+    Sasl,
+}
+
 /// What happened, for the application.
 pub enum Event<H: Host> {
     /// These records of a batch have their outcome. Each record is named exactly once (law L1).
@@ -225,6 +237,8 @@ pub enum Event<H: Host> {
         server: String,
         /// What happened.
         why: String,
+        /// Of what kind it is.
+        trouble: Trouble,
     },
     /// A broker asked for silence; it gets it (KIP-219).
     Throttled {

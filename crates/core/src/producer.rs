@@ -344,8 +344,8 @@ impl<H: Host> Producer<H> {
         }
     }
 
-    fn unreachable(&mut self, server: &str, why: &str) {
+    fn unreachable(&mut self, server: &str, why: &str, end: End) {
         let (server, why) = (String::from(server), String::from(why));
-        self.events.push_back(Event::ServerUnreachable { server, why });
+        self.events.push_back(Event::ServerUnreachable { server, why, trouble: end.trouble() });
     }
 }

@@ -184,7 +184,7 @@ impl Lab {
             }
             Event::Settled { result, .. } => assert!(result.is_ok(), "{result:?}"),
             Event::TopicFailed { failure, .. } => panic!("{failure:?}"),
-            Event::ServerUnreachable { server, why } => panic!("{server}: {why}"),
+            Event::ServerUnreachable { server, why, .. } => panic!("{server}: {why}"),
             Event::ServerReachable { .. } | Event::Throttled { .. } => {}
         }
     }

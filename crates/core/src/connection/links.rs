@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use super::link::{Link, LinkState};
-use crate::output::{Connect, ConnectionId};
+use crate::output::{Connect, ConnectionId, Trouble};
 use crate::rng::{Rng, backoff};
 use crate::time::Instant;
 
@@ -47,8 +47,26 @@ pub(crate) enum End {
     Quiet,
     /// It could not be made, or it broke.
     Failed,
-    /// One side did not accept the other: a certificate, a password.
+    /// One side did not accept the other by TLS: a certificate, a host name.
+    Distrusted,
+    /// One side did not accept the other by SASL: a password, a token.
     Refused,
+}
+
+impl End {
+    /// Whether one side did not accept the other.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::Distrusted | Self::Refused)
+    }
+
+    /// What it is to whoever asks why a server is out of reach.
+    pub(crate) fn trouble(self) -> Trouble {
+        match self {
+            Self::Quiet | Self::Failed => Trouble::Network,
+            Self::Distrusted => Trouble::Tls,
+            Self::Refused => Trouble::Sasl,
+        }
+    }
 }
 
 /// The connections.
@@ -137,7 +155,7 @@ impl Links {
                 state.link = None;
             }
             if end != End::Quiet {
-                state.is_refused = end == End::Refused;
+                state.is_refused = end.is_refusal();
                 state.failures = state.failures.saturating_add(1);
                 state.not_before = now + backoff(rng, base, max, state.failures);
             }

@@ -73,7 +73,8 @@ impl<H: Host> Producer<H> {
                 // The session lasts a while yet.
                 link.auth.postpone(now);
                 let server = link.server.clone();
-                self.unreachable(&server, &format!("the session cannot be renewed: {why}"));
+                let why = format!("the session cannot be renewed: {why}");
+                self.unreachable(&server, &why, End::Refused);
                 Ok(())
             }
             (Stage::Preparing { .. } | Stage::Challenged { .. }, AuthReply::Failed(why)) => {

@@ -63,7 +63,7 @@ impl<H: Host> Producer<H> {
         queues: &mut Q,
         now: Instant,
     ) {
-        self.connection_gone(id, why, End::Refused, queues, now);
+        self.connection_gone(id, why, End::Distrusted, queues, now);
     }
 
     /// What the end of a connection at this point usually means.
@@ -154,9 +154,9 @@ impl<H: Host> Producer<H> {
                 self.refresh.need();
                 self.sender.set_trouble(node, Some(why));
             }
-            self.unreachable(&link.server, why);
+            self.unreachable(&link.server, why, end);
         }
-        if end == End::Refused {
+        if end.is_refusal() {
             self.fail_fast(why, &label);
         }
     }

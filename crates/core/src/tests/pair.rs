@@ -27,7 +27,7 @@ use super::sasl::Sasl;
 use crate::accumulator::{Note, Payload, Payloads, Queues};
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
-use crate::output::{Acknowledged, Connect, ConnectionId, Event, Purge};
+use crate::output::{Acknowledged, Connect, ConnectionId, Event, Purge, Trouble};
 use crate::time::Instant;
 use crate::{PartitionKey, Producer};
 
@@ -71,6 +71,7 @@ pub(super) struct Pair {
     pub(super) produced: VecDeque<Produced>,
     pub(super) told: Vec<Told>,
     pub(super) unreachable: Vec<String>,
+    pub(super) troubles: Vec<Trouble>,
     pub(super) topic_failures: Vec<Arc<Failure>>,
     pub(super) partitions: Vec<PartitionKey>,
     // The cluster's model.
@@ -129,6 +130,7 @@ impl Pair {
             produced: VecDeque::new(),
             told: Vec::new(),
             unreachable: Vec::new(),
+            troubles: Vec::new(),
             topic_failures: Vec::new(),
             partitions: Vec::new(),
             up: true,
@@ -297,7 +299,10 @@ impl Pair {
                 self.partitions = view.partitions.iter().map(|partition| partition.key).collect();
             }
             Event::TopicFailed { failure, .. } => self.topic_failures.push(failure),
-            Event::ServerUnreachable { why, .. } => self.unreachable.push(why),
+            Event::ServerUnreachable { why, trouble, .. } => {
+                self.unreachable.push(why);
+                self.troubles.push(trouble);
+            }
             Event::ServerReachable { .. } | Event::Throttled { .. } => {}
         }
     }

@@ -7,7 +7,7 @@ use ottla_protocol::{ApiKey, ErrorCode};
 use super::pair::Pair;
 use super::sasl::SASL;
 use crate::error::{ErrorKind, Outcome};
-use crate::output::AuthReply;
+use crate::output::{AuthReply, Trouble};
 
 fn refused(settings: &[(&str, &str)], cluster: impl Fn(&mut Pair)) -> Pair {
     let mut pair = Pair::new(settings);
@@ -208,6 +208,7 @@ fn where_every_server_refuses_us_from_the_start_nobody_waits() {
     let told = failure.to_string();
     assert!(told.contains("check sasl.username and sasl.password"), "{told}");
     assert!(told.contains("broker boot:9092"), "{told}");
+    assert_eq!(pair.troubles, [Trouble::Sasl]);
     // Nobody wants anything: the account is not tried again and again.
     assert_eq!(pair.producer.poll_timeout(pair.now), None);
     // Until somebody does, and then it may work.

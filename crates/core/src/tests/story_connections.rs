@@ -3,6 +3,7 @@
 use ottla_protocol::ErrorCode;
 
 use super::pair::Pair;
+use crate::output::Trouble;
 
 /// Opens the first connection and feeds it these bytes; gives what the core says about them.
 fn greeted_with(bytes: &[u8]) -> alloc::string::String {
@@ -70,6 +71,15 @@ fn a_server_that_hangs_up_during_the_handshake_is_suspected_of_wanting_tls() {
         "{}",
         pair.unreachable[0]
     );
+    assert_eq!(pair.troubles, [Trouble::Network]);
+}
+
+#[test]
+fn a_certificate_that_is_not_accepted_is_told_apart_from_a_network_that_fails() {
+    let (mut pair, connection) = Pair::connecting();
+    pair.producer.handle_refused(connection, "an expired one", &mut pair.queues, pair.now);
+    pair.drive();
+    assert_eq!((&*pair.unreachable[0], pair.troubles[0]), ("an expired one", Trouble::Tls));
 }
 
 /// Laws: L9. Scenarios: A11, #83.
