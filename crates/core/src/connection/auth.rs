@@ -37,13 +37,23 @@ pub(crate) enum Stage {
     Challenged { deadline: Instant, lifetime: Duration },
 }
 
+/// A time within which a connection may be used.
+#[derive(Clone, Copy)]
+struct Session {
+    /// Not before this is it renewed,
+    earliest: Instant,
+    /// and at this time, if answers come quickly.
+    renew_at: Instant,
+    end: Instant,
+}
+
 /// A connection's authentications.
 #[derive(Default)]
 pub(crate) struct Auth {
     /// How far the present one is.
     pub stage: Stage,
-    /// When the session is to be renewed.
-    pub renew_at: Option<Instant>,
+    /// The session that is to be renewed.
+    session: Option<Session>,
     /// Something was sent since the last one.
     pub is_used: bool,
     /// A renewal did not come about at the first try.
@@ -64,9 +74,11 @@ impl Auth {
     pub(crate) fn complete(&mut self, lifetime: Duration, rng: &mut Rng, now: Instant) -> bool {
         self.stage = Stage::Idle;
         self.is_used = false;
-        self.renew_at = (!lifetime.is_zero()).then(|| {
+        self.session = (!lifetime.is_zero()).then(|| {
             let permille = 850 + rng.below(101) as u32;
-            now + (lifetime / 1000).saturating_mul(permille).max(RENEWAL_GAP)
+            let earliest = now + RENEWAL_GAP.max(lifetime / 2);
+            let renew_at = now + (lifetime / 1000).saturating_mul(permille).max(RENEWAL_GAP);
+            Session { earliest, renew_at, end: now + lifetime }
         });
         core::mem::take(&mut self.is_late)
     }
@@ -75,7 +87,23 @@ impl Auth {
     /// still lasts.
     pub(crate) fn postpone(&mut self, now: Instant) {
         self.stage = Stage::Idle;
-        self.renew_at = Some(now + RENEWAL_GAP);
+        let at = now + RENEWAL_GAP;
+        self.session = Some(Session { earliest: at, renew_at: at, end: at });
         self.is_late = true;
+    }
+
+    /// When the session is to be renewed, where an answer takes so long. Brokers look at the clock
+    /// when they come to a request: what is in flight by then must be dealt with before the end.
+    pub(crate) fn renewal(&self, answer_time: Duration) -> Option<Instant> {
+        let session = self.session?;
+        let margin = Duration::from_nanos(session.end.as_nanos()).saturating_sub(answer_time * 2);
+        let in_time = Instant::from_nanos(margin.as_nanos() as u64);
+        Some(session.renew_at.min(in_time).max(session.earliest))
+    }
+
+    /// An authentication begins.
+    pub(crate) fn prepare(&mut self, deadline: Instant) {
+        self.stage = Stage::Preparing { deadline };
+        self.session = None;
     }
 }

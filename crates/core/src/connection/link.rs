@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use ottla_protocol::frame::FrameReader;
 use ottla_protocol::{ApiKey, EncodeError, Request, VersionRange, encode_request};
@@ -85,6 +86,8 @@ pub(crate) struct Link {
     pub served: bool,
     /// Who we are to the broker.
     pub auth: Auth,
+    /// How long answers have taken lately, the slow ones above all.
+    pub answer_time: Duration,
     versions: BTreeMap<ApiKey, VersionRange>,
     next_correlation_id: i32,
 }
@@ -106,6 +109,7 @@ impl Link {
             is_new: true,
             served: false,
             auth: Auth::default(),
+            answer_time: Duration::ZERO,
             versions: BTreeMap::new(),
             next_correlation_id: FIRST_CORRELATION_ID,
         }
@@ -131,6 +135,12 @@ impl Link {
     #[must_use]
     pub(crate) fn offered(&self, api: ApiKey) -> Option<VersionRange> {
         self.versions.get(&api).copied()
+    }
+
+    /// An answer came after this time. One that is slower than before counts at once, and is
+    /// forgotten little by little.
+    pub(crate) fn answered_after(&mut self, time: Duration) {
+        self.answer_time = time.max(self.answer_time - self.answer_time / 16);
     }
 
     /// Takes the next correlation id and books a request under it.

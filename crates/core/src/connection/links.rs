@@ -189,7 +189,7 @@ impl Links {
 
 /// When its session is to be renewed.
 fn renewal(link: &Link) -> Option<Instant> {
-    link.auth.renew_at.filter(|_| link.state == LinkState::Ready)
+    link.auth.renewal(link.answer_time).filter(|_| link.state == LinkState::Ready)
 }
 
 /// When the host must have done its part. A session that is renewed lasts a while meanwhile.

@@ -96,8 +96,7 @@ impl<H: Host> Producer<H> {
     pub(super) fn begin_authentication(&mut self, id: ConnectionId, now: Instant) {
         let deadline = now + self.config.request_timeout;
         let Some(link) = self.links.get_mut(id) else { return };
-        link.auth.stage = Stage::Preparing { deadline };
-        link.auth.renew_at = None;
+        link.auth.prepare(deadline);
         let server = link.server.clone();
         self.authentications.push_back(Authenticate { connection: id, server, challenge: None });
     }

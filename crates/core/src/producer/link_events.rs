@@ -228,6 +228,10 @@ impl<H: Host> Producer<H> {
             && let Some(link) = self.links.get_mut(id)
         {
             link.served = true;
+            let asked = request.deadline.saturating_since(Instant::ZERO);
+            let asked = asked.saturating_sub(self.config.request_timeout);
+            let now = now.saturating_since(Instant::ZERO);
+            link.answered_after(now.saturating_sub(asked));
         }
         result.map_err(Into::into)
     }

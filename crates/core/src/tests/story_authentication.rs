@@ -59,6 +59,26 @@ fn a_session_is_renewed_behind_what_is_in_flight_and_what_follows_waits_for_it()
     assert!(!pair.closed.contains(&request.connection), "on the same connection");
 }
 
+/// Brokers look at the clock when they come to a request. With the usual margin the five in flight
+/// would find the session over, and the connection closed.
+/// Laws: L3, L4. Scenarios: #88, S5.
+#[test]
+fn where_answers_are_slow_a_session_is_renewed_sooner() {
+    let mut pair = Pair::ready(&[&SASL[..], &[("linger.ms", "0")]].concat());
+    pair.sasl.lifetime_ms = 10_000;
+    pair.send(0, b"first");
+    pair.pass(2_000);
+    let first = pair.next();
+    pair.accept(&first, 0);
+    let before = pair.sasl.admitted;
+    pair.pass(4_100);
+    assert_eq!(pair.sasl.admitted, before + 1, "6 s after it began, and not 8.5");
+    pair.send(0, b"again");
+    let request = pair.next();
+    pair.accept(&request, 1);
+    assert!(!pair.closed.contains(&request.connection));
+}
+
 /// Laws: L9. Scenarios: S5.
 #[test]
 fn sessions_of_any_length_are_renewed_at_a_bounded_rate() {
