@@ -92,7 +92,7 @@ pub use ottla_core::record::{Header, Record};
 pub use ottla_protocol::ErrorCode;
 pub use ottla_protocol::record::CompressionType;
 pub use producer::{PartitionInfo, Producer};
-pub use security::{Security, SecurityBuilder};
+pub use security::{OauthToken, Security, SecurityBuilder};
 #[cfg(feature = "json")]
 pub use serializer::Json;
 pub use serializer::{BigEndian, Raw, SerializeError, Serializer, Utf8};

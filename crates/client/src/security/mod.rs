@@ -7,6 +7,8 @@ mod aws;
 mod login;
 mod logins;
 mod stream;
+#[cfg_attr(not(test), expect(dead_code, reason = "logins do not ask for tokens yet"))]
+mod token;
 
 use std::fmt;
 use std::io;
@@ -27,6 +29,7 @@ use crate::tls::{Tls, TlsError, TlsErrorKind};
 pub(crate) use login::Login;
 pub(crate) use logins::Logins;
 pub(crate) use stream::Stream;
+pub use token::OauthToken;
 
 /// How brokers are met, for [`Admin`](crate::admin::Admin) and [`Reader`](crate::reader::Reader).
 /// Clones are the same.

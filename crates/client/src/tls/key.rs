@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::files::refuse;
 use super::identity::Text;
 
-const PASSWORD: &str = "ssl.key.password";
+pub(super) const PASSWORD: &str = "ssl.key.password";
 
 /// The most rounds that are spent on a password: 16 times what is advised today.
 const ROUNDS_MAX: u32 = 10_000_000;

@@ -11,6 +11,8 @@ mod name;
 mod pem;
 mod reload;
 mod roots;
+#[cfg(feature = "oidc")]
+mod signing;
 mod store;
 mod suites;
 #[cfg(test)]
@@ -36,6 +38,8 @@ pub use certificate::{Certificate, TlsSession};
 use error::Scene;
 pub(crate) use error::{TlsError, TlsErrorKind};
 use reload::{Current, Fixed, Seen};
+#[cfg(feature = "oidc")]
+pub(crate) use signing::signing_key;
 
 /// How long a connection waits for its files to be read. Then it is made with what is in use: a
 /// file server that hangs must not keep a producer from its brokers.

@@ -26,6 +26,7 @@ pub use security::{
     OauthMethod, RefreshConfig, SaslConfig, SaslMechanism, Secret, SecurityConfig,
     SecurityProtocol, StoreType, TlsConfig, TlsVersion,
 };
+pub use values::https_host;
 
 /// How many acknowledgments make a record delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +268,7 @@ impl ConfigBuilder {
             return Err(ConfigError::new("bootstrap.servers", why));
         }
         self.settle_deadlines(&mut config)?;
-        security_rules::settle(&mut config, |key| self.is_explicit(key))?;
+        security_rules::settle(&mut config.security, |key| self.is_explicit(key))?;
         if config.batch_size_bytes > config.buffer_memory_bytes {
             let why = format!(
                 "a batch of {} bytes does not fit into buffer.memory={}; lower batch.size or raise buffer.memory",
@@ -289,9 +290,9 @@ impl ConfigBuilder {
     /// # Errors
     /// Two settings contradict each other.
     pub fn build_security(&self) -> Result<SecurityConfig, ConfigError> {
-        let mut config = self.config.clone();
-        security_rules::settle(&mut config, |key| self.is_explicit(key))?;
-        Ok(config.security)
+        let mut security = self.config.security.clone();
+        security_rules::settle(&mut security, |key| self.is_explicit(key))?;
+        Ok(security)
     }
 
     fn is_explicit(&self, key: &str) -> bool {

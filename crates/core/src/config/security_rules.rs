@@ -15,10 +15,9 @@ use super::{ConfigError, ProducerConfig};
 
 /// Compares the settings with each other, and draws the conclusions that other clients draw.
 pub(super) fn settle(
-    config: &mut ProducerConfig,
+    security: &mut SecurityConfig,
     is_explicit: impl Fn(&str) -> bool,
 ) -> Result<(), ConfigError> {
-    let security = &mut config.security;
     // Librdkafka's word for looking for the system's own authorities.
     for place in [&mut security.tls.truststore_location, &mut security.sasl.oauth.ca_location] {
         place.take_if(|location| location == "probe");
@@ -43,7 +42,9 @@ pub(super) fn settle(
 pub(super) fn warnings(config: &ProducerConfig) -> Vec<(&'static str, &'static str)> {
     let mut warnings = Vec::new();
     let SecurityConfig { protocol, sasl, .. } = &config.security;
-    if !protocol.uses_sasl() || config.bootstrap_servers.iter().all(|it| is_loopback(it)) {
+    let servers = &config.bootstrap_servers;
+    let is_local = !servers.is_empty() && servers.iter().all(|server| is_loopback(server));
+    if !protocol.uses_sasl() || is_local {
         return warnings;
     }
     let is_allowed = sasl.allow_plaintext_credentials;

@@ -113,7 +113,10 @@ fn server(entry: &str) -> Result<String, String> {
 /// The host of an `https` URL, without the dot at its end if it has one.
 ///
 /// What is unusual in a URL is refused, so that nobody can take another part of it for the host.
-pub(super) fn https_host(url: &str) -> Result<&str, String> {
+///
+/// # Errors
+/// It is no such URL. The sentence shows nothing of it.
+pub fn https_host(url: &str) -> Result<&str, String> {
     const HTTPS: &str = "https://";
     let wrong = |why: &str| Err(format!("expected an https URL: {why}"));
     let Some((scheme, rest)) = url.split_at_checked(HTTPS.len()) else {
