@@ -36,8 +36,8 @@ pub(super) fn explain(scene: &Scene<'_>, alert: Alert) -> TlsError {
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
         | Alert::UnknownCA
-        | Alert::AccessDenied
-        | Alert::DecryptError => return about_ours(scene, alert),
+        | Alert::AccessDenied => return about_ours(scene, alert),
+        Alert::DecryptError if scene.current.own.is_some() => return about_ours(scene, alert),
         _ => (TlsErrorKind::Broken, format!("{server} broke off: it said {said}")),
     };
     TlsError::new(kind, format!("{message} [{said}]"))
@@ -56,8 +56,8 @@ fn about_ours(scene: &Scene<'_>, alert: Alert) -> TlsError {
             let (from, to) = (date(own.not_before), date(own.not_after));
             match alert {
                 Alert::UnknownCA | Alert::CertificateUnknown => format!(
-                    "{server} does not know who vouches for our certificate, {own}: show one of \
-                     an authority in the broker's truststore, with all certificates between"
+                    "{server} does not believe our certificate, {own}, of {from} to {to}: show \
+                     one of an authority in the broker's truststore, with all certificates between"
                 ),
                 Alert::CertificateExpired => format!(
                     "{server} finds that our certificate, {own}, is not valid now: it is from \

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ottla_core::config::{ConfigError, Secret, TlsConfig};
 use p12_keystore::Pkcs12Archive;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 
@@ -14,6 +13,7 @@ use super::files::{Files, refuse};
 use super::key;
 use super::pem::{self, Block};
 use super::store::{Kind, Store};
+use super::suites;
 
 pub(super) const KEYSTORE: &str = "ssl.keystore.location";
 const CERTIFICATE_FILE: &str = "ssl.certificate.location";
@@ -53,14 +53,10 @@ impl<'a> Text<'a> {
 ///
 /// # Errors
 /// Something is missing, cannot be read, contradicts something else or does not fit together.
-pub(super) fn load(
-    config: &TlsConfig,
-    files: &Files,
-    provider: &CryptoProvider,
-) -> Result<Option<Identity>, ConfigError> {
+pub(super) fn load(config: &TlsConfig, files: &Files) -> Result<Option<Identity>, ConfigError> {
     check_for_contradictions(config)?;
     if let Some(path) = &config.keystore_location {
-        return from_store(config, files, path, provider).map(Some);
+        return from_store(config, files, path).map(Some);
     }
     let chain = text(files, CERTIFICATE_FILE, &config.certificate_location)?;
     let chain = chain.or_else(|| inline(CHAIN, config.certificate_chain.as_deref()));
@@ -70,7 +66,7 @@ pub(super) fn load(
         (None, None) => Ok(None),
         (Some(chain), key) => {
             let key = key.unwrap_or(chain);
-            from_pem(&chain, &key, config.key_password.as_ref(), provider).map(Some)
+            from_pem(&chain, &key, config.key_password.as_ref()).map(Some)
         }
         (None, Some(key)) => {
             let certificate = if key.path.is_some() { CERTIFICATE_FILE } else { CHAIN };
@@ -119,12 +115,7 @@ fn inline<'a>(setting: &'static str, text: Option<&'a str>) -> Option<Text<'a>> 
     text.map(|text| Text { setting, path: None, bytes: text.as_bytes() })
 }
 
-fn from_store(
-    config: &TlsConfig,
-    files: &Files,
-    path: &str,
-    provider: &CryptoProvider,
-) -> Result<Identity, ConfigError> {
+fn from_store(config: &TlsConfig, files: &Files, path: &str) -> Result<Identity, ConfigError> {
     let bytes = files.file(KEYSTORE, path)?;
     // Java has a password for the key besides that of its file, which for PKCS#12 are the same.
     let (password_setting, password) = match (&config.keystore_password, &config.key_password) {
@@ -136,9 +127,9 @@ fn from_store(
     match store.kind(bytes)? {
         Kind::Pem => {
             let text = Text { setting: KEYSTORE, path: Some(path), bytes };
-            from_pem(&text, &text, config.key_password.as_ref(), provider)
+            from_pem(&text, &text, config.key_password.as_ref())
         }
-        Kind::Pkcs12 => from_archive(&store.open(bytes)?, path, provider),
+        Kind::Pkcs12 => from_archive(&store.open(bytes)?, path),
     }
 }
 
@@ -146,7 +137,6 @@ fn from_pem(
     chain: &Text<'_>,
     key: &Text<'_>,
     password: Option<&Secret>,
-    provider: &CryptoProvider,
 ) -> Result<Identity, ConfigError> {
     let blocks = chain.blocks()?;
     let certificates = blocks.iter().filter(|block| is_certificate(block.label));
@@ -158,7 +148,7 @@ fn from_pem(
         return Err(chain.refuse("there is no certificate in it"));
     }
     let key_der = key::from_pem(key, password)?;
-    let signer = load_key(key_der, provider).map_err(|why| key.refuse(why))?;
+    let signer = load_key(&key_der).map_err(|why| key.refuse(why))?;
     let place = |text: &Text<'_>| text.path.unwrap_or(text.setting).to_owned();
     let (key_place, chain_place) = (place(key), place(chain));
     let Some(own) = find_own(&certificates, &signer) else {
@@ -175,14 +165,10 @@ fn from_pem(
 }
 
 pub(super) fn is_certificate(label: &str) -> bool {
-    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
+    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
 }
 
-fn from_archive(
-    archive: &Pkcs12Archive,
-    path: &str,
-    provider: &CryptoProvider,
-) -> Result<Identity, ConfigError> {
+fn from_archive(archive: &Pkcs12Archive, path: &str) -> Result<Identity, ConfigError> {
     let fail = |why: String| refuse(KEYSTORE, format!("{path}: {why}"));
     let Some(first) = archive.keys.first() else {
         return Err(fail("there is no key in it; is it a truststore?".to_owned()));
@@ -191,8 +177,7 @@ fn from_archive(
         let alias = first.friendly_name.as_deref().unwrap_or("(no name)");
         tracing::warn!(path, alias, "the key store has several keys; the first one is used");
     }
-    let key = key::from_pkcs8(first.key.as_der());
-    let signer = load_key(key, provider).map_err(fail)?;
+    let signer = load_key(&key::from_pkcs8(first.key.as_der())).map_err(fail)?;
     let ders = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec()));
     let mut rest: Vec<_> = ders.collect();
     let Some(own) = find_own(&rest, &signer) else {
@@ -219,8 +204,8 @@ fn vouches(issuer: &[u8], certificate: &[u8]) -> bool {
     }
 }
 
-fn load_key(key: key::Key, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, String> {
-    provider.key_provider.load_private_key(key.into_der()).map_err(|_| {
+fn load_key(key: &key::Key) -> Result<Arc<dyn SigningKey>, String> {
+    suites::signing_key(&key.der()).map_err(|_| {
         "the key is damaged, or of a kind that is not known here; RSA, ECDSA and Ed25519 are"
             .to_owned()
     })

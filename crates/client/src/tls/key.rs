@@ -17,7 +17,7 @@ const ROUNDS_MAX: u32 = 10_000_000;
 /// The most memory that is spent on a password. The strongest that OpenSSL's manual names has 16 MiB.
 const SCRYPT_BYTES_MAX: u64 = 256 << 20;
 
-/// A key's bytes, wiped when it goes. A library that reads it makes its own copy.
+/// A key's bytes, wiped when it goes.
 pub(super) struct Key {
     form: Form,
     der: Zeroizing<Vec<u8>>,
@@ -32,8 +32,8 @@ enum Form {
 
 impl Key {
     /// For the library that signs with it.
-    pub(super) fn into_der(self) -> PrivateKeyDer<'static> {
-        let der = self.der.to_vec();
+    pub(super) fn der(&self) -> PrivateKeyDer<'_> {
+        let der = self.der.as_slice();
         match self.form {
             Form::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
             Form::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
@@ -83,8 +83,13 @@ fn decrypt(text: &Text<'_>, der: &[u8], password: Option<&Secret>) -> Result<Key
     let Some(password) = password else {
         return Err(refuse(PASSWORD, format!("the key in {place} is encrypted: set its password")));
     };
-    let info = EncryptedPrivateKeyInfoRef::try_from(der)
-        .map_err(|_| text.refuse("the encrypted key is damaged"))?;
+    let unknown = || {
+        text.refuse(format!(
+            "the key is damaged, or encrypted in a way that is not known here; {}",
+            conversion(text)
+        ))
+    };
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| unknown())?;
     if !is_affordable(&info.encryption_algorithm) {
         return Err(text.refuse("opening the key would take far too much time or memory"));
     }
@@ -92,10 +97,7 @@ fn decrypt(text: &Text<'_>, der: &[u8], password: Option<&Secret>) -> Result<Key
         Ok(opened) => Ok(from_pkcs8(opened.as_bytes())),
         Err(pkcs8::Error::EncryptedPrivateKey(
             pkcs5::Error::NoPbes1CryptSupport | pkcs5::Error::UnsupportedAlgorithm { .. },
-        )) => Err(text.refuse(format!(
-            "the key is encrypted in a way that is not known here; {}",
-            conversion(text)
-        ))),
+        )) => Err(unknown()),
         Err(_) => Err(refuse(PASSWORD, format!("it does not open the key in {place}"))),
     }
 }

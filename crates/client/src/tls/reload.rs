@@ -131,7 +131,7 @@ impl Fixed {
             checks_host_name: config.verify_host_name,
             algorithms: provider.signature_verification_algorithms,
         };
-        let identity = identity::load(config, files, provider)?;
+        let identity = identity::load(config, files)?;
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&suites::versions(config)?)
             .map_err(|error| refuse("ssl.enabled.protocols", error.to_string()))?

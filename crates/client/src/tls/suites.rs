@@ -1,5 +1,7 @@
 //! Versions and cipher suites, and where the cryptography comes from.
 
+use std::sync::Arc;
+
 use ottla_core::config::{ConfigError, TlsConfig, TlsVersion};
 use rustls::CipherSuite::{
     self, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -9,9 +11,16 @@ use rustls::CipherSuite::{
 };
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::SigningKey;
 use rustls::version::{TLS12, TLS13};
 
 use super::files::refuse;
+
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as library;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+use rustls::crypto::ring as library;
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("TLS needs one of the features aws-lc-rs and ring");
@@ -67,7 +76,7 @@ pub(super) fn name(suite: CipherSuite) -> String {
 /// # Errors
 /// A suite is not known, or none is left for the versions that are allowed.
 pub(super) fn provider(config: &TlsConfig) -> Result<CryptoProvider, ConfigError> {
-    let mut provider = library();
+    let mut provider = library::default_provider();
     if !config.cipher_suites.is_empty() {
         let names = config.cipher_suites.iter().flat_map(|entry| entry.split(':'));
         let names = names.map(str::trim).filter(|name| !name.is_empty());
@@ -85,14 +94,12 @@ pub(super) fn provider(config: &TlsConfig) -> Result<CryptoProvider, ConfigError
     Ok(provider)
 }
 
-#[cfg(feature = "aws-lc-rs")]
-fn library() -> CryptoProvider {
-    rustls::crypto::aws_lc_rs::default_provider()
-}
-
-#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-fn library() -> CryptoProvider {
-    rustls::crypto::ring::default_provider()
+/// What signs with a key. The library copies what it needs of it.
+///
+/// # Errors
+/// The key is damaged or of an unknown kind.
+pub(super) fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+    library::sign::any_supported_type(key)
 }
 
 /// The versions that the settings allow.

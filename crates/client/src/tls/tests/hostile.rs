@@ -1,9 +1,10 @@
 //! Files with anything in them.
 
+use std::sync::Arc;
+
 use ottla_core::config::{Secret, TlsConfig};
 use p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256;
 use proptest::prelude::*;
-use rustls::crypto::CryptoProvider;
 
 use super::super::files::Files;
 use super::super::{identity, pem, roots, suites};
@@ -14,19 +15,19 @@ use super::{CANARY, file, folder};
 fn read(bytes: &[u8], password: &str) {
     let folder = folder();
     let path = Some(file(&folder, "file", bytes));
-    let provider: CryptoProvider = suites::provider(&TlsConfig::default()).expect("cryptography");
     let mut key = TlsConfig::default();
     key.keystore_location = path.clone();
     key.keystore_password = Some(Secret::new(password));
     key.key_password = Some(Secret::new(password));
-    let _ = identity::load(&key, &Files::read(&key), &provider);
+    let _ = identity::load(&key, &Files::read(&key));
     let mut trust = TlsConfig::default();
     trust.truststore_location = path.clone();
     trust.truststore_password = Some(Secret::new(password));
     trust.crl_location = path;
     let files = Files::read(&trust);
     if let Ok(Some(given)) = roots::load(&trust, &files) {
-        let _ = roots::verifier(&trust, &files, &given, &std::sync::Arc::new(provider));
+        let provider = suites::provider(&trust).expect("cryptography");
+        let _ = roots::verifier(&trust, &files, &given, &Arc::new(provider));
     }
 }
 

@@ -1,8 +1,6 @@
 //! Our key and certificate, in each form in which settings may have them.
 
-use std::process::Command;
-
-use ottla_core::config::{Secret, StoreType, TlsConfig};
+use ottla_core::config::{StoreType, TlsConfig};
 use p12_keystore::EncryptionAlgorithm::{
     PbeWithHmacSha256AndAes256, PbeWithShaAnd3KeyTripleDesCbc, PbeWithShaAnd40BitRc4Cbc,
 };
@@ -10,26 +8,15 @@ use rcgen::{KeyPair, RsaKeySize};
 
 use super::pki::{self, Authority, Pair, Wanted, client, pem};
 use super::server::{BOTH, Server, config};
-use super::{CANARY, file, folder, known_as, refused, tls, trusting};
+use super::{CANARY, file, folder, known_as, refused, secret, shown, tls, trusting};
 
 /// A server that wants a client's certificate, the authority of both, and a client.
-async fn cast() -> (Server, Authority, Pair) {
+pub(super) async fn cast() -> (Server, Authority, Pair) {
     let authority = Authority::new("authority");
     let broker = authority.issue(&Wanted::default());
     let server = Server::start(config(&broker, BOTH, Some(&authority))).await;
     let pair = authority.issue(&client("amara"));
     (server, authority, pair)
-}
-
-/// The server sees whom it should when a client with these settings connects.
-#[track_caller]
-fn shown(visit: Result<super::server::Visit, super::TlsError>) {
-    let visit = visit.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(visit.subject.as_deref(), Some("CN=amara"));
-}
-
-fn secret(text: impl Into<String>) -> Option<Secret> {
-    Some(Secret::new(text))
 }
 
 #[tokio::test]
@@ -148,78 +135,6 @@ async fn keys_of_all_kinds_and_wrappings_are_read() {
         settings.key = secret(key);
         settings.key_password = secret(CANARY);
         shown(server.visit(&tls(&settings), "broker.test").await);
-    }
-}
-
-/// What the tools of everybody else write. Where they are missing there is nothing to read.
-#[tokio::test]
-async fn what_openssl_and_keytool_write_is_read() {
-    let (mut server, authority, pair) = cast().await;
-    let folder = folder();
-    let key = file(&folder, "key.pem", pair.key_pem());
-    let chain = file(&folder, "chain.pem", pair.pem() + &authority.pem());
-    let ca = file(&folder, "ca.pem", authority.pem());
-    let path = |name: &str| folder.path().join(name).to_str().expect("letters").to_owned();
-    let pass = format!("pass:{CANARY}");
-    let run = |program: &str, line: &[&str]| {
-        let output = Command::new(program).args(line).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let export = ["pkcs12", "-export", "-inkey", &key, "-in", &chain, "-passout", &pass, "-out"];
-    let modern = path("openssl.p12");
-    let legacy = path("legacy.p12");
-    let cipher = ["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"];
-    let mut stores = Vec::new();
-    if run("openssl", &[&export[..], &[&modern]].concat()) {
-        stores.push(modern.clone());
-    }
-    if run("openssl", &[&export[..], &[&legacy], &cipher[..]].concat()) {
-        stores.push(legacy);
-    }
-    let java = path("java.p12");
-    let import = ["-importkeystore", "-srckeystore", &modern, "-srcstorepass", CANARY];
-    let into = ["-destkeystore", &java, "-deststorepass", CANARY, "-deststoretype", "PKCS12"];
-    if run("keytool", &[&import[..], &into[..]].concat()) {
-        stores.push(java);
-    }
-    let trust = path("trust.p12");
-    let trusts = ["-importcert", "-noprompt", "-alias", "ca", "-file", &ca, "-keystore", &trust];
-    let with = ["-storepass", CANARY, "-storetype", "PKCS12"];
-    let has_trust = run("keytool", &[&trusts[..], &with[..]].concat());
-    for store in stores {
-        let mut settings = trusting(&authority);
-        settings.keystore_location = Some(store);
-        settings.keystore_password = secret(CANARY);
-        if has_trust {
-            settings.truststore_certificates = None;
-            settings.truststore_location = Some(trust.clone());
-            settings.truststore_password = secret(CANARY);
-        }
-        shown(server.visit(&tls(&settings), "broker.test").await);
-    }
-    let encrypted = path("key.pk8");
-    let topk8 = ["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", &key, "-passout", &pass, "-out"];
-    if run("openssl", &[&topk8[..], &[&encrypted]].concat()) {
-        let mut settings = trusting(&authority);
-        settings.certificate_location = Some(chain.clone());
-        settings.key_location = Some(encrypted);
-        settings.key_password = secret(CANARY);
-        shown(server.visit(&tls(&settings), "broker.test").await);
-    }
-    let sec1 = path("key.sec1");
-    if run("openssl", &["ec", "-in", &key, "-out", &sec1]) {
-        let mut settings = trusting(&authority);
-        settings.certificate_location = Some(chain);
-        settings.key_location = Some(sec1);
-        shown(server.visit(&tls(&settings), "broker.test").await);
-    }
-    let jks = path("old.jks");
-    let into = ["-destkeystore", &jks, "-deststorepass", CANARY, "-deststoretype", "JKS"];
-    if run("keytool", &[&import[..], &into[..]].concat()) {
-        let mut settings = trusting(&authority);
-        settings.keystore_location = Some(jks);
-        settings.keystore_password = secret(CANARY);
-        assert!(refused(&settings).contains("-deststoretype PKCS12"));
     }
 }
 

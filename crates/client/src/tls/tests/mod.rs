@@ -1,5 +1,6 @@
 //! TLS with real servers on this machine and certificates made for each test.
 
+mod foreign;
 mod hostile;
 mod identity;
 mod judgement;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{Tls, TlsError};
 use pki::{Authority, Pair};
+use server::Visit;
 
 /// A password that no error, log or `Debug` may show.
 const CANARY: &str = "canary-7d1f";
@@ -48,6 +50,17 @@ fn refused(config: &TlsConfig) -> String {
     assert!(!text.contains(CANARY), "{text}");
     assert!(!format!("{config:?}").contains(CANARY), "{config:?}");
     error.to_string()
+}
+
+fn secret(text: impl Into<String>) -> Option<Secret> {
+    Some(Secret::new(text))
+}
+
+/// A server saw the client that it should.
+#[track_caller]
+fn shown(visit: Result<Visit, TlsError>) {
+    let visit = visit.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(visit.subject.as_deref(), Some("CN=amara"));
 }
 
 /// A folder with a file in it; the path of the file.

@@ -9,7 +9,7 @@ use super::pki::{Authority, Wanted, client};
 use super::server::{ONLY_1_2, ONLY_1_3, Server, answering, config, dial, listen};
 use super::{known_as, says, tls, trusting};
 
-/// Laws: none. Scenarios: A4.
+/// Laws: L11. Scenarios: A4.
 #[tokio::test]
 async fn a_server_that_speaks_something_else_is_told_apart_with_the_setting_to_change() {
     let tls = tls(&trusting(&Authority::new("authority")));
@@ -32,7 +32,7 @@ async fn a_server_that_speaks_something_else_is_told_apart_with_the_setting_to_c
 
 /// What a broker does with a listener that is not TLS: our greeting is a request of a length that
 /// it does not take, and what it has not read makes the end a reset.
-/// Laws: none. Scenarios: A4.
+/// Laws: L11. Scenarios: A4.
 #[tokio::test]
 async fn a_server_that_resets_the_connection_is_asked_whether_it_speaks_plain_text() {
     let tls = tls(&trusting(&Authority::new("authority")));
