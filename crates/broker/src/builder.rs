@@ -205,6 +205,7 @@ impl ClusterBuilder {
         let now = server::now_since(started);
         let mut node = Node::open(NODE_ID, config, &dir, storage, seed, now)?;
         node.users = self.security.users()?;
+        node.rules = self.security.rules();
         for (name, partitions, overrides) in self.topics {
             node.ensure_topic(&name, partitions, overrides, now)
                 .map_err(|error| StartError::Topic { name, reason: error.message })?;

@@ -61,4 +61,7 @@ pub use error::StartError;
 pub use fault::Fault;
 pub use ottla_protocol::{ApiKey, ErrorCode};
 pub use request_log::{SeenBatch, SeenProduce, SeenRequest};
-pub use security::{Listener, Mechanism, Sasl, SecurityProtocol, Tls, Tokens, UnknownMechanism};
+pub use security::{
+    Acl, Listener, Mechanism, NotARule, Operation, Sasl, SecurityProtocol, Tls, Tokens,
+    UnknownMechanism,
+};

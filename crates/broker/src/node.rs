@@ -25,9 +25,10 @@ use crate::log::{Storage, SyncJob, Validator};
 use crate::partitions::Partitions;
 use crate::request_log::RequestLog;
 use crate::rng::Rng;
+use crate::security::acl::{On, Rules};
 use crate::security::session::Session;
 use crate::security::users::Users;
-use crate::security::{self, Sasl};
+use crate::security::{self, Operation, Sasl};
 use crate::time::Now;
 
 /// `sasl.server.max.receive.size`: nobody needs more to say who they are.
@@ -134,6 +135,7 @@ pub(crate) struct Node {
     pub(crate) config: BrokerConfig,
     pub(crate) listeners: Vec<NodeListener>,
     pub(crate) users: Users,
+    pub(crate) rules: Rules,
     /// The principal of those who have not said who they are.
     nobody: Arc<str>,
     pub(crate) data: DataDir,
@@ -179,6 +181,7 @@ impl Node {
             id,
             listeners: Vec::new(),
             users: Users::default(),
+            rules: Rules::default(),
             nobody: security::ANONYMOUS.into(),
             data,
             catalog,
@@ -424,6 +427,11 @@ impl Node {
         while let Some(answer) = self.groups.poll_answer() {
             handler::answer_group_member(self, answer, now);
         }
+    }
+
+    /// Whether who is behind a request may do this.
+    pub(crate) fn allows(&self, call: &Call, operation: Operation, thing: On<'_>) -> bool {
+        self.rules.is_empty() || self.rules.allows(self.principal(call), operation, thing)
     }
 
     /// Who is behind a request.

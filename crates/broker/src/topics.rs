@@ -22,6 +22,12 @@ impl TopicError {
         Self { code, message: message.into() }
     }
 
+    /// Somebody may not do this.
+    pub(crate) fn unauthorized() -> Self {
+        let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+        Self::new(code, code.message())
+    }
+
     fn storage(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "topic not changed");
         Self::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())

@@ -2,6 +2,7 @@
 //!
 //! Behaviour: the settings of a topic are *replaced* by those given; what is not named falls back
 //! to its default. Left out: settings of the broker, which are fixed at start.
+//! Rights: AlterConfigs on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::alter_configs::{
@@ -11,6 +12,8 @@ use ottla_protocol::messages::alter_configs::{
 use super::describe_configs::RESOURCE_TOPIC;
 use super::{Api, Reply};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::{self, Overrides};
 use crate::topics::TopicError;
@@ -30,14 +33,16 @@ impl Api for AlterConfigsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
         let responses = self.resources.iter().map(|resource| {
             let mut overrides = Overrides::new();
             let configs = resource.configs.iter();
             overrides.extend(configs.filter_map(|c| Some((c.name.clone(), c.value.clone()?))));
             let name = &resource.resource_name;
             let kind = resource.resource_type;
-            result(resource, alter(node, kind, name, overrides, self.validate_only))
+            let outcome = check_is_topic(node, call, kind, name)
+                .and_then(|()| alter(node, name, overrides, self.validate_only));
+            result(resource, outcome)
         });
         Reply::Now(AlterConfigsResponse {
             responses: responses.collect(),
@@ -49,22 +54,28 @@ impl Api for AlterConfigsRequest {
 /// Gives a topic the settings, after checking them.
 pub(super) fn alter(
     node: &mut Node,
-    resource_type: i8,
     name: &str,
     overrides: Overrides,
     validate_only: bool,
 ) -> Result<(), TopicError> {
-    check_is_topic(node, resource_type, name)?;
     topic_config::check(&overrides)
         .map_err(|reason| TopicError::new(ErrorCode::INVALID_CONFIG, reason))?;
     if validate_only { Ok(()) } else { node.configure_topic(name, overrides) }
 }
 
-/// Only topics can be configured while the broker runs.
-pub(super) fn check_is_topic(node: &Node, resource_type: i8, name: &str) -> Result<(), TopicError> {
+/// Only topics can be configured while the broker runs, by those who may.
+pub(super) fn check_is_topic(
+    node: &Node,
+    call: &Call,
+    resource_type: i8,
+    name: &str,
+) -> Result<(), TopicError> {
     if resource_type != RESOURCE_TOPIC {
         let message = "only the settings of topics can be changed";
         return Err(TopicError::new(ErrorCode::INVALID_REQUEST, message));
+    }
+    if !node.allows(call, Operation::AlterConfigs, On::Topic(name)) {
+        return Err(TopicError::unauthorized());
     }
     if node.catalog.by_name(name).is_none() {
         let message = format!("there is no topic {name}");

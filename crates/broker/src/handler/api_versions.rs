@@ -5,6 +5,7 @@
 //! that is too new is answered in version 0 with UNSUPPORTED_VERSION and the versions of this API,
 //! so that the client can ask again (KIP-511).
 //! Left out: features (KIP-584); none is finalized.
+//! Rights: none; before SASL authentication, once.
 
 use ottla_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use ottla_protocol::{ApiKey, ErrorCode};

@@ -2,6 +2,7 @@
 //!
 //! Behaviour: gives a topic the number of partitions that is asked for, which must be more than it
 //! has. Left out: replicas on other nodes: an assignment may only name this one.
+//! Rights: Alter on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions::{
@@ -12,6 +13,8 @@ use ottla_protocol::messages::create_partitions::{
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 use crate::topics::TopicError;
 
@@ -34,11 +37,11 @@ impl Api for CreatePartitionsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, _call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
+    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
         let results = self
             .topics
             .iter()
-            .map(|topic| result(&topic.name, grow(topic, self.validate_only, node, now)));
+            .map(|topic| result(&topic.name, grow(topic, self.validate_only, node, call, now)));
         Reply::Now(CreatePartitionsResponse {
             results: results.collect(),
             ..CreatePartitionsResponse::default()
@@ -50,8 +53,12 @@ fn grow(
     topic: &CreatePartitionsTopic,
     validate_only: bool,
     node: &mut Node,
+    call: &Call,
     now: Now,
 ) -> Result<(), TopicError> {
+    if !node.allows(call, Operation::Alter, On::Topic(&topic.name)) {
+        return Err(TopicError::unauthorized());
+    }
     node.check_growth(&topic.name, topic.count)?;
     if let Some(assignments) = &topic.assignments {
         let present = node.catalog.by_name(&topic.name).map_or(0, |topic| topic.partition_count());

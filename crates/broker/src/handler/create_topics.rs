@@ -5,6 +5,7 @@
 //! Version notes: 4 defaults for partitions and replication factor (KIP-464), 5 the settings come
 //! back (KIP-525), 7 topic ids.
 //! Left out: replicas on other nodes: an assignment may only name this one.
+//! Rights: Create on the cluster, or on each topic.
 
 use std::collections::HashMap;
 
@@ -18,6 +19,8 @@ use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::{Overrides, SETTINGS};
 use crate::topics::TopicError;
@@ -58,7 +61,7 @@ impl Api for CreateTopicsRequest {
                 }
                 continue;
             }
-            topics.push(match create(topic, self.validate_only, node, now) {
+            topics.push(match create(topic, self.validate_only, node, call, now) {
                 Ok(created) => created.result(topic, call.version),
                 Err(error) => refused(&topic.name, error),
             });
@@ -78,8 +81,14 @@ fn create(
     topic: &CreatableTopic,
     validate_only: bool,
     node: &mut Node,
+    call: &Call,
     now: Now,
 ) -> Result<Created, TopicError> {
+    // As in Kafka, either is enough.
+    let may_create = |thing| node.allows(call, Operation::Create, thing);
+    if !may_create(On::Cluster) && !may_create(On::Topic(&topic.name)) {
+        return Err(TopicError::unauthorized());
+    }
     let partitions = match topic.assignments.is_empty() {
         true if topic.num_partitions == DEFAULT => node.config.default_partitions,
         true => topic.num_partitions,

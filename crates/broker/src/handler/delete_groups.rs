@@ -1,6 +1,7 @@
 //! DeleteGroups: key 42, versions 0-2.
 //!
 //! Behaviour: a group without members goes, with what it has committed.
+//! Rights: Delete on each group.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_groups::{
@@ -9,6 +10,8 @@ use ottla_protocol::messages::delete_groups::{
 
 use super::{Api, Reply};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for DeleteGroupsRequest {
@@ -20,9 +23,12 @@ impl Api for DeleteGroupsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<DeleteGroupsResponse> {
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DeleteGroupsResponse> {
         Reply::Now(answer(&self, |group_id| match group_id {
             "" => ErrorCode::INVALID_GROUP_ID,
+            _ if !node.allows(call, Operation::Delete, On::Group(group_id)) => {
+                ErrorCode::GROUP_AUTHORIZATION_FAILED
+            }
             _ => node.groups.delete(group_id).err().unwrap_or(ErrorCode::NONE),
         }))
     }

@@ -3,6 +3,7 @@
 //! Behaviour: the partition begins at the given offset from now on; -1 means its end. The new start
 //! is written to the checkpoint before the answer, and segments that lie before it as a whole are
 //! removed.
+//! Rights: Delete on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records::{
@@ -15,6 +16,8 @@ use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::log::ReadError;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const END_OF_LOG: i64 = -1;
@@ -34,8 +37,13 @@ impl Api for DeleteRecordsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<DeleteRecordsResponse> {
-        let response = map_partitions(&self, |name, wanted| delete(name, wanted, node));
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DeleteRecordsResponse> {
+        let response = map_partitions(&self, |name, wanted| {
+            match node.allows(call, Operation::Delete, On::Topic(name)) {
+                true => delete(name, wanted, node),
+                false => Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+            }
+        });
         if !node.write_checkpoints() {
             return Reply::Now(map_partitions(&self, |_, _| Err(ErrorCode::KAFKA_STORAGE_ERROR)));
         }

@@ -2,6 +2,7 @@
 //!
 //! Behaviour: the brokers, which are one, and it is the controller too.
 //! Version notes: 1 endpoint types (KIP-919); only brokers can be asked for here. 2 fenced brokers.
+//! Rights: none; without Describe on the cluster no operation is told.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_cluster::{
@@ -10,6 +11,7 @@ use ottla_protocol::messages::describe_cluster::{
 
 use super::{Api, Reply, operations};
 use crate::node::{Call, Node};
+use crate::security::acl::On;
 use crate::time::Now;
 
 const ENDPOINT_BROKERS: i8 = 1;
@@ -42,7 +44,7 @@ impl Api for DescribeClusterRequest {
                 port: i32::from(address.port),
                 ..DescribeClusterBroker::default()
             }],
-            cluster_authorized_operations: operations::when(asked, operations::CLUSTER),
+            cluster_authorized_operations: operations::allowed(asked, node, call, On::Cluster),
             ..DescribeClusterResponse::default()
         })
     }

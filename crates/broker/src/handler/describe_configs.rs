@@ -3,6 +3,7 @@
 //! Behaviour: every setting of a topic with where its value comes from; of the broker those that it
 //! has. Version notes: 1 sources and synonyms (KIP-226), 3 types and documentation (KIP-569).
 //! Left out: other kinds of resource.
+//! Rights: DescribeConfigs on each topic, or on the cluster for the broker.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_configs::{
@@ -13,6 +14,8 @@ use ottla_protocol::messages::describe_configs::{
 use super::{Api, Reply};
 use crate::config::BrokerConfig;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::{Kind, Overrides, SETTINGS};
 
@@ -36,9 +39,9 @@ impl Api for DescribeConfigsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, _call: &Call, _now: Now) -> Reply<DescribeConfigsResponse> {
+    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeConfigsResponse> {
         let results = self.resources.iter().map(|wanted| {
-            let described = describe(wanted, node).map(|mut configs| {
+            let described = describe(wanted, node, call).map(|mut configs| {
                 for config in &mut configs {
                     if !self.include_synonyms {
                         config.synonyms.clear();
@@ -61,8 +64,16 @@ impl Api for DescribeConfigsRequest {
 fn describe(
     wanted: &DescribeConfigsResource,
     node: &Node,
+    call: &Call,
 ) -> Result<Vec<DescribeConfigsResourceResult>, ErrorCode> {
+    let allows = |thing| node.allows(call, Operation::DescribeConfigs, thing);
     let mut configs = match wanted.resource_type {
+        RESOURCE_TOPIC if !allows(On::Topic(&wanted.resource_name)) => {
+            return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        }
+        RESOURCE_BROKER if !allows(On::Cluster) => {
+            return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+        }
         RESOURCE_TOPIC => {
             let topic = node.catalog.by_name(&wanted.resource_name);
             topic_configs(&topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.overrides)

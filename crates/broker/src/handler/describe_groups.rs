@@ -3,6 +3,7 @@
 //! Behaviour: state and members of each group; a group without members is Empty as long as it has
 //! offsets. Version notes: 3 operations (KIP-430), 4 static members, 6 an unknown group is an error
 //! (KIP-1043), before that it is Dead.
+//! Rights: Describe on each group.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_groups::{
@@ -12,19 +13,16 @@ use ottla_protocol::messages::describe_groups::{
 use super::{Api, Reply, operations};
 use crate::groups::DescribedMember;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const UNKNOWN_IS_ERROR_VERSION: i16 = 6;
 
 impl Api for DescribeGroupsRequest {
     fn refuse(&self, _version: i16, code: ErrorCode) -> DescribeGroupsResponse {
-        let refuse = |group_id: &String| DescribedGroup {
-            error_code: code.0,
-            group_id: group_id.clone(),
-            ..DescribedGroup::default()
-        };
         DescribeGroupsResponse {
-            groups: self.groups.iter().map(refuse).collect(),
+            groups: self.groups.iter().map(|group_id| refused(group_id, code)).collect(),
             ..DescribeGroupsResponse::default()
         }
     }
@@ -35,14 +33,28 @@ impl Api for DescribeGroupsRequest {
 
     fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeGroupsResponse> {
         let asked = self.include_authorized_operations;
-        let groups = self.groups.iter().map(|group_id| DescribedGroup {
-            authorized_operations: operations::when(asked, operations::GROUP),
-            ..describe(node, group_id, call.version)
+        let groups = self.groups.iter().map(|group_id| {
+            let thing = On::Group(group_id);
+            if !node.allows(call, Operation::Describe, thing) {
+                return refused(group_id, ErrorCode::GROUP_AUTHORIZATION_FAILED);
+            }
+            DescribedGroup {
+                authorized_operations: operations::allowed(asked, node, call, thing),
+                ..describe(node, group_id, call.version)
+            }
         });
         Reply::Now(DescribeGroupsResponse {
             groups: groups.collect(),
             ..DescribeGroupsResponse::default()
         })
+    }
+}
+
+fn refused(group_id: &str, code: ErrorCode) -> DescribedGroup {
+    DescribedGroup {
+        error_code: code.0,
+        group_id: group_id.to_owned(),
+        ..DescribedGroup::default()
     }
 }
 

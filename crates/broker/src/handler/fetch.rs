@@ -7,6 +7,7 @@
 //! (KIP-516). Left out: sessions (each request stands for itself, and the answer says so with
 //! session id 0); fetches of followers; transactions (the last stable offset is the high
 //! watermark).
+//! Rights: Read on each topic, also when the answer has waited.
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::fault::Action;
 use crate::log::{LogError, ReadError};
 use crate::node::{Call, ConnectionId, Node};
 use crate::partitions::Partition;
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const READ_COMMITTED: i8 = 1;
@@ -140,6 +143,10 @@ fn read_one(
 ) -> (Option<Uuid>, PartitionData) {
     let index = wanted.partition;
     let by_id = call.version >= TOPIC_ID_VERSION;
+    let may_read = |name: &str| node.allows(call, Operation::Read, On::Topic(name));
+    if !by_id && !may_read(&topic.topic) {
+        return (None, failed(index, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    }
     let found = match by_id {
         true => node.catalog.by_id(topic.topic_id),
         false => node.catalog.by_name(&topic.topic),
@@ -151,6 +158,9 @@ fn read_one(
         };
         return (None, failed(index, unknown));
     };
+    if by_id && !may_read(name) {
+        return (None, failed(index, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    }
     let fault = call.fault.as_ref().filter(|fault| fault.covers(name, index));
     let action = fault.map(|fault| fault.action);
     if let Some(code) = action.and_then(Action::error) {

@@ -3,6 +3,7 @@
 //! Behaviour: this node coordinates every group.
 //! Version notes: 1 key types, 4 several keys at once (KIP-699), 6 share groups.
 //! Left out: transactions and share groups; their keys are refused.
+//! Rights: Describe on the group or the transactional id.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::find_coordinator::{
@@ -11,6 +12,8 @@ use ottla_protocol::messages::find_coordinator::{
 
 use super::{Api, Reply};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const GROUP: i8 = 0;
@@ -30,6 +33,9 @@ impl Api for FindCoordinatorRequest {
         let address = node.address_for(call.connection);
         Reply::Now(answer(&self, call.version, |key| match self.key_type {
             GROUP if key.is_empty() => refused(key, ErrorCode::INVALID_GROUP_ID, None),
+            GROUP if !node.allows(call, Operation::Describe, On::Group(key)) => {
+                refused(key, ErrorCode::GROUP_AUTHORIZATION_FAILED, None)
+            }
             GROUP => Coordinator {
                 key: key.to_owned(),
                 node_id: node.id,
@@ -38,6 +44,9 @@ impl Api for FindCoordinatorRequest {
                 error_code: 0,
                 error_message: None,
             },
+            TRANSACTION if !node.allows(call, Operation::Describe, On::TransactionalId(key)) => {
+                refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None)
+            }
             TRANSACTION => {
                 let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
                 refused(key, code, Some("this broker does not do transactions"))

@@ -1,18 +1,24 @@
 //! Heartbeat: key 12, versions 0-4.
 //!
 //! Behaviour: keeps a member's session alive, and is how it hears of a rebalance.
+//! Rights: Read on the group.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 
 use super::{Api, Reply, one_error_code};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for HeartbeatRequest {
     one_error_code!(HeartbeatResponse);
 
     fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<HeartbeatResponse> {
+        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
         let instance_id = self.group_instance_id.as_deref();
         let generation = self.generation_id;
         let code =

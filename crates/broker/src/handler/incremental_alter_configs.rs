@@ -2,6 +2,7 @@
 //!
 //! Behaviour: settings of a topic are set, removed, or (lists) added to and taken from, one by one
 //! (KIP-339). Left out: settings of the broker, which are fixed at start.
+//! Rights: AlterConfigs on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::incremental_alter_configs::{
@@ -39,13 +40,13 @@ impl Api for IncrementalAlterConfigsRequest {
     fn handle(
         self,
         node: &mut Node,
-        _call: &Call,
+        call: &Call,
         _now: Now,
     ) -> Reply<IncrementalAlterConfigsResponse> {
         let responses = self
             .resources
             .iter()
-            .map(|resource| result(resource, change(resource, self.validate_only, node)));
+            .map(|resource| result(resource, change(resource, self.validate_only, node, call)));
         Reply::Now(IncrementalAlterConfigsResponse {
             responses: responses.collect(),
             ..IncrementalAlterConfigsResponse::default()
@@ -57,15 +58,16 @@ fn change(
     resource: &AlterConfigsResource,
     validate_only: bool,
     node: &mut Node,
+    call: &Call,
 ) -> Result<(), TopicError> {
     let name = &resource.resource_name;
-    check_is_topic(node, resource.resource_type, name)?;
+    check_is_topic(node, call, resource.resource_type, name)?;
     let present = node.catalog.by_name(name).map(|topic| topic.overrides.clone());
     let mut overrides = present.unwrap_or_default();
     for config in &resource.configs {
         apply(config, &mut overrides)?;
     }
-    alter(node, resource.resource_type, name, overrides, validate_only)
+    alter(node, name, overrides, validate_only)
 }
 
 fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), TopicError> {

@@ -4,12 +4,15 @@
 //! had before. Version notes: 3 the producer's present id and epoch (KIP-360), which only matter to
 //! transactions. Left out: transactions; a transactional id is refused with
 //! TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take as final.
+//! Rights: IdempotentWrite on the cluster, or Write on some topic (KIP-679).
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
 use super::{Api, Reply};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for InitProducerIdRequest {
@@ -33,6 +36,11 @@ impl Api for InitProducerIdRequest {
                 _ => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
             };
             return Reply::Now(self.refuse(call.version, code));
+        }
+        let may_write = node.allows(call, Operation::IdempotentWrite, On::Cluster)
+            || node.rules.allows_some_topic(node.principal(call), Operation::Write);
+        if !may_write {
+            return Reply::Now(self.refuse(call.version, ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
         }
         Reply::Now(match node.catalog.next_producer_id() {
             Ok(producer_id) => InitProducerIdResponse {

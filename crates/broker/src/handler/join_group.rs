@@ -3,6 +3,7 @@
 //! Behaviour: the answer comes when all members of the group have joined or the rebalance timeout
 //! is over. Version notes: 1 rebalance timeout, 4 a new member is given an id first (KIP-394), 5
 //! static members (KIP-345), 7 protocol type, 9 a leader that need not assign (KIP-814).
+//! Rights: Read on the group.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use ottla_protocol::messages::join_group::{
 use super::{Api, Reply};
 use crate::groups::{JoinRequest, Joined};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for JoinGroupRequest {
@@ -26,6 +29,9 @@ impl Api for JoinGroupRequest {
     }
 
     fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<JoinGroupResponse> {
+        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
         let ms = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
         let session_timeout = ms(self.session_timeout_ms);
         let rebalance_timeout = match call.version {

@@ -2,6 +2,7 @@
 //!
 //! Behaviour: members go at once, and the rest rebalance.
 //! Version notes: 3 several members at once, static ones by their instance id (KIP-345).
+//! Rights: Read on the group.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::leave_group::{
@@ -10,6 +11,8 @@ use ottla_protocol::messages::leave_group::{
 
 use super::{Api, Reply, one_error_code};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const SEVERAL_MEMBERS_VERSION: i16 = 3;
@@ -18,6 +21,9 @@ impl Api for LeaveGroupRequest {
     one_error_code!(LeaveGroupResponse);
 
     fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<LeaveGroupResponse> {
+        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
         if call.version < SEVERAL_MEMBERS_VERSION {
             let left = node.groups.leave(&self.group_id, &self.member_id, None, now);
             return Reply::Now(self.refuse(call.version, left.err().unwrap_or(ErrorCode::NONE)));

@@ -2,6 +2,7 @@
 //!
 //! Behaviour: every group, those with nothing but offsets included.
 //! Version notes: 4 states (KIP-518), 5 types (KIP-848); all groups are classic ones.
+//! Rights: Describe on the cluster; without it, groups with Describe of their own are listed.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
@@ -9,6 +10,8 @@ use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsRespons
 use super::{Api, Reply, one_error_code};
 use crate::groups::Group;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const TYPE: &str = "classic";
@@ -20,8 +23,12 @@ impl Api for ListGroupsRequest {
         let passes = |filter: &[String], value: &str| {
             filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
         };
+        let may_know_all = node.allows(call, Operation::Describe, On::Cluster);
         let mut groups = Vec::new();
         for group_id in node.groups.ids() {
+            if !may_know_all && !node.allows(call, Operation::Describe, On::Group(group_id)) {
+                continue;
+            }
             let group = node.groups.get(group_id);
             let state = group.map_or("Empty", Group::state_name);
             if passes(&self.states_filter, state) && passes(&self.types_filter, TYPE) {

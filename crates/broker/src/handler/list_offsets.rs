@@ -5,6 +5,7 @@
 //! Version notes: 4 leader epochs (KIP-320), 7 greatest timestamp (KIP-734), 8 earliest local (-4,
 //! KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
+//! Rights: Describe on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_offsets::{
@@ -19,6 +20,8 @@ use crate::fault::Action;
 use crate::log::LogError;
 use crate::node::{Call, Node};
 use crate::partitions::Partition;
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const LEADER_EPOCH_VERSION: i16 = 4;
@@ -55,6 +58,9 @@ impl Api for ListOffsetsRequest {
             let code = action.and_then(Action::error);
             if let Some(code) = code {
                 return failed(wanted, code);
+            }
+            if !node.allows(call, Operation::Describe, On::Topic(name)) {
+                return failed(wanted, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
             }
             let id = node.catalog.by_name(name).map(|topic| topic.id);
             let partition = id.and_then(|id| node.partitions.get_mut(id, index));

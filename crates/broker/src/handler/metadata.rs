@@ -6,6 +6,8 @@
 //! Version notes: 0 an empty list means all topics, from 1 on null does; 4 the request says whether
 //! topics may be created; 8-10 operations on the cluster (KIP-430); 10 topic ids; 13 an error for
 //! the whole. Left out: racks, offline replicas.
+//! Rights: Describe on each topic; a topic without is refused by name and left out of all. Create on the
+//! cluster or the topic, for one that comes into being. Operations that are asked for are told.
 
 use ottla_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -16,6 +18,8 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::{Api, Reply, operations};
 use crate::catalog::{self, Catalog, Topic};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::Overrides;
 
@@ -61,14 +65,15 @@ impl Api for MetadataRequest {
         };
         let mut topics = match &self.topics {
             Some(topics) if call.version > 0 || !topics.is_empty() => {
-                describe_wanted(topics, self.allow_auto_topic_creation, node, now)
+                describe_wanted(topics, self.allow_auto_topic_creation, node, call, now)
             }
-            _ => node.catalog.sorted().into_iter().map(|topic| describe(topic, node)).collect(),
+            _ => describe_all(node, call),
         };
         apply_fault(&mut topics, call);
         for topic in &mut topics {
             let asked = self.include_topic_authorized_operations && topic.error_code == 0;
-            topic.topic_authorized_operations = operations::when(asked, operations::TOPIC);
+            let thing = On::Topic(topic.name.as_deref().unwrap_or_default());
+            topic.topic_authorized_operations = operations::allowed(asked, node, call, thing);
         }
         let asked = self.include_cluster_authorized_operations;
         Reply::Now(MetadataResponse {
@@ -76,7 +81,7 @@ impl Api for MetadataRequest {
             cluster_id: Some(node.data.cluster_id().to_owned()),
             controller_id: node.id,
             topics,
-            cluster_authorized_operations: operations::when(asked, operations::CLUSTER),
+            cluster_authorized_operations: operations::allowed(asked, node, call, On::Cluster),
             ..MetadataResponse::default()
         })
     }
@@ -86,6 +91,7 @@ fn describe_wanted(
     topics: &[MetadataRequestTopic],
     may_create: bool,
     node: &mut Node,
+    call: &Call,
     now: Now,
 ) -> Vec<MetadataResponseTopic> {
     let mut described: Vec<MetadataResponseTopic> = Vec::with_capacity(topics.len());
@@ -97,16 +103,30 @@ fn describe_wanted(
         };
         if is_new {
             described.push(match &wanted.name {
-                Some(name) => describe_by_name(name, may_create, node, now),
-                None => describe_by_id(wanted.topic_id, node),
+                Some(name) => describe_by_name(name, may_create, node, call, now),
+                None => describe_by_id(wanted.topic_id, node, call),
             });
         }
     }
     described
 }
 
-fn describe_by_id(id: Uuid, node: &Node) -> MetadataResponseTopic {
+/// All that the client may know of.
+fn describe_all(node: &Node, call: &Call) -> Vec<MetadataResponseTopic> {
+    let all = node.catalog.sorted().into_iter();
+    let may_know = |topic: &&Topic| node.allows(call, Operation::Describe, On::Topic(&topic.name));
+    all.filter(may_know).map(|topic| describe(topic, node)).collect()
+}
+
+fn describe_by_id(id: Uuid, node: &Node, call: &Call) -> MetadataResponseTopic {
     match node.catalog.by_id(id) {
+        Some(topic) if !node.allows(call, Operation::Describe, On::Topic(&topic.name)) => {
+            MetadataResponseTopic {
+                error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
+                topic_id: id,
+                ..MetadataResponseTopic::default()
+            }
+        }
         Some(topic) => describe(topic, node),
         None => MetadataResponseTopic {
             error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
@@ -120,6 +140,7 @@ fn describe_by_name(
     name: &str,
     may_create: bool,
     node: &mut Node,
+    call: &Call,
     now: Now,
 ) -> MetadataResponseTopic {
     let failed = |code: ErrorCode| MetadataResponseTopic {
@@ -127,6 +148,10 @@ fn describe_by_name(
         name: Some(name.to_owned()),
         ..MetadataResponseTopic::default()
     };
+    // Before it is looked for: not even whether it is there shall be known.
+    if !node.allows(call, Operation::Describe, On::Topic(name)) {
+        return failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    }
     if let Some(topic) = node.catalog.by_name(name) {
         return describe(topic, node);
     }
@@ -135,6 +160,10 @@ fn describe_by_name(
     }
     if !(may_create && node.config.auto_create_topics) {
         return failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let may_create = |thing| node.allows(call, Operation::Create, thing);
+    if !may_create(On::Cluster) && !may_create(On::Topic(name)) {
+        return failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
     let partitions = node.config.default_partitions;
     match node.create_topic(name, partitions, Overrides::new(), now) {

@@ -5,6 +5,7 @@
 //! Version notes: 6 leader epochs, 7 static members, 10 topic ids (KIP-848).
 //! Left out: the retention time of versions 2-4; offsets are kept until the group or the topic is
 //! deleted.
+//! Rights: Read on the group, and on each topic.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_commit::{
@@ -16,6 +17,8 @@ use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::groups::Committed;
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 /// `offset.metadata.max.bytes`.
@@ -41,6 +44,9 @@ impl Api for OffsetCommitRequest {
         if self.group_id.is_empty() {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
         }
+        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
         let checked = node.groups.check_commit(
             &self.group_id,
             &self.member_id,
@@ -58,6 +64,9 @@ impl Api for OffsetCommitRequest {
                 Ok(name) => name,
                 Err(code) => return code,
             };
+            if !node.allows(call, Operation::Read, On::Topic(&name)) {
+                return ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            }
             let metadata = partition.committed_metadata.clone().unwrap_or_default();
             if metadata.len() > MAX_METADATA_BYTES {
                 return ErrorCode::OFFSET_METADATA_TOO_LARGE;

@@ -4,6 +4,7 @@
 //! without a list, all of it.
 //! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447; there are no
 //! others here), 8 several groups, 10 topic ids.
+//! Rights: Describe on the group, and on each topic.
 
 use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
@@ -14,6 +15,8 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const SEVERAL_GROUPS_VERSION: i16 = 8;
@@ -44,15 +47,23 @@ impl Api for OffsetFetchRequest {
 
     fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
         if call.version >= SEVERAL_GROUPS_VERSION {
-            let groups = self.groups.iter().map(|group| OffsetFetchResponseGroup {
-                group_id: group.group_id.clone(),
-                topics: fetch(node, group, call.version),
-                error_code: 0,
+            let groups = self.groups.iter().map(|group| {
+                let may_know = may_know(node, call, &group.group_id);
+                let refused = ErrorCode::GROUP_AUTHORIZATION_FAILED.0;
+                OffsetFetchResponseGroup {
+                    group_id: group.group_id.clone(),
+                    topics: may_know.then(|| fetch(node, group, call)).unwrap_or_default(),
+                    error_code: if may_know { 0 } else { refused },
+                }
             });
             return Reply::Now(OffsetFetchResponse {
                 groups: groups.collect(),
                 ..OffsetFetchResponse::default()
             });
+        }
+        if !may_know(node, call, &self.group_id) {
+            let code = ErrorCode::GROUP_AUTHORIZATION_FAILED;
+            return Reply::Now(self.refuse(call.version, code));
         }
         let topics = self.topics.map(|topics| {
             let topics = topics.into_iter().map(|topic| OffsetFetchRequestTopics {
@@ -64,7 +75,7 @@ impl Api for OffsetFetchRequest {
         });
         let group =
             OffsetFetchRequestGroup { group_id: self.group_id, topics, ..Default::default() };
-        let topics = fetch(node, &group, call.version).into_iter().map(single_group_topic);
+        let topics = fetch(node, &group, call).into_iter().map(single_group_topic);
         Reply::Now(OffsetFetchResponse {
             topics: topics.collect(),
             ..OffsetFetchResponse::default()
@@ -72,16 +83,20 @@ impl Api for OffsetFetchRequest {
     }
 }
 
+fn may_know(node: &Node, call: &Call, group_id: &str) -> bool {
+    node.allows(call, Operation::Describe, On::Group(group_id))
+}
+
 fn fetch(
     node: &Node,
     group: &OffsetFetchRequestGroup,
-    version: i16,
+    call: &Call,
 ) -> Vec<OffsetFetchResponseTopics> {
     match &group.topics {
         Some(topics) => {
-            topics.iter().map(|wanted| fetch_topic(node, group, wanted, version)).collect()
+            topics.iter().map(|wanted| fetch_topic(node, group, wanted, call)).collect()
         }
-        None => fetch_everything(node, &group.group_id, version),
+        None => fetch_everything(node, &group.group_id, call),
     }
 }
 
@@ -89,9 +104,9 @@ fn fetch_topic(
     node: &Node,
     group: &OffsetFetchRequestGroup,
     wanted: &OffsetFetchRequestTopics,
-    version: i16,
+    call: &Call,
 ) -> OffsetFetchResponseTopics {
-    let name = match version {
+    let name = match call.version {
         TOPIC_ID_VERSION.. => node.catalog.by_id(wanted.topic_id).map(|topic| &*topic.name),
         _ => Some(wanted.name.as_str()),
     };
@@ -102,6 +117,12 @@ fn fetch_topic(
                 ..nothing_committed(partition)
             };
         };
+        if !node.allows(call, Operation::Describe, On::Topic(name)) {
+            return OffsetFetchResponsePartitions {
+                error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
+                ..nothing_committed(partition)
+            };
+        }
         match node.groups.offsets.get(&group.group_id, name, partition) {
             Some(committed) => OffsetFetchResponsePartitions {
                 partition_index: partition,
@@ -120,9 +141,12 @@ fn fetch_topic(
     }
 }
 
-fn fetch_everything(node: &Node, group_id: &str, version: i16) -> Vec<OffsetFetchResponseTopics> {
+fn fetch_everything(node: &Node, group_id: &str, call: &Call) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
     for (name, partition, committed) in node.groups.offsets.of_group(group_id) {
+        if !node.allows(call, Operation::Describe, On::Topic(name)) {
+            continue;
+        }
         if topics.last().is_none_or(|topic| topic.name != name) {
             let topic_id = node.catalog.by_name(name).map_or(Uuid::ZERO, |topic| topic.id);
             let name = name.to_owned();
@@ -139,7 +163,7 @@ fn fetch_everything(node: &Node, group_id: &str, version: i16) -> Vec<OffsetFetc
         }
     }
     // A topic without id cannot be named where ids are the names.
-    topics.retain(|topic| version < TOPIC_ID_VERSION || !topic.topic_id.is_zero());
+    topics.retain(|topic| call.version < TOPIC_ID_VERSION || !topic.topic_id.is_zero());
     topics
 }
 

@@ -6,6 +6,7 @@
 //! Version notes: 5 log start offset, 7 zstd (KIP-110), 8 record errors (KIP-467), 13 topic ids
 //! (KIP-516). Left out: transactions (a transactional batch is refused); the new leader along with
 //! an error (KIP-951), since there is only one node.
+//! Rights: Write on each topic.
 
 use ottla_protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
@@ -20,6 +21,8 @@ use crate::fault::Fault;
 use crate::log::Rejection;
 use crate::node::{Call, Node};
 use crate::request_log::{SeenBatch, SeenProduce};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 const ACKS_ALL: i16 = -1;
@@ -96,10 +99,13 @@ fn append_all(request: &ProduceRequest, node: &mut Node, call: &Call, now: Now) 
             13.. => node.catalog.by_id(topic.topic_id).map(Known::of),
             _ => node.catalog.by_name(&topic.name).map(Known::of),
         };
+        let name = known.as_ref().map_or(topic.name.as_str(), |known| &known.name);
+        let may_write = node.allows(call, Operation::Write, On::Topic(name));
         for partition in &topic.partition_data {
             let response = match &known {
-                Some(known) => append_one(request.acks, known, partition, node, call, now),
                 None if call.version >= 13 => refused(partition.index, ErrorCode::UNKNOWN_TOPIC_ID),
+                _ if !may_write => refused(partition.index, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+                Some(known) => append_one(request.acks, known, partition, node, call, now),
                 None => refused(partition.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
             };
             partition_responses.push(response);

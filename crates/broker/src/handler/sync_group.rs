@@ -2,6 +2,7 @@
 //!
 //! Behaviour: the leader brings the assignments; everybody's answer comes once they are there.
 //! Version notes: 3 static members (KIP-345), 5 protocol type and name (KIP-559).
+//! Rights: Read on the group.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
@@ -10,12 +11,17 @@ use super::join_group::detached;
 use super::{Api, Reply, one_error_code};
 use crate::groups::{SyncRequest, Synced};
 use crate::node::{Call, Node};
+use crate::security::Operation;
+use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for SyncGroupRequest {
     one_error_code!(SyncGroupResponse);
 
     fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<SyncGroupResponse> {
+        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
         let assignments = self.assignments.into_iter();
         let request = SyncRequest {
             member_id: self.member_id,

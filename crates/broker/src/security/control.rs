@@ -4,8 +4,9 @@ use crate::builder::ClusterBuilder;
 use crate::cluster::Cluster;
 use crate::error::StartError;
 
+use super::acl::Rules;
 use super::users::{Credential, Users};
-use super::{Listener, Sasl, Tls};
+use super::{Acl, Listener, Sasl, Tls};
 
 /// Users and tokens of a cluster that is being described.
 #[derive(Default)]
@@ -13,6 +14,7 @@ pub(crate) struct Described {
     users: Vec<(String, zeroize::Zeroizing<String>)>,
     tokens: Vec<(String, zeroize::Zeroizing<String>, String)>,
     scram_iterations: Option<u32>,
+    denied: Vec<Acl>,
 }
 
 impl std::fmt::Debug for Described {
@@ -22,6 +24,12 @@ impl std::fmt::Debug for Described {
 }
 
 impl Described {
+    pub(crate) fn rules(self) -> Rules {
+        let mut rules = Rules::default();
+        self.denied.into_iter().for_each(|rule| rules.deny(rule));
+        rules
+    }
+
     pub(crate) fn users(&self) -> Result<Users, StartError> {
         let mut users = Users::default();
         if let Some(iterations) = self.scram_iterations {
@@ -80,6 +88,12 @@ impl ClusterBuilder {
         self
     }
 
+    /// A rule from the start, see [`Cluster::deny`].
+    pub fn deny(mut self, rule: Acl) -> Self {
+        self.security.denied.push(rule);
+        self
+    }
+
     /// How many iterations clients of SCRAM are told. Default 4096, the least that Kafka has.
     ///
     /// Kafka's limits do not hold here, so that clients can be shown what they should refuse. Above
@@ -135,6 +149,22 @@ impl Cluster {
         let made = Credential::new(name, password, iterations).map_err(no_randomness)?;
         door.with_node(|node, _| node.users.insert(made));
         Ok(())
+    }
+
+    /// Denies something from the next request on. What is not denied is allowed: a cluster without
+    /// rules lets everybody do everything.
+    pub fn deny(&self, rule: Acl) {
+        self.running.door.with_node(|node, _| node.rules.deny(rule));
+    }
+
+    /// Takes a rule back, and says whether there was one like it.
+    pub fn allow(&self, rule: &Acl) -> bool {
+        self.running.door.with_node(|node, _| node.rules.allow(rule))
+    }
+
+    /// Takes all rules back.
+    pub fn allow_everything(&self) {
+        self.running.door.with_node(|node, _| node.rules.clear());
     }
 
     /// Removes a user, and says whether there was one. Connections that are there stay.

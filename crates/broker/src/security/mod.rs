@@ -4,6 +4,7 @@
 //! RFCs and from what Kafka does, so that one can show the other's mistakes. Of sockets only the
 //! configuration of TLS is here; the door does the rest.
 
+pub(crate) mod acl;
 pub(crate) mod control;
 mod distinguished_name;
 mod listener;
@@ -16,6 +17,7 @@ pub(crate) mod tls;
 mod token;
 pub(crate) mod users;
 
+pub use acl::{Acl, NotARule, Operation};
 pub use listener::{Listener, SecurityProtocol};
 pub use sasl::{Mechanism, Sasl, UnknownMechanism};
 pub use tls::Tls;

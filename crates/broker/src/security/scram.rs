@@ -315,7 +315,7 @@ mod tests {
 
     /// Kafka once took any nonce that ended with the server's (CVE-2024-56128), and another client
     /// sent it twice.
-    /// Laws: none. Scenarios: bug-72.
+    /// Laws: L11. Scenarios: bug-72.
     #[test]
     fn a_nonce_that_is_not_exactly_the_servers_is_refused_whatever_the_proof() {
         let (exchange, opened) = opened(ScramHash::Sha256);
