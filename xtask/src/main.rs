@@ -13,6 +13,7 @@ mod kafka;
 mod models;
 mod process;
 mod python;
+mod sbom;
 mod scenarios;
 mod sim;
 mod test;
@@ -39,6 +40,7 @@ tasks:
   counts [--bless]                 count the core's instructions, compare them with the baseline
   sim [--seeds N] [--seed S] …      run the core against a model of a cluster, by seed
   scenarios [--check]              write docs/scenarios.md from what the tests say of themselves
+  sbom [FILE]                      list what is inside the released crates (CycloneDX)
   fuzz [--seconds N] [--target T] [--seed S] | --coverage TARGET [SECONDS]
                                    give any bytes to what takes bytes from outside
   tidy                             check the rules that no other tool knows
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         "python" => python::run(&args),
         "test" => test::run(&args),
         "counts" => counts::run(&args),
+        "sbom" => sbom::run(&args),
         "scenarios" => scenarios::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),

@@ -1,6 +1,11 @@
 //! Where things are.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process;
 
 /// The root folder of the workspace this task was started for.
 pub(crate) fn root() -> Result<PathBuf, String> {
@@ -27,6 +32,18 @@ pub(crate) fn scratch() -> Result<PathBuf, String> {
 /// The cargo that started this task, or the one on the path.
 pub(crate) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// What cargo knows about the workspace and what is below it, by the lock file, with all features.
+pub(crate) fn metadata(root: &Path) -> Result<Value, String> {
+    let mut cargo = Command::new(cargo());
+    cargo.args(["metadata", "--format-version", "1", "--all-features", "--locked"]);
+    let told = process::output(cargo.current_dir(root))?;
+    if !told.status.success() {
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        return Err(format!("cargo metadata: {}", told.trim()));
+    }
+    serde_json::from_slice(&told.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
 /// Writes a file; the error names it.

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::Violation;
-use crate::process;
 use crate::workspace;
 
 /// Which of our crates each of our crates may depend on. Tests may depend on more.
@@ -113,16 +111,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Violation>, String> {
 
 impl Workspace {
     fn read(root: &Path) -> Result<Self, String> {
-        let mut cargo = Command::new(workspace::cargo());
-        cargo.args(["metadata", "--format-version", "1", "--all-features", "--locked"]);
-        let told = process::output(cargo.current_dir(root))?;
-        if !told.status.success() {
-            let told = String::from_utf8_lossy(&told.stderr).into_owned();
-            return Err(format!("cargo metadata: {}", told.trim()));
-        }
-        let told: Value = serde_json::from_slice(&told.stdout)
-            .map_err(|error| format!("cargo metadata: {error}"))?;
-        Self::from_metadata(root, &told)
+        Self::from_metadata(root, &workspace::metadata(root)?)
     }
 
     fn from_metadata(root: &Path, metadata: &Value) -> Result<Self, String> {
