@@ -1,5 +1,6 @@
 //! Building a producer.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use ottla_core::rng::Rng;
 
 use crate::driver::Driver;
 use crate::producer::Producer;
-use crate::security::Security;
+use crate::security::{OauthToken, Security, TokenFunction, token_function};
 use crate::shared::Shared;
 use crate::topic::Partitioner;
 
@@ -31,6 +32,7 @@ pub struct ProducerBuilder {
     refused: Option<ConfigError>,
     partitioner: Option<Box<dyn Partitioner>>,
     listener: Option<ServerListener>,
+    token_function: Option<TokenFunction>,
 }
 
 /// What a server does, or what became of the connection to it.
@@ -66,7 +68,13 @@ pub(crate) type ServerListener = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
 impl ProducerBuilder {
     pub(crate) fn new() -> Self {
-        Self { config: ConfigBuilder::default(), refused: None, partitioner: None, listener: None }
+        Self {
+            config: ConfigBuilder::default(),
+            refused: None,
+            partitioner: None,
+            listener: None,
+            token_function: None,
+        }
     }
 
     /// Sets one key, by its Java or its librdkafka name; [`crate::config::KEYS`] has them all. A
@@ -81,6 +89,37 @@ impl ProducerBuilder {
     /// Uses `partitioner` for records that do not name their partition.
     pub fn partitioner(mut self, partitioner: impl Partitioner) -> Self {
         self.partitioner = Some(Box::new(partitioner));
+        self
+    }
+
+    /// Has `function` make the tokens for OAUTHBEARER. It is called on a thread that it may block,
+    /// once for all connections: before the first of them, and ahead of the end of each token, as
+    /// `sasl.login.refresh.*` say. Its error is told to whoever waits; a token that is still good
+    /// is used meanwhile.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime};
+    /// use ottla::OauthToken;
+    ///
+    /// # fn main() -> Result<(), ottla::ConfigError> {
+    /// let producer = ottla::Producer::builder()
+    ///     .set("bootstrap.servers", "localhost:9093")
+    ///     .set("security.protocol", "SASL_SSL")
+    ///     .set("sasl.mechanism", "OAUTHBEARER")
+    ///     .oauth_token(|| {
+    ///         let value = std::fs::read_to_string("/run/secrets/token")?;
+    ///         let expires_at = SystemTime::now() + Duration::from_secs(300);
+    ///         Ok::<_, std::io::Error>(OauthToken::new(value.trim(), expires_at))
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn oauth_token<E: Into<Box<dyn Error + Send + Sync>>>(
+        mut self,
+        function: impl Fn() -> Result<OauthToken, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.token_function = Some(token_function(function));
         self
     }
 
@@ -118,7 +157,7 @@ impl ProducerBuilder {
             tracing::warn!(key, why, "a setting is dangerous");
         }
         let config = self.config.build()?;
-        let security = Security::new(&config.security)?;
+        let security = Security::new(&config.security, self.token_function)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,13 +1,15 @@
 //! One authentication: the messages of the mechanism that is configured.
 
+use std::sync::Arc;
+
 use ottla_core::config::{SaslMechanism, Secret};
 use ottla_core::output::AuthReply;
 #[cfg(feature = "gssapi")]
 use ottla_gssapi::Exchange;
-use ottla_sasl::{Mechanism, Plain, SaslError, Scram, ScramHash, Step};
+use ottla_sasl::{Mechanism, OauthBearer, Plain, SaslError, Scram, ScramHash, Step};
 use zeroize::Zeroizing;
 
-use super::Security;
+use super::{OauthToken, Security, Tokens};
 
 /// What makes the messages.
 enum Talk {
@@ -22,6 +24,8 @@ pub(crate) struct Login {
     talk: Option<Talk>,
     /// A step may take a second of a processor's time, or wait for another service.
     is_slow: bool,
+    /// The token that the broker is shown, and where it came from.
+    shown: Option<(Tokens, Arc<OauthToken>)>,
 }
 
 impl Login {
@@ -39,14 +43,12 @@ impl Login {
             }
             SaslMechanism::ScramSha256 => scram(security, ScramHash::Sha256)?,
             SaslMechanism::ScramSha512 => scram(security, ScramHash::Sha512)?,
-            SaslMechanism::OauthBearer => {
-                return Err("OAUTHBEARER is not part of this build".to_owned());
-            }
+            SaslMechanism::OauthBearer => return by_token(security).await,
             SaslMechanism::AwsMskIam => super::aws::mechanism(&security.sasl().aws, server)?,
             SaslMechanism::Gssapi => return kerberos(security, server).await,
         };
         let is_slow = matches!(mechanism, SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512);
-        Ok(Self { talk: Some(Talk::Mechanism(made)), is_slow })
+        Ok(Self { talk: Some(Talk::Mechanism(made)), is_slow, shown: None })
     }
 
     /// The answer to what the broker said; without bytes, the first message.
@@ -54,6 +56,12 @@ impl Login {
         let Some(mut talk) = self.talk.take() else {
             return AuthReply::Failed("an earlier step was cut short".to_owned());
         };
+        if let Some((tokens, token)) = &self.shown
+            && !challenge.is_empty()
+        {
+            // The broker says why it does not believe it (RFC 7628 §3.2.2).
+            tokens.forget(token);
+        }
         let (talk, reply) = if self.is_slow {
             let challenge = challenge.to_vec();
             let work = tokio::task::spawn_blocking(move || {
@@ -90,6 +98,15 @@ impl Talk {
     }
 }
 
+async fn by_token(security: &Security) -> Result<Login, String> {
+    let tokens = security.tokens().ok_or("there is no source of tokens")?.clone();
+    let token = tokens.get().await.map_err(|error| error.to_string())?;
+    let mechanism = OauthBearer::new(token.value(), token.extensions(), None);
+    let mechanism: Box<dyn Mechanism> = Box::new(mechanism.map_err(|error| error.to_string())?);
+    let talk = Some(Talk::Mechanism(mechanism));
+    Ok(Login { talk, is_slow: false, shown: Some((tokens, token)) })
+}
+
 #[cfg(feature = "gssapi")]
 async fn kerberos(security: &Security, server: &str) -> Result<Login, String> {
     let config = security.sasl().kerberos.clone();
@@ -100,7 +117,7 @@ async fn kerberos(security: &Security, server: &str) -> Result<Login, String> {
     });
     let exchange = begun.await.map_err(|_| "the step was cut short".to_owned())?;
     let exchange = exchange.map_err(|error| error.to_string())?;
-    Ok(Login { talk: Some(Talk::Kerberos(exchange)), is_slow: true })
+    Ok(Login { talk: Some(Talk::Kerberos(exchange)), is_slow: true, shown: None })
 }
 
 #[cfg(not(feature = "gssapi"))]

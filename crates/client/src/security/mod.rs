@@ -7,16 +7,16 @@ mod aws;
 mod login;
 mod logins;
 mod stream;
-#[cfg_attr(not(test), expect(dead_code, reason = "logins do not ask for tokens yet"))]
 mod token;
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::config::{
-    ConfigBuilder, ConfigError, SaslConfig, Secret, SecurityConfig, SecurityProtocol,
+    ConfigBuilder, ConfigError, SaslConfig, SaslMechanism, Secret, SecurityConfig, SecurityProtocol,
 };
 
 #[cfg(feature = "tls")]
@@ -30,6 +30,8 @@ pub(crate) use login::Login;
 pub(crate) use logins::Logins;
 pub(crate) use stream::Stream;
 pub use token::OauthToken;
+use token::Tokens;
+pub(crate) use token::{TokenFunction, token_function};
 
 /// How brokers are met, for [`Admin`](crate::admin::Admin) and [`Reader`](crate::reader::Reader).
 /// Clones are the same.
@@ -57,6 +59,8 @@ struct Inner {
     tls: Option<Tls>,
     /// User and password, which can be replaced.
     credentials: Mutex<Option<Credentials>>,
+    /// Where tokens come from, for OAUTHBEARER.
+    tokens: Option<Tokens>,
 }
 
 #[derive(Clone)]
@@ -92,6 +96,7 @@ impl Default for Security {
             #[cfg(feature = "tls")]
             tls: None,
             credentials: Mutex::new(None),
+            tokens: None,
         };
         Self(Arc::new(inner))
     }
@@ -100,10 +105,13 @@ impl Default for Security {
 impl Security {
     /// Collects settings.
     pub fn builder() -> SecurityBuilder {
-        SecurityBuilder { config: ConfigBuilder::default(), refused: None }
+        SecurityBuilder { config: ConfigBuilder::default(), refused: None, token_function: None }
     }
 
-    pub(crate) fn new(config: &SecurityConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &SecurityConfig,
+        token_function: Option<TokenFunction>,
+    ) -> Result<Self, ConfigError> {
         #[cfg(not(feature = "tls"))]
         if config.protocol.uses_tls() {
             let why = "this program was built without TLS: enable the feature aws-lc-rs, or ring, \
@@ -116,12 +124,19 @@ impl Security {
             }
             _ => None,
         };
+        let has_tokens = config.protocol.uses_sasl()
+            && config.sasl.mechanism == Some(SaslMechanism::OauthBearer);
+        let tokens = match has_tokens {
+            true => Some(Tokens::new(&config.sasl, token_function)?),
+            false => None,
+        };
         let inner = Inner {
             protocol: config.protocol,
             sasl: config.sasl.clone(),
             #[cfg(feature = "tls")]
             tls: if config.protocol.uses_tls() { Some(Tls::new(&config.tls)?) } else { None },
             credentials: Mutex::new(credentials),
+            tokens,
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -181,6 +196,11 @@ impl Security {
         None
     }
 
+    /// Where tokens come from, for OAUTHBEARER.
+    fn tokens(&self) -> Option<&Tokens> {
+        self.0.tokens.as_ref()
+    }
+
     /// Begins to say who we are to `server`.
     pub(crate) async fn login(&self, server: &str) -> Result<Login, String> {
         Login::begin(self, server).await
@@ -206,6 +226,7 @@ pub struct SecurityBuilder {
     config: ConfigBuilder,
     /// The first setting that was refused: told by `build`, so that calls can be chained.
     refused: Option<ConfigError>,
+    token_function: Option<TokenFunction>,
 }
 
 impl SecurityBuilder {
@@ -215,6 +236,16 @@ impl SecurityBuilder {
         if let Err(error) = self.config.set(key, value) {
             self.refused.get_or_insert(error);
         }
+        self
+    }
+
+    /// Has `function` make the tokens for OAUTHBEARER, as
+    /// [`ProducerBuilder::oauth_token`](crate::ProducerBuilder::oauth_token).
+    pub fn oauth_token<E: Into<Box<dyn Error + Send + Sync>>>(
+        mut self,
+        function: impl Fn() -> Result<OauthToken, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.token_function = Some(token_function(function));
         self
     }
 
@@ -230,6 +261,6 @@ impl SecurityBuilder {
         for (key, why) in self.config.warnings() {
             tracing::warn!(key, why, "a setting is dangerous");
         }
-        Security::new(&self.config.build_security()?)
+        Security::new(&self.config.build_security()?, self.token_function)
     }
 }

@@ -97,6 +97,13 @@ impl fmt::Debug for OauthToken {
 pub(crate) type TokenFunction =
     Arc<dyn Fn() -> Result<OauthToken, Box<dyn Error + Send + Sync>> + Send + Sync>;
 
+/// As a [`TokenFunction`], whatever its errors are.
+pub(crate) fn token_function<E: Into<Box<dyn Error + Send + Sync>>>(
+    function: impl Fn() -> Result<OauthToken, E> + Send + Sync + 'static,
+) -> TokenFunction {
+    Arc::new(move || function().map_err(Into::into))
+}
+
 /// Why there is no token: a sentence without secrets, that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
