@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ottla_core::config::{ConfigError, Secret, TlsConfig};
+use ottla_core::config::{ConfigError, Secret};
 use rustls::sign::SigningKey;
 
 use super::files::refuse;
@@ -25,7 +25,6 @@ pub(crate) fn signing_key(
         let is_password = error.key == key::PASSWORD;
         if is_password { refuse(password_setting, error.reason) } else { error }
     })?;
-    let provider = suites::provider(&TlsConfig::default())?;
-    let loaded = provider.key_provider.load_private_key(key.into_der());
+    let loaded = suites::signing_key(&key.der());
     loaded.map_err(|_| text.refuse("the key is damaged, or of a kind that is not known here"))
 }
