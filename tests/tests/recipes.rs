@@ -40,3 +40,32 @@ fn every_recipe_of_the_page_about_connecting_is_taken_as_it_stands() {
         }
     }
 }
+
+/// Where tests are.
+const FOLDERS: [&str; 3] = ["crates", "tests", "xtask"];
+
+fn sources(folder: &std::path::Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|it| it == "rs" || it == "py") {
+            all.push_str(&std::fs::read_to_string(&path).expect("a source"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut all = String::new();
+    FOLDERS.iter().for_each(|folder| sources(&root.join(folder), &mut all));
+    let page = std::fs::read_to_string(root.join("docs/threat-model.md")).expect("the page");
+    let names = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
+    let missing: Vec<&str> = names
+        .filter(|name| {
+            !all.contains(&format!("fn {name}(")) && !all.contains(&format!("def {name}("))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

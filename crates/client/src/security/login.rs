@@ -86,7 +86,7 @@ impl Talk {
         match self {
             Self::Mechanism(mechanism) => {
                 let result = mechanism.step(challenge);
-                reply(&**mechanism, result)
+                reply(result)
             }
             #[cfg(feature = "gssapi")]
             Self::Kerberos(exchange) => match exchange.step(challenge) {
@@ -135,14 +135,11 @@ fn scram(security: &Security, hash: ScramHash) -> Result<Box<dyn Mechanism>, Str
     Ok(Box::new(scram.map_err(|error| error.to_string())?))
 }
 
-fn reply(mechanism: &dyn Mechanism, result: Result<Step, SaslError>) -> AuthReply {
+fn reply(result: Result<Step, SaslError>) -> AuthReply {
     match result {
         Ok(Step::Respond(message)) => AuthReply::Respond(Zeroizing::new(message.to_vec())),
         Ok(Step::Complete) => AuthReply::Complete,
-        Err(error) => AuthReply::Failed(match mechanism.server_words() {
-            Some(words) => format!("{error} ({words})"),
-            None => error.to_string(),
-        }),
+        Err(error) => AuthReply::Failed(error.to_string()),
     }
 }
 
