@@ -14,7 +14,7 @@ pub(super) const PASSWORD: &str = "ssl.key.password";
 /// The most rounds that are spent on a password: 16 times what is advised today.
 const ROUNDS_MAX: u32 = 10_000_000;
 
-/// The most memory that is spent on a password. The strongest that OpenSSL's manual names has 16 MiB.
+/// The most memory that is spent on a password. OpenSSL takes 16 MiB.
 const SCRYPT_BYTES_MAX: u64 = 256 << 20;
 
 /// A key's bytes, wiped when it goes.

@@ -61,8 +61,8 @@ impl Tls {
     /// Reads everything that the settings name.
     ///
     /// # Errors
-    /// Something is missing, damaged or contradicts something else. The error names the setting, the
-    /// file and what to do.
+    /// Something is missing, damaged or contradicts something else. The error names the setting,
+    /// the file and what to do.
     pub(crate) fn new(config: &TlsConfig) -> Result<Self, ConfigError> {
         let fixed = Fixed::new(config)?;
         let (current, seen) = fixed.first()?;

@@ -46,8 +46,8 @@ impl fmt::Debug for Judge {
 }
 
 impl Judge {
-    /// A broker may show the very certificate that is in the truststore, as small set-ups and Java's
-    /// do. The library takes what is in there for authorities only, so this is decided here: it is
+    /// A broker may show the very certificate that is in the truststore, as small set-ups have it.
+    /// The library takes what is in there for authorities only, so this is decided here: it is
     /// trusted in its time and for its names.
     fn judge_pinned(
         &self,

@@ -31,12 +31,16 @@ fn read(bytes: &[u8], password: &str) {
     }
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 fn pair() -> Pair {
     Authority::new("authority").issue(&client("amara"))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     /// Laws: L11. Scenarios: S14.
     #[test]
@@ -69,7 +73,7 @@ proptest! {
 
 proptest! {
     // Each opens key stores, which costs time on purpose.
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     /// Laws: L11. Scenarios: S14.
     #[test]

@@ -6,7 +6,7 @@ use p12_keystore::EncryptionAlgorithm::{
 };
 use rcgen::{KeyPair, RsaKeySize};
 
-use super::pki::{self, Authority, Pair, Wanted, client, pem};
+use super::pki::{self, Authority, Pair, Wanted, client};
 use super::server::{BOTH, Server, config};
 use super::{CANARY, file, folder, known_as, refused, secret, shown, tls, trusting};
 
@@ -135,128 +135,6 @@ async fn keys_of_all_kinds_and_wrappings_are_read() {
         settings.key = secret(key);
         settings.key_password = secret(CANARY);
         shown(server.visit(&tls(&settings), "broker.test").await);
-    }
-}
-
-/// Each mistake, and the words that lead out of it.
-#[test]
-fn what_cannot_be_used_is_refused_with_the_setting_and_the_cure() {
-    let authority = Authority::new("authority");
-    let (pair, other) = (authority.issue(&client("amara")), authority.issue(&client("other")));
-    let folder = folder();
-    let put = |name: &str, content: &[u8]| Some(file(&folder, name, content));
-    let chain = put("chain.pem", pair.pem().as_bytes());
-    let key = put("key.pem", pair.key_pem().as_bytes());
-    let locked = put("locked.pem", pair.key_pem_under(CANARY).as_bytes());
-    let store = put("store.p12", &pair.pkcs12(CANARY, PbeWithHmacSha256AndAes256));
-    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
-               DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-    let old = put("old.pem", old.as_bytes());
-    let cut = put("cut.pem", &pair.key_pem().as_bytes()[..100]);
-    let noise = put("noise.pem", pem("PRIVATE KEY", CANARY.as_bytes()).as_bytes());
-    let other = put("other.pem", other.pem().as_bytes());
-    type Change<'a> = &'a dyn Fn(&mut TlsConfig);
-    let cases: &[(&str, Change<'_>)] = &[
-        ("ssl.certificate.location: cannot read /no/such", &|c| {
-            c.certificate_location = Some("/no/such".into());
-        }),
-        ("ssl.key.location: a key needs its certificate: set ssl.certificate.location", &|c| {
-            c.key_location = key.clone();
-        }),
-        ("ssl.certificate.location: ", &|c| c.certificate_location = chain.clone()),
-        ("there is no private key in it", &|c| c.certificate_location = chain.clone()),
-        ("there is no certificate in it", &|c| c.certificate_location = key.clone()),
-        ("ssl.keystore.certificate.chain: ssl.certificate.location gives the same", &|c| {
-            c.certificate_location = chain.clone();
-            c.certificate_chain = Some(pair.pem());
-        }),
-        ("ssl.key.location: ssl.keystore.location gives the same", &|c| {
-            c.keystore_location = store.clone();
-            c.key_location = key.clone();
-        }),
-        ("must come as a pair", &|c| {
-            (c.certificate_location, c.key_location) = (other.clone(), key.clone());
-        }),
-        ("(CN=other)", &|c| {
-            (c.certificate_location, c.key_location) = (other.clone(), key.clone());
-        }),
-        ("ssl.key.password: the key in", &|c| {
-            (c.certificate_location, c.key_location) = (chain.clone(), locked.clone());
-        }),
-        ("ssl.key.password: it does not open", &|c| {
-            (c.certificate_location, c.key_location) = (chain.clone(), locked.clone());
-            c.key_password = secret("wrong");
-        }),
-        ("openssl pkcs8 -topk8", &|c| {
-            (c.certificate_location, c.key_location) = (chain.clone(), old.clone());
-        }),
-        ("is it cut short?", &|c| {
-            (c.certificate_location, c.key_location) = (chain.clone(), cut.clone());
-        }),
-        ("RSA, ECDSA and Ed25519 are", &|c| {
-            (c.certificate_location, c.key_location) = (chain.clone(), noise.clone());
-        }),
-        ("ssl.keystore.password: ", &|c| c.keystore_location = store.clone()),
-        ("set ssl.keystore.password", &|c| c.keystore_location = store.clone()),
-        ("ssl.keystore.password: it does not open", &|c| {
-            c.keystore_location = store.clone();
-            c.keystore_password = secret("wrong");
-        }),
-        ("ssl.keystore.type: ", &|c| {
-            c.keystore_location = store.clone();
-            c.keystore_type = Some(StoreType::Pem);
-        }),
-        ("ssl.keystore.type: ", &|c| {
-            c.keystore_location = chain.clone();
-            c.keystore_type = Some(StoreType::Jks);
-        }),
-        ("keytool -importkeystore", &|c| {
-            c.keystore_location = put("old.jks", &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2]);
-        }),
-        ("is empty", &|c| c.keystore_location = put("empty", b"")),
-        ("neither PEM nor PKCS#12", &|c| c.keystore_location = put("text", b"hello")),
-        ("is a folder", &|c| {
-            c.keystore_location = Some(folder.path().to_str().expect("letters").into());
-        }),
-        ("ssl.truststore.location: there is no certificate in", &|c| {
-            c.truststore_certificates = None;
-            c.truststore_location = key.clone();
-        }),
-        ("openssl x509 -inform der", &|c| {
-            c.truststore_certificates = None;
-            c.truststore_location = put("ca.der", authority.der());
-        }),
-        ("ssl.truststore.certificates: ssl.truststore.location gives the same", &|c| {
-            c.truststore_location = chain.clone();
-        }),
-        ("ssl.truststore.password: ", &|c| {
-            c.truststore_certificates = None;
-            c.truststore_location = store.clone();
-            c.truststore_password = secret("wrong");
-        }),
-        ("ssl.crl.location: ", &|c| c.crl_location = chain.clone()),
-        ("set ssl.truststore.location too", &|c| {
-            c.truststore_certificates = None;
-            c.crl_location = chain.clone();
-        }),
-        ("ssl.cipher.suites: \"RC4-MD5\" is not known; known are TLS_AES_256", &|c| {
-            c.cipher_suites = vec!["TLS_AES_128_GCM_SHA256:RC4-MD5".into()];
-        }),
-        ("ssl.cipher.suites: none of them belongs to a version", &|c| {
-            c.cipher_suites = vec!["TLS_AES_128_GCM_SHA256".into()];
-            c.versions = vec![ottla_core::config::TlsVersion::V1_2];
-        }),
-        ("ssl.enabled.protocols: ", &|c| c.versions.clear()),
-    ];
-    for (words, change) in cases {
-        let mut settings = trusting(&authority);
-        change(&mut settings);
-        let text = refused(&settings);
-        assert!(text.contains(words), "{words:?} is not in: {text}");
-        let key = pair.key_pem();
-        for line in key.lines().filter(|line| !line.starts_with('-')) {
-            assert!(!text.contains(line), "a part of the key is in: {text}");
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod hostile;
 mod identity;
 mod judgement;
 mod logs;
+mod mistakes;
 mod pki;
 mod refusal;
 mod reload;
@@ -42,10 +43,7 @@ fn tls(config: &TlsConfig) -> Tls {
 
 /// Why settings are not accepted. The text is without secrets, whatever it says.
 fn refused(config: &TlsConfig) -> String {
-    let error = match Tls::new(config) {
-        Err(error) => error,
-        Ok(_) => panic!("accepted: {config:?}"),
-    };
+    let Err(error) = Tls::new(config) else { panic!("accepted: {config:?}") };
     let text = format!("{error} {error:?}");
     assert!(!text.contains(CANARY), "{text}");
     assert!(!format!("{config:?}").contains(CANARY), "{config:?}");
