@@ -47,7 +47,9 @@ pub struct Fault {
 
 /// Changes what a mechanism of SASL says.
 #[derive(Clone)]
-pub(crate) struct Rewrite(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>);
+pub(crate) struct Rewrite(Arc<RewriteFn>);
+
+type RewriteFn = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 impl Rewrite {
     pub(crate) fn apply(&self, message: &[u8]) -> Vec<u8> {

@@ -52,7 +52,7 @@ impl Api for OffsetFetchRequest {
                 let refused = ErrorCode::GROUP_AUTHORIZATION_FAILED.0;
                 OffsetFetchResponseGroup {
                     group_id: group.group_id.clone(),
-                    topics: may_know.then(|| fetch(node, group, call)).unwrap_or_default(),
+                    topics: if may_know { fetch(node, group, call) } else { Vec::new() },
                     error_code: if may_know { 0 } else { refused },
                 }
             });

@@ -360,7 +360,7 @@ mod tests {
         let forged = URL_SAFE_NO_PAD.encode(with("sub", json!("bob")).to_string());
         assert!(tokens.check(&format!("{head}.{forged}.{signature}"), NOW).is_err());
         assert!(tokens.check(&unsecured(claims()), NOW).is_err());
-        let secret = EncodingKey::from_secret(&pair.public_key_raw());
+        let secret = EncodingKey::from_secret(pair.public_key_raw());
         let confused =
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(), &secret).unwrap();
         assert!(tokens.check(&confused, NOW).is_err());
