@@ -151,9 +151,6 @@ impl ProducerBuilder {
             tracing::warn!(key, "idempotence is off because of this setting");
         }
         for (key, why) in self.config.warnings() {
-            tracing::warn!(key, why, "a setting is allowed and dangerous");
-        }
-        for (key, why) in self.config.warnings() {
             tracing::warn!(key, why, "a setting is dangerous");
         }
         let config = self.config.build()?;

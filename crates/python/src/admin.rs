@@ -4,29 +4,42 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use ottla::ErrorCode;
 use ottla::admin::{
     self, ClusterDescription, ConfigChange, ConfigDescription, ConfigResource, NewTopic,
     RequestError, RequestErrorKind,
 };
+use ottla::{ErrorCode, Security};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::classes;
+use crate::config::{self, Settings};
 use crate::failure::code;
 
 /// Asks a cluster. Each call connects anew: it is not called often.
 #[pyclass(frozen, module = "ottla._native")]
 pub(crate) struct Admin {
     servers: String,
+    security: Security,
 }
 
 #[pymethods]
 impl Admin {
+    /// `config` may hold other settings than those of TLS and SASL.
     #[new]
-    const fn new(servers: String) -> Self {
-        Self { servers }
+    #[pyo3(signature = (servers, config=None))]
+    fn new(py: Python<'_>, servers: String, config: Option<Settings>) -> PyResult<Self> {
+        let security = match config {
+            Some(config) => config::security(py, &config)?,
+            None => Security::default(),
+        };
+        Ok(Self { servers, security })
+    }
+
+    /// Uses another name and password from the next connection on.
+    fn set_sasl_credentials(&self, username: &str, password: &str) {
+        self.security.set_sasl_credentials(username, password);
     }
 
     /// Brokers and topics, all or only these.
@@ -162,6 +175,11 @@ fn change(
 }
 
 impl Admin {
+    /// Asks by the security of a producer.
+    pub(crate) const fn with(servers: String, security: Security) -> Self {
+        Self { servers, security }
+    }
+
     fn ask<T: Send>(
         &self,
         py: Python<'_>,
@@ -172,7 +190,9 @@ impl Admin {
         let timeout = timeout.min(Duration::from_secs(86_400));
         let told = py.detach(|| {
             on_a_runtime(async {
-                let mut admin = admin::Admin::connect(&self.servers, timeout).await?;
+                let (servers, security) = (&self.servers, &self.security);
+                let mut admin =
+                    admin::Admin::connect_with(servers, security, timeout, |_| ()).await?;
                 ask(&mut admin).await
             })
         });
@@ -191,8 +211,10 @@ fn on_a_runtime<F: Future>(future: F) -> std::io::Result<F::Output> {
 
 fn code_of(error: &RequestError) -> i32 {
     match (error.code(), error.kind()) {
+        // Also where a broker said it by a code of its own: that is what error_cb is told, too.
+        (_, RequestErrorKind::Authentication) => code::AUTHENTICATION,
         (Some(code), _) => i32::from(code.0),
-        (None, RequestErrorKind::Unreachable) => code::TRANSPORT,
+        (None, RequestErrorKind::Unreachable | RequestErrorKind::WrongService) => code::TRANSPORT,
         (None, _) => code::FAIL,
     }
 }

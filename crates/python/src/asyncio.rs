@@ -1,7 +1,6 @@
 //! `AsyncCore`: the producer for an event loop. Outcomes come to the loop in batches: whoever
 //! settles one writes a byte into a pipe that the loop listens to.
 
-use std::collections::HashMap;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +9,13 @@ use ottla::Record;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::admin::Admin;
+use crate::config::{self, Settings};
 use crate::convert::{self, Payload, with_headers};
 use crate::engine::{Engine, Limits, Rejected, Told};
 use crate::pending::Report;
 use crate::ready::{Due, Ready};
-use crate::{classes, config, failure, fork};
+use crate::{classes, failure, fork};
 
 /// Where a delivered record is.
 #[pyclass(frozen, get_all, module = "ottla")]
@@ -47,6 +48,8 @@ impl RecordMetadata {
 pub(crate) struct AsyncCore {
     engine: Arc<Engine>,
     create_future: Py<PyAny>,
+    /// `(server, why or None, code)`.
+    on_server: Option<Py<PyAny>>,
     names: Names,
 }
 
@@ -61,26 +64,31 @@ struct Names {
 impl AsyncCore {
     /// `signal` is the writing end of a pipe, which from now on belongs to the producer.
     #[new]
-    #[pyo3(signature = (config, create_future, signal, partitioner=None))]
+    #[pyo3(signature = (config, create_future, signal, partitioner=None, *, topic_wait_ms=None,
+        on_server=None))]
     fn new(
         py: Python<'_>,
-        config: HashMap<String, String>,
+        config: Settings,
         create_future: Py<PyAny>,
         signal: i32,
         partitioner: Option<Py<PyAny>>,
+        topic_wait_ms: Option<u64>,
+        on_server: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         // SAFETY: the caller gives away a descriptor that is open and belongs to nobody else.
         let signal = unsafe { OwnedFd::from_raw_fd(signal) };
         let ready = Ready::new(Some(signal));
-        let producer = config::start(py, config, partitioner, None)?;
-        let engine = Engine::new(producer, ready, Limits { records: usize::MAX, topic_wait: None });
+        let events = on_server.is_some().then_some(&ready);
+        let producer = config::start(py, &config, partitioner, events)?;
+        let topic_wait = topic_wait_ms.map(Duration::from_millis);
+        let engine = Engine::new(producer, ready, Limits { records: usize::MAX, topic_wait });
         let name = |name: &str| PyString::intern(py, name).unbind();
         let names = Names {
             done: name("done"),
             set_result: name("set_result"),
             set_exception: name("set_exception"),
         };
-        Ok(Self { engine, create_future, names })
+        Ok(Self { engine, create_future, on_server, names })
     }
 
     /// Takes a record; gives a future of its outcome.
@@ -134,6 +142,7 @@ impl AsyncCore {
             |report, told, _| self.resolve(py, report, told),
             |due| match due {
                 Due::Done(future) => self.set(py, &future, Ok(py.None().into_bound(py))),
+                Due::Server(server, trouble) => self.tell_server(py, server, trouble),
                 _ => Ok(()),
             },
         );
@@ -150,6 +159,17 @@ impl AsyncCore {
         fork::check(self.engine.home)?;
         self.engine.flush_later(future, close);
         Ok(())
+    }
+
+    /// Asks the cluster, by the same TLS and SASL.
+    fn admin(&self, servers: String) -> PyResult<Admin> {
+        fork::check(self.engine.home)?;
+        Ok(Admin::with(servers, self.engine.producer.security().clone()))
+    }
+
+    /// Uses another name and password from the next authentication on.
+    fn set_sasl_credentials(&self, username: &str, password: &str) {
+        self.engine.producer.security().set_sasl_credentials(username, password);
     }
 
     /// Gives up records.
@@ -175,6 +195,17 @@ impl AsyncCore {
 }
 
 impl AsyncCore {
+    fn tell_server(
+        &self,
+        py: Python<'_>,
+        server: String,
+        trouble: Option<(String, i32)>,
+    ) -> PyResult<()> {
+        let Some(hook) = &self.on_server else { return Ok(()) };
+        let (why, code) = trouble.unzip();
+        hook.call1(py, (server, why, code.unwrap_or_default())).map(drop)
+    }
+
     fn resolve(&self, py: Python<'_>, report: Report, told: Told) -> PyResult<()> {
         let outcome = match told {
             Told::Outcome(Ok(metadata), partition) => {

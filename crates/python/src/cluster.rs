@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
+use crate::listeners::{INSIDE, Security};
 use crate::message::{CREATE_TIME, Message};
 
 /// An embedded broker on 127.0.0.1, on a port that the system chooses. It keeps its data in a
@@ -19,19 +20,39 @@ use crate::message::{CREATE_TIME, Message};
 pub(crate) struct Cluster {
     running: Mutex<Option<ottla_broker::Cluster>>,
     servers: String,
+    /// Where it is read without credentials.
+    inside: String,
 }
 
 #[pymethods]
 impl Cluster {
     #[new]
-    #[pyo3(signature = (*, nodes=1, topics=None, data_dir=None, auto_create_topics=true))]
+    #[pyo3(signature = (*, nodes=1, topics=None, data_dir=None, auto_create_topics=true,
+        tls_certificate=None, tls_key=None, tls_client_ca=None, sasl_mechanisms=None, users=None,
+        session_lifetime_s=None))]
+    #[expect(clippy::too_many_arguments, reason = "by name")]
     fn new(
         py: Python<'_>,
         nodes: usize,
         topics: Option<HashMap<String, i32>>,
         data_dir: Option<PathBuf>,
         auto_create_topics: bool,
+        tls_certificate: Option<String>,
+        tls_key: Option<String>,
+        tls_client_ca: Option<String>,
+        sasl_mechanisms: Option<Vec<String>>,
+        users: Option<HashMap<String, String>>,
+        session_lifetime_s: Option<f64>,
     ) -> PyResult<Self> {
+        let users = users.unwrap_or_default();
+        let security = Security {
+            tls_certificate,
+            tls_key,
+            tls_client_ca,
+            sasl_mechanisms,
+            users,
+            session_lifetime_s,
+        };
         let mut builder =
             ottla_broker::Cluster::builder().nodes(nodes).auto_create_topics(auto_create_topics);
         for (name, partitions) in topics.unwrap_or_default() {
@@ -40,10 +61,12 @@ impl Cluster {
         if let Some(folder) = data_dir {
             builder = builder.data_dir(folder);
         }
+        let builder = security.describe(builder)?;
         let running = py.detach(|| builder.start());
         let running = running.map_err(|why| PyRuntimeError::new_err(why.to_string()))?;
         let servers = running.bootstrap_servers();
-        Ok(Self { running: Mutex::new(Some(running)), servers })
+        let inside = running.servers_of(INSIDE).unwrap_or_else(|| servers.clone());
+        Ok(Self { running: Mutex::new(Some(running)), servers, inside })
     }
 
     /// What a client puts into `bootstrap.servers`.
@@ -122,6 +145,12 @@ impl Cluster {
         self.with(ottla_broker::Cluster::clear_faults)
     }
 
+    /// Adds a user, or gives it another password. Connections that are there stay.
+    fn set_user(&self, name: &str, password: &str) -> PyResult<()> {
+        let set = self.with(|cluster| cluster.set_user(name, password))?;
+        set.map_err(|why| PyRuntimeError::new_err(why.to_string()))
+    }
+
     /// The offset that the next record of a partition will get; None without such a partition.
     fn log_end_offset(&self, topic: &str, partition: i32) -> PyResult<Option<i64>> {
         self.with(|cluster| cluster.log_end_offset(topic, partition))
@@ -129,7 +158,7 @@ impl Cluster {
 
     /// All records of a topic, by partition and offset.
     fn records<'py>(&self, py: Python<'py>, topic: &str) -> PyResult<Bound<'py, PyList>> {
-        let read = py.detach(|| read(&self.servers, topic));
+        let read = py.detach(|| read(&self.inside, topic));
         let read = read.map_err(|why| PyRuntimeError::new_err(why.to_string()))?;
         let list = PyList::empty(py);
         let topic = PyString::new(py, topic);

@@ -248,7 +248,7 @@ async fn look_up(engine: &Arc<Engine>, pending: &PendingTopic) -> Result<Topic, 
     loop {
         tokio::select! {
             found = &mut looking => match found {
-                Err(why) if limits && is_only_late(&why) && pending.waits() => {
+                Err(why) if limits && may_come(&why) && pending.waits() => {
                     looking.set(look_after(BETWEEN_LOOKS, engine, pending));
                 }
                 found => return found,
@@ -271,9 +271,9 @@ async fn look_after(
     engine.producer.topic(&pending.name).await
 }
 
-/// The look-up's time passed, and no more than that.
-fn is_only_late(why: &SendError) -> bool {
-    matches!(why.kind(), ErrorKind::Timeout | ErrorKind::Network)
+/// The look-up's time passed, or nobody let us in until now: each may be otherwise the next time.
+fn may_come(why: &SendError) -> bool {
+    matches!(why.kind(), ErrorKind::Timeout | ErrorKind::Network | ErrorKind::Authentication)
 }
 
 async fn send_waiting(engine: &Arc<Engine>, pending: &PendingTopic, topic: Option<Arc<Topic>>) {

@@ -1,6 +1,6 @@
 //! Failures of records as Python sees them: librdkafka's codes, or the native interface's errors.
 
-use ottla::{ErrorCode, ErrorKind, Outcome, ProduceError};
+use ottla::{ErrorCode, ErrorKind, Outcome, ProduceError, Trouble};
 use pyo3::prelude::*;
 
 use crate::classes::{self, Told};
@@ -14,6 +14,7 @@ pub(crate) mod code {
     pub(crate) const AUTHENTICATION: i32 = -169;
     pub(crate) const UNKNOWN_PARTITION: i32 = -190;
     pub(crate) const UNKNOWN_TOPIC: i32 = -188;
+    pub(crate) const SSL: i32 = -181;
     pub(crate) const INVALID_ARG: i32 = -186;
     pub(crate) const UNSUPPORTED_FEATURE: i32 = -165;
     pub(crate) const PURGE_QUEUE: i32 = -152;
@@ -40,10 +41,20 @@ pub(crate) fn code_of(error: &ProduceError) -> i32 {
     }
 }
 
+/// The code that librdkafka tells error_cb when a server is out of reach.
+pub(crate) fn code_of_trouble(trouble: Trouble) -> i32 {
+    match trouble {
+        Trouble::Tls => code::SSL,
+        Trouble::Sasl => code::AUTHENTICATION,
+        _ => code::TRANSPORT,
+    }
+}
+
 /// What librdkafka says of its own codes, which programs look for in texts.
 const fn words(code: i32) -> Option<&'static str> {
     match code {
         code::MSG_TIMED_OUT => Some("Local: Message timed out"),
+        code::AUTHENTICATION => Some("Local: Authentication failure"),
         code::TRANSPORT => Some("Local: Broker transport failure"),
         code::UNKNOWN_PARTITION => Some("Local: Unknown partition"),
         code::UNKNOWN_TOPIC => Some("Local: Unknown topic"),

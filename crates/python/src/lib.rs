@@ -14,6 +14,7 @@ mod deferred;
 mod engine;
 mod failure;
 mod fork;
+mod listeners;
 mod message;
 mod pending;
 mod producer;
@@ -35,7 +36,7 @@ mod _native {
     #[pymodule_export]
     use super::cluster::Cluster;
     #[pymodule_export]
-    use super::config::known_settings;
+    use super::config::{known_settings, warnings_of};
     #[pymodule_export]
     use super::message::Message;
     #[pymodule_export]

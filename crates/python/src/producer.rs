@@ -1,7 +1,6 @@
 //! `ProducerBase`: what `ottla.Producer` calls for every record. Names, order and defaults of the
 //! arguments are those of `confluent_kafka.Producer`.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,14 +12,16 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::admin::Admin;
 use crate::columns::{BatchRow, Columns};
+use crate::config::{self, Settings};
 use crate::convert::{self, Payload, with_headers};
 use crate::engine::{Engine, Limits, Rejected, Told};
 use crate::failure::{self, code};
 use crate::message::call_back;
 use crate::pending::Report;
 use crate::ready::{Due, Ready};
-use crate::{classes, config, fork};
+use crate::{classes, fork};
 
 /// Python's signals are looked at this often while a thread waits.
 const SLICE: Duration = Duration::from_millis(100);
@@ -30,7 +31,7 @@ const SLICE: Duration = Duration::from_millis(100);
 struct Hooks {
     /// For records without a callback of their own.
     on_delivery: Option<Py<PyAny>>,
-    /// `(server, why or None)`.
+    /// `(server, why or None, code)`.
     on_server: Option<Py<PyAny>>,
     /// `(broker, node id, seconds)`.
     on_throttle: Option<Py<PyAny>>,
@@ -81,7 +82,7 @@ impl ProducerBase {
     fn _start(
         &self,
         py: Python<'_>,
-        config: HashMap<String, String>,
+        config: Settings,
         on_delivery: Option<Py<PyAny>>,
         on_server: Option<Py<PyAny>>,
         on_throttle: Option<Py<PyAny>>,
@@ -98,7 +99,7 @@ impl ProducerBase {
         }
         let ready = Ready::new(None);
         let events = (on_server.is_some() || on_throttle.is_some()).then_some(&ready);
-        let producer = config::start(py, config, partitioner, events)?;
+        let producer = config::start(py, &config, partitioner, events)?;
         let topic_wait = Some(Duration::from_millis(topic_wait_ms));
         let engine =
             Engine::new(producer, ready, Limits { records: queue_max_messages, topic_wait });
@@ -315,6 +316,17 @@ impl ProducerBase {
         Ok(told)
     }
 
+    /// Asks the cluster, by the same TLS and SASL.
+    fn _admin(&self, servers: String) -> PyResult<Admin> {
+        Ok(Admin::with(servers, self.engine()?.producer.security().clone()))
+    }
+
+    /// Uses another name and password from the next authentication on.
+    fn set_sasl_credentials(&self, username: &str, password: &str) -> PyResult<()> {
+        self.engine()?.producer.security().set_sasl_credentials(username, password);
+        Ok(())
+    }
+
     /// The topics that records were sent to.
     fn _topics(&self) -> PyResult<Vec<String>> {
         Ok(self.engine()?.topic_names())
@@ -430,7 +442,10 @@ impl ProducerBase {
         let hook = hook.as_ref().map(|hook| hook.clone_ref(py));
         drop(hooks);
         match (hook, due) {
-            (Some(hook), Due::Server(server, why)) => hook.call1(py, (server, why)).map(drop),
+            (Some(hook), Due::Server(server, trouble)) => {
+                let (why, code) = trouble.unzip();
+                hook.call1(py, (server, why, code.unwrap_or_default())).map(drop)
+            }
             (Some(hook), Due::Throttled(node, broker, seconds)) => {
                 hook.call1(py, (broker, node, seconds)).map(drop)
             }

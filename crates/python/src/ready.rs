@@ -21,8 +21,8 @@ pub(crate) enum Due {
     Rest(Batch, std::vec::IntoIter<Entry>),
     /// A record that never came into a batch.
     Refused(Report, Refusal),
-    /// A server cannot be reached (with the reason), or can be again.
-    Server(String, Option<String>),
+    /// A server cannot be reached (with the reason and its code), or can be again.
+    Server(String, Option<(String, i32)>),
     /// A broker asked for silence: node id, name, seconds.
     Throttled(i32, String, f64),
     /// A future of asyncio's that has nothing to say but that it is done.

@@ -138,6 +138,8 @@ def test_throttle_cb_is_told_of_a_broker_that_asks_for_silence():
         config = {"bootstrap.servers": cluster.bootstrap_servers, "throttle_cb": told.append}
         with ottla.Producer(config) as producer:
             producer.produce("t", b"x")
+            while not told:
+                producer.poll(1)
     (event,) = told
     assert (event.throttle_time, event.broker_id) == (0.01, 1)
     assert cluster.bootstrap_servers in event.broker_name

@@ -39,7 +39,6 @@ def test_a_constructor_that_makes_no_sense_raises(make, raised):
         ({"queue.buffering.max.messages": "many"}, "queue.buffering.max.messages"),
         ({"enable.idempotence": True, "acks": 1}, "acks"),
         ({"bootstrap.servers": "host:port"}, "bootstrap.servers"),
-        ({"sasl.username": "me"}, "sasl.username"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(config, words):

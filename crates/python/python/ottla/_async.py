@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Sequence, Union
+from typing import (
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
-from . import _native
+from . import _native, _security
 from ._native import RecordMetadata
 from .errors import ConfigError, DeliveryError, OttlaError
 from .serialization import Headers
@@ -14,6 +25,13 @@ from .serialization import Headers
 Bytes = Union[None, str, bytes, bytearray, memoryview]
 Partitioner = Callable[[str, Optional[bytes], Optional[bytes], int], int]
 Serializer = Callable[[Any], Bytes]
+
+
+class Compatible(NamedTuple):
+    """What ``AIOProducer`` does otherwise."""
+
+    topic_wait_ms: int
+    on_server: Callable[[str, Optional[str], int], None]
 
 
 class AsyncProducer:
@@ -39,12 +57,14 @@ class AsyncProducer:
         partitioner: Optional[Partitioner] = None,
         key_serializer: Optional[Serializer] = None,
         value_serializer: Optional[Serializer] = None,
+        _compatible: Optional[Compatible] = None,
         **settings: Any,
     ) -> None:
         loop = asyncio.get_running_loop()
         named = {name.replace("_", "."): value for name, value in settings.items()}
         merged = {**(config or {}), **named}
         texts = {name: _text(value) for name, value in merged.items() if value is not None}
+        _security.warn(texts, stacklevel=3)
         self._loop = loop
         self._key_serializer = key_serializer
         self._value_serializer = value_serializer
@@ -52,7 +72,14 @@ class AsyncProducer:
         os.set_blocking(self._signal, False)
         os.set_blocking(writer, False)
         try:
-            self._core = _native.AsyncCore(texts, loop.create_future, writer, partitioner)
+            self._core = _native.AsyncCore(
+                texts,
+                loop.create_future,
+                writer,
+                partitioner,
+                topic_wait_ms=_compatible.topic_wait_ms if _compatible else None,
+                on_server=_compatible.on_server if _compatible else None,
+            )
         except _native.ConfigRefused as raised:
             os.close(self._signal)
             raise ConfigError(*raised.args) from None
@@ -115,6 +142,11 @@ class AsyncProducer:
         """Sends what there is and waits until all of it has its outcome."""
         await self._when_done(close=False, timeout=timeout)
 
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Uses another name and password from the next authentication on: that of the next
+        connection, or of the next renewal of a session."""
+        self._core.set_sasl_credentials(username, password)
+
     async def close(self, timeout: Optional[float] = None) -> None:
         """Takes nothing more, waits until everything has its outcome, and ends the producer. What
         has none after ``timeout`` seconds is given up: its futures raise."""
@@ -150,6 +182,8 @@ class AsyncProducer:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode()
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return str(value)

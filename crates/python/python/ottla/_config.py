@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
-from . import _native
+from . import _native, _security
 from .errors import KafkaError, KafkaException
 
 #: What librdkafka does where nothing is set.
@@ -42,11 +42,11 @@ _ALIASES: Dict[str, str] = {
 _WITHOUT_EFFECT: FrozenSet[str] = frozenset(
     """
     api.version.fallback.ms broker.address.ttl builtin.features enabled_events
-    enable.sasl.oauthbearer.unsecure.jwt https.ca.location https.ca.pem internal.termination.signal
+    internal.termination.signal
     log.queue opaque open_cb plugin.library.paths produce.offset.report
     queuing.strategy socket.blocking.max.ms socket.max.fails test.mock.broker.rtt
     topic.blacklist topic.metadata.refresh.fast.cnt metadata.recovery.strategy
-    closesocket_cb connect_cb socket_cb resolve_cb client.software.name client.software.version
+    ssl.engine.id closesocket_cb connect_cb socket_cb resolve_cb client.software.name client.software.version
     """.split()
 )
 
@@ -69,14 +69,18 @@ _CALLBACKS: Tuple[str, ...] = ("error_cb", "stats_cb", "throttle_cb", "oauth_cb"
 #: The producer fails to find it, and says so, when nothing else was given to connect to.
 _NOWHERE = "no-bootstrap-servers-configured.invalid:9092"
 
-_KNOWN: FrozenSet[str] = frozenset(_native.known_settings())
+#: All names of each setting, by each of them.
+_NAMES: Dict[str, List[str]] = {
+    name: names for names in _native.known_settings() for name in names
+}
 
 
 @dataclass
 class Settings:
     """What the constructor was given, sorted."""
 
-    native: Dict[str, str] = field(default_factory=dict)
+    #: Passwords are among them until the producer is started.
+    native: Dict[str, str] = field(default_factory=dict, repr=False)
     callbacks: Dict[str, Callable[..., Any]] = field(default_factory=dict)
     on_delivery: Optional[Callable[..., Any]] = None
     logger: Optional[Any] = None
@@ -84,6 +88,12 @@ class Settings:
     debug: str = ""
     queue_max_messages: int = 100_000
     statistics_interval_s: float = 0.0
+
+    @property
+    def topic_wait_ms(self) -> int:
+        """How long a record may wait for its topic to become known."""
+        text = self.native["delivery.timeout.ms"]
+        return int(text) if text.isdecimal() else 0  # The library says what is wrong.
 
 
 def refused(text: str) -> KafkaException:
@@ -125,9 +135,10 @@ def read(config: Dict[str, Any]) -> Settings:
         elif key == "logger":
             settings.logger = value
         elif value is not None:
-            rest[key] = _text(value)
+            rest[key] = _text(key, value)
     _take_numbers(settings, rest)
     settings.native = _native_settings(rest)
+    _security.warn(settings.native, stacklevel=4)
     return settings
 
 
@@ -140,9 +151,16 @@ def _take_callback(settings: Settings, key: str, value: Any) -> None:
     settings.callbacks[key] = value
 
 
-def _text(value: Any) -> str:
+def _text(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (bytes, bytearray)):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            # Neither the value nor a part of it, and not by way of the first exception either.
+            pass
+        raise refused(f'Configuration property "{key}" is no text in UTF-8')
     text = str(value)
     return text.lower() if text in ("True", "False") else text
 
@@ -179,23 +197,25 @@ def _native_settings(rest: Dict[str, str]) -> Dict[str, str]:
             warnings.warn(
                 f"Configuration property {key} is a consumer property and is ignored by a producer",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
         elif key.endswith("_cb"):
             raise refused(f'Property "{key}" cannot be set by configuration')
         elif key in _WITHOUT_EFFECT:
             continue
-        elif key not in _KNOWN:
+        elif key not in _NAMES:
             raise refused(f'No such configuration property: "{key}"')
         else:
             native[_ALIASES.get(key, key)] = text
+    _security.leave_out_unused(native)
     _say_as_the_library_does(native, rest)
     idempotent = native.get("enable.idempotence", "false").lower() in ("true", "1", "t")
     for key, text in _COMPATIBLE_DEFAULTS.items():
         if idempotent and key == "max.in.flight.requests.per.connection":
             text = "5"
         native.setdefault(key, text)
-    native["bootstrap.servers"] = servers(native.get("bootstrap.servers", _NOWHERE))
+    protocol = _security.protocol_of(native)
+    native["bootstrap.servers"] = servers(native.get("bootstrap.servers", _NOWHERE), protocol)
     _fit_timeouts(native, rest)
     return native
 
@@ -211,14 +231,15 @@ def _say_as_the_library_does(native: Dict[str, str], rest: Dict[str, str]) -> No
         del native["compression.type"]
 
 
-def servers(text: str) -> str:
-    """A list of servers as the library reads it: librdkafka's takes ``PLAINTEXT://`` in front, and
+def servers(text: str, protocol: str) -> str:
+    """A list of servers as the library reads it: librdkafka's takes ``SASL_SSL://`` in front, and
     the port is 9092 where none is given."""
 
     def one(server: str) -> str:
-        server = server.strip()
-        if server.upper().startswith("PLAINTEXT://"):
-            server = server[len("PLAINTEXT://") :].rstrip("/")
+        try:
+            server = _security.without_protocol(server.strip(), protocol)
+        except ValueError as raised:
+            raise refused(f'Invalid value for configuration property "bootstrap.servers": {raised}')
         has_port = server.rpartition(":")[2].isdigit() and not server.endswith("]")
         return server if has_port or not server or ":" in server.strip("[]") else f"{server}:9092"
 
@@ -243,19 +264,13 @@ def _fit_timeouts(native: Dict[str, str], rest: Dict[str, str]) -> None:
     native["request.timeout.ms"] = str(max(1, min(request_ms, int(record_ms - linger_ms))))
 
 
-def _is_secret(key: str) -> bool:
-    return any(word in key for word in ("password", "secret", "key.pem", "jaas", "token"))
-
-
-def public(native: Dict[str, str]) -> List[Tuple[str, str]]:
-    """The settings that may be shown."""
-    return [(key, "[hidden]" if _is_secret(key) else text) for key, text in sorted(native.items())]
-
-
-def refusal(raised: BaseException, native: Dict[str, str]) -> KafkaException:
-    """What the library refuses, as ``confluent_kafka`` would say it."""
-    key, reason = raised.args
+def refusal(told: Tuple[Any, ...], native: Dict[str, str]) -> KafkaException:
+    """What the library refuses, as ``confluent_kafka`` would say it, by the name that it was given
+    with."""
+    key, reason = told
+    if key not in native:
+        key = next((name for name in _NAMES.get(key, ()) if name in native), key)
     value = native.get(key, "")
-    if value and not _is_secret(key):
+    if value and not _security.is_secret(key):
         reason = f"{value} ({reason})"
     return refused(f'Invalid value for configuration property "{key}": {reason}')

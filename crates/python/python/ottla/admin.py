@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Dict, Iterable, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple, TypeVar
 
-from . import _native
-from ._config import merged
-from ._config import servers as normalized
+from . import _codes, _config, _native
 from ._model import Node, TopicCollection, TopicPartitionInfo
 from ._resources import (
     AlterConfigOpType,
@@ -103,16 +102,24 @@ class ClusterMetadata:
         return str(self.cluster_id)
 
 
+_T = TypeVar("_T")
+
+#: Errors that say that a server is out of reach.
+_OF_SERVERS = (_codes.CODES["_TRANSPORT"], _codes.CODES["_AUTHENTICATION"])
+
+
 def _error(told: Optional[Tuple[int, str]]) -> Optional[KafkaError]:
     return None if told is None else KafkaError(told[0], f"Broker: {told[1]}")
 
 
-def describe(servers: str, topic: Optional[str], timeout: float) -> ClusterMetadata:
+def describe(
+    native: _native.Admin, servers: str, topic: Optional[str], timeout: float
+) -> ClusterMetadata:
     """Asks the cluster; ``timeout`` below zero is the usual minute."""
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"must be real number, not {type(timeout).__name__}")
     asked = None if topic is None else [topic]
-    told = _native.Admin(servers).describe_cluster(asked, 60.0 if timeout < 0 else timeout)
+    told = native.describe_cluster(asked, 60.0 if timeout < 0 else timeout)
     cluster = ClusterMetadata()
     cluster.cluster_id = told["cluster_id"]
     cluster.controller_id = -1 if told["controller_id"] is None else told["controller_id"]
@@ -204,18 +211,39 @@ class AdminClient:
     """Topics, settings and the cluster. Each method gives a future for each thing asked."""
 
     def __init__(self, conf: Dict[str, Any], **kwargs: Any) -> None:
-        config = merged((conf,), kwargs)
-        servers = config.get("bootstrap.servers") or config.get("metadata.broker.list")
-        if not servers:
-            text = "bootstrap.servers is needed to reach a cluster"
-            raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text))  # type: ignore[attr-defined]
-        self._servers = normalized(str(servers))
-        self._native = _native.Admin(self._servers)
+        config = _config.merged((conf,), kwargs)
+        if not (config.get("bootstrap.servers") or config.get("metadata.broker.list")):
+            raise _config.refused("bootstrap.servers is needed to reach a cluster")
+        settings = _config.read(config)
+        self._servers = settings.native["bootstrap.servers"]
+        self._error_cb = settings.callbacks.get("error_cb")
+        self._errors: Deque[KafkaError] = deque()
+        try:
+            self._native = _native.Admin(self._servers, settings.native)
+        except _native.ConfigRefused as raised:
+            raise _config.refusal(raised.args, settings.native) from None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ottla-admin")
 
     def list_topics(self, topic: Optional[str] = None, timeout: float = -1) -> ClusterMetadata:
         """As ``Producer.list_topics``."""
-        return describe(self._servers, topic, timeout)
+        return self._noting_errors(describe, self._native, self._servers, topic, timeout)
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Uses another name and password from the next connection on."""
+        self._native.set_sasl_credentials(username, password)
+
+    def _submit(self, ask: Callable[..., _T], *arguments: Any) -> "Future[_T]":
+        return self._pool.submit(self._noting_errors, ask, *arguments)
+
+    def _noting_errors(self, ask: Callable[..., _T], *arguments: Any) -> _T:
+        """Asks; whoever gave an error_cb hears of servers out of reach by :meth:`poll`, too."""
+        try:
+            return ask(*arguments)
+        except KafkaException as raised:
+            error = raised.args[0]
+            if self._error_cb is not None and error.code() in _OF_SERVERS:
+                self._errors.append(error)
+            raise
 
     def create_topics(
         self,
@@ -237,7 +265,7 @@ class AdminClient:
             )
 
         topics = _listed(new_topics, NewTopic, "new_topics")
-        return {topic.topic: self._pool.submit(create, topic) for topic in topics}
+        return {topic.topic: self._submit(create, topic) for topic in topics}
 
     def delete_topics(
         self, topics: List[str], operation_timeout: float = 60, request_timeout: float = 60
@@ -245,7 +273,7 @@ class AdminClient:
         """Deletes topics with all their records."""
         delete, wait = self._native.delete_topic, float(request_timeout)
         names = _listed(topics, str, "topics")
-        return {topic: self._pool.submit(delete, topic, wait) for topic in names}
+        return {topic: self._submit(delete, topic, wait) for topic in names}
 
     def create_partitions(
         self,
@@ -262,7 +290,7 @@ class AdminClient:
             )
 
         listed = _listed(new_partitions, NewPartitions, "new_partitions")
-        return {wanted.topic: self._pool.submit(create, wanted) for wanted in listed}
+        return {wanted.topic: self._submit(create, wanted) for wanted in listed}
 
     def describe_configs(
         self, resources: List[ConfigResource], request_timeout: float = 60
@@ -274,7 +302,7 @@ class AdminClient:
             return {row[0]: _entry(*row) for row in rows}
 
         listed = _listed(resources, ConfigResource, "resources")
-        return {resource: self._pool.submit(described, resource) for resource in listed}
+        return {resource: self._submit(described, resource) for resource in listed}
 
     def incremental_alter_configs(
         self,
@@ -296,7 +324,7 @@ class AdminClient:
             self._native.alter_configs(*which, operations, float(request_timeout), validate_only)
 
         listed = _listed(resources, ConfigResource, "resources")
-        return {resource: self._pool.submit(alter, resource) for resource in listed}
+        return {resource: self._submit(alter, resource) for resource in listed}
 
     def alter_configs(
         self,
@@ -321,7 +349,7 @@ class AdminClient:
             self._native.alter_configs(*which, operations, wait, validate_only)
 
         listed = _listed(resources, ConfigResource, "resources")
-        return {resource: self._pool.submit(alter, resource) for resource in listed}
+        return {resource: self._submit(alter, resource) for resource in listed}
 
     def describe_cluster(
         self, include_authorized_operations: bool = False, request_timeout: float = 60
@@ -335,7 +363,7 @@ class AdminClient:
                 nodes.get(told["controller_id"]), list(nodes.values()), told["cluster_id"]
             )
 
-        return self._pool.submit(described)
+        return self._submit(described)
 
     def describe_topics(
         self,
@@ -364,14 +392,16 @@ class AdminClient:
             raise KafkaException(KafkaError(KafkaError._FAIL, f"no answer about {name}"))  # type: ignore[attr-defined]
 
         names = _listed(topics.topic_names, str, "topics")
-        return {name: self._pool.submit(described, name) for name in names}
+        return {name: self._submit(described, name) for name in names}
 
     def poll(self, timeout: float = -1) -> int:
-        """Nothing is to be served: futures tell what came of each call."""
-        return 0
-
-
-_T = TypeVar("_T")
+        """Calls ``error_cb`` for servers that were out of reach. Futures tell what came of each
+        call, so that there is nothing to wait for."""
+        served = 0
+        while self._errors and self._error_cb is not None:
+            served += 1
+            self._error_cb(self._errors.popleft())
+        return served
 
 
 def _listed(things: Iterable[_T], kind: type, what: str) -> List[_T]:

@@ -4,11 +4,12 @@ message. Headers and timestamps work, and there is no pool of threads."""
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from . import _config
-from ._async import AsyncProducer
+from ._async import AsyncProducer, Compatible
 from ._native import Message, RecordMetadata
+from ._servers import Servers, logs_to
 from .admin import ClusterMetadata, describe
 from .errors import ConfigError, KafkaError, KafkaException, RecordError
 from .serialization import Headers
@@ -27,12 +28,18 @@ class AIOProducer:
     ) -> None:
         settings = _config.read(_config.merged((producer_conf,), {}))
         self._servers = settings.native["bootstrap.servers"]
-        try:
-            self._producer = AsyncProducer(settings.native)
-        except ConfigError as raised:
-            reason = _config.refused(f'"{raised.key}": {raised.reason}')
-            raise reason from None
         self._loop = asyncio.get_running_loop()
+        error_cb = settings.callbacks.get("error_cb")
+        # It holds nothing that leads back to this producer.
+        told = Servers(
+            error_cb and _on_the_loop(self._loop, error_cb),
+            logs_to(settings.logger, settings.native["client.id"]),
+        )
+        compatible = Compatible(settings.topic_wait_ms, told.told)
+        try:
+            self._producer = AsyncProducer(settings.native, _compatible=compatible)
+        except ConfigError as raised:
+            raise _config.refusal((raised.key, raised.reason), settings.native) from None
 
     async def produce(
         self,
@@ -96,7 +103,14 @@ class AIOProducer:
         self, topic: Optional[str] = None, timeout: float = -1
     ) -> ClusterMetadata:
         """As ``Producer.list_topics``."""
-        return await self._loop.run_in_executor(None, describe, self._servers, topic, timeout)
+        admin = self._producer._core.admin(self._servers)
+        return await self._loop.run_in_executor(
+            None, describe, admin, self._servers, topic, timeout
+        )
+
+    async def set_sasl_credentials(self, username: str, password: str) -> None:
+        """As ``Producer.set_sasl_credentials``."""
+        self._producer.set_sasl_credentials(username, password)
 
     async def close(self) -> None:
         """Waits until everything has its outcome, and ends the producer."""
@@ -113,6 +127,22 @@ class AIOProducer:
 
     async def __aexit__(self, *raised: object) -> None:
         await self.close()
+
+
+def _on_the_loop(
+    loop: asyncio.AbstractEventLoop, callback: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Calls a function, on the loop's thread; what it gives to await is awaited by a task."""
+    tasks: "set[asyncio.Task[Any]]" = set()
+
+    def call(*arguments: Any) -> None:
+        told = callback(*arguments)
+        if asyncio.iscoroutine(told):
+            task = loop.create_task(told)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    return call
 
 
 def _message(metadata: RecordMetadata, value: Any, key: Any, headers: Headers) -> Message:
@@ -135,6 +165,7 @@ _CODES: Dict[str, str] = {
     "network": "_TRANSPORT",
     "unknown_topic": "_UNKNOWN_TOPIC",
     "unknown_partition": "_UNKNOWN_PARTITION",
+    "authentication": "_AUTHENTICATION",
     "too_large": "MSG_SIZE_TOO_LARGE",
     "invalid_record": "INVALID_RECORD",
     "closed": "_DESTROY",

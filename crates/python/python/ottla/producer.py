@@ -10,8 +10,9 @@ import time
 import weakref
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from . import _config, _native
+from . import _config, _native, _security
 from ._model import ThrottleEvent
+from ._servers import Servers, logs_to
 from .admin import ClusterMetadata, describe
 from .errors import KafkaError, KafkaException
 
@@ -32,24 +33,26 @@ class Producer(_native.ProducerBase):
         settings = _config.read(_config.merged(args, kwargs))
         self._settings = settings
         self._started_at = time.time()
-        self._down: Dict[str, str] = {}
-        self._known: set[str] = set()
+        self._log = logs_to(settings.logger, settings.native["client.id"])
+        self._servers = Servers(settings.callbacks.get("error_cb"), self._log)
         try:
             self._start(
                 settings.native,
                 on_delivery=settings.on_delivery,
-                on_server=self._server_event if self._wants_server_events() else None,
+                on_server=self._servers.told if self._wants_server_events() else None,
                 on_throttle=self._throttled if "throttle_cb" in settings.callbacks else None,
                 on_tick=self._tell_statistics if "stats_cb" in settings.callbacks else None,
                 tick_s=settings.statistics_interval_s,
                 only_errors=settings.only_errors,
                 queue_max_messages=settings.queue_max_messages,
-                topic_wait_ms=int(settings.native["delivery.timeout.ms"]),
+                topic_wait_ms=settings.topic_wait_ms,
             )
         except _native.ConfigRefused as raised:
-            raise _config.refusal(raised, settings.native) from None
+            raise _config.refusal(raised.args, settings.native) from None
+        finally:
+            settings.native = _security.public(settings.native)
         if settings.debug:
-            told = ", ".join(f"{name}={text}" for name, text in _config.public(settings.native))
+            told = ", ".join(f"{name}={text}" for name, text in sorted(settings.native.items()))
             self._log(logging.DEBUG, "INIT", f"ottla {_native.VERSION} initialized: {told}")
         _alive.add(self)
 
@@ -57,31 +60,8 @@ class Producer(_native.ProducerBase):
         wanted = {"error_cb", "stats_cb"} & self._settings.callbacks.keys()
         return bool(wanted) or self._settings.logger is not None
 
-    def _server_event(self, server: str, why: Optional[str]) -> None:
-        self._known.add(server)
-        if why is None:
-            self._down.pop(server, None)
-            return
-        self._down[server] = why
-        self._log(logging.ERROR, "FAIL", f"{server}: {why}")
-        self._tell_error(KafkaError(KafkaError._TRANSPORT, f"{server}: {why}"))  # type: ignore[attr-defined]
-        if len(self._down) == len(self._known):
-            count = len(self._down)
-            text = f"{count}/{count} brokers are down"
-            self._tell_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, text))  # type: ignore[attr-defined]
-
     def _throttled(self, broker: str, node: int, seconds: float) -> None:
         self._settings.callbacks["throttle_cb"](ThrottleEvent(broker, node, seconds))
-
-    def _tell_error(self, error: KafkaError) -> None:
-        callback = self._settings.callbacks.get("error_cb")
-        if callback is not None:
-            callback(error)
-
-    def _log(self, level: int, facility: str, text: str) -> None:
-        if self._settings.logger is not None:
-            client = self._settings.native["client.id"]
-            self._settings.logger.log(level, "%s [%s] %s", facility, client, text)
 
     def _tell_statistics(self) -> None:
         self._settings.callbacks["stats_cb"](json.dumps(self._statistics()))
@@ -106,30 +86,23 @@ class Producer(_native.ProducerBase):
             "tx_bytes": told["batch_bytes_sent"],
             "txmsgs": told["records_delivered"],
             "txmsg_bytes": told["batch_bytes_sent"],
-            "brokers": {server: self._broker(server) for server in sorted(self._known)},
+            "brokers": {server: self._broker(server) for server in sorted(self._servers.known)},
             "topics": {topic: {"topic": topic} for topic in self._topics()},
             "ottla": told,
         }
 
     def _broker(self, server: str) -> Dict[str, Any]:
-        state = "DOWN" if server in self._down else "UP"
+        state = "DOWN" if server in self._servers.down else "UP"
         return {"name": server, "nodename": server, "state": state}
 
     def list_topics(self, topic: Optional[str] = None, timeout: float = -1) -> ClusterMetadata:
         """Brokers, topics and partitions of the cluster; of one topic only, if it is named."""
-        self._check_open()
-        return describe(self._settings.native["bootstrap.servers"], topic, timeout)
+        servers = self._settings.native["bootstrap.servers"]
+        return describe(self._admin(servers), servers, topic, timeout)
 
     def cluster_id(self, timeout: float = -1) -> Optional[str]:
         """The id that the cluster has given itself."""
         return self.list_topics(timeout=timeout).cluster_id
-
-    def set_sasl_credentials(self, username: str, password: str) -> None:
-        """Takes a name and a password for connections that authenticate by them."""
-        self._check_open()
-        for name, value in (("username", username), ("password", password)):
-            if not isinstance(value, str):
-                raise TypeError(f"{name} must be a str, not {type(value).__name__}")
 
     def init_transactions(self, timeout: float = -1) -> NoReturn:
         """Transactions are not part of this version."""
