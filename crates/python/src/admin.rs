@@ -28,10 +28,15 @@ pub(crate) struct Admin {
 impl Admin {
     /// `config` may hold other settings than those of TLS and SASL.
     #[new]
-    #[pyo3(signature = (servers, config=None))]
-    fn new(py: Python<'_>, servers: String, config: Option<Settings>) -> PyResult<Self> {
+    #[pyo3(signature = (servers, config=None, token=None))]
+    fn new(
+        py: Python<'_>,
+        servers: String,
+        config: Option<Settings>,
+        token: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
         let security = match config {
-            Some(config) => config::security(py, &config)?,
+            Some(config) => config::security(py, &config, token)?,
             None => Security::default(),
         };
         Ok(Self { servers, security })

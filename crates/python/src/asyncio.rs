@@ -64,8 +64,9 @@ struct Names {
 impl AsyncCore {
     /// `signal` is the writing end of a pipe, which from now on belongs to the producer.
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     #[pyo3(signature = (config, create_future, signal, partitioner=None, *, topic_wait_ms=None,
-        on_server=None))]
+        on_server=None, token=None))]
     fn new(
         py: Python<'_>,
         config: Settings,
@@ -74,12 +75,13 @@ impl AsyncCore {
         partitioner: Option<Py<PyAny>>,
         topic_wait_ms: Option<u64>,
         on_server: Option<Py<PyAny>>,
+        token: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         // SAFETY: the caller gives away a descriptor that is open and belongs to nobody else.
         let signal = unsafe { OwnedFd::from_raw_fd(signal) };
         let ready = Ready::new(Some(signal));
         let events = on_server.is_some().then_some(&ready);
-        let producer = config::start(py, &config, partitioner, events)?;
+        let producer = config::start(py, &config, (partitioner, token), events)?;
         let topic_wait = topic_wait_ms.map(Duration::from_millis);
         let engine = Engine::new(producer, ready, Limits { records: usize::MAX, topic_wait });
         let name = |name: &str| PyString::intern(py, name).unbind();

@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 
 use crate::failure::code_of_trouble;
 use crate::ready::{Due, Ready};
+use crate::token;
 use std::sync::Arc;
 
 pyo3::create_exception!(ottla, ConfigRefused, PyException, "A setting that is refused: key, why.");
@@ -55,7 +56,7 @@ impl Partitioner for PythonPartitioner {
 pub(crate) fn start(
     py: Python<'_>,
     settings: &Settings,
-    partitioner: Option<Py<PyAny>>,
+    (partitioner, token): (Option<Py<PyAny>>, Option<Py<PyAny>>),
     events: Option<&Arc<Ready>>,
 ) -> PyResult<Producer> {
     let mut builder = Producer::builder();
@@ -64,6 +65,9 @@ pub(crate) fn start(
     }
     if let Some(function) = partitioner {
         builder = builder.partitioner(PythonPartitioner(function));
+    }
+    if let Some(function) = token {
+        builder = builder.oauth_token(token::from(function));
     }
     if let Some(ready) = events.cloned() {
         builder = builder.on_server_event(move |event| match event {
@@ -91,10 +95,17 @@ pub(crate) fn start(
 ///
 /// # Errors
 /// `ConfigRefused` with key and reason.
-pub(crate) fn security(py: Python<'_>, settings: &Settings) -> PyResult<Security> {
+pub(crate) fn security(
+    py: Python<'_>,
+    settings: &Settings,
+    token: Option<Py<PyAny>>,
+) -> PyResult<Security> {
     let mut builder = Security::builder();
     for (key, value) in &settings.0 {
         builder = builder.set(key, value.expose());
+    }
+    if let Some(function) = token {
+        builder = builder.oauth_token(token::from(function));
     }
     py.detach(|| builder.build()).map_err(refused)
 }

@@ -19,6 +19,7 @@ mod message;
 mod pending;
 mod producer;
 mod ready;
+mod token;
 
 use pyo3::prelude::*;
 

@@ -77,7 +77,7 @@ impl ProducerBase {
     /// Starts the producer with cleaned settings.
     #[pyo3(signature = (config, *, on_delivery=None, on_server=None, on_throttle=None, on_tick=None,
         tick_s=0.0, only_errors=false, queue_max_messages=100_000, topic_wait_ms=300_000,
-        partitioner=None))]
+        partitioner=None, token=None))]
     #[expect(clippy::too_many_arguments, reason = "by name, from one place")]
     fn _start(
         &self,
@@ -92,6 +92,7 @@ impl ProducerBase {
         queue_max_messages: usize,
         topic_wait_ms: u64,
         partitioner: Option<Py<PyAny>>,
+        token: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let twice = || PyRuntimeError::new_err("Producer is already initialized");
         if self.engine.get().is_some() {
@@ -99,7 +100,7 @@ impl ProducerBase {
         }
         let ready = Ready::new(None);
         let events = (on_server.is_some() || on_throttle.is_some()).then_some(&ready);
-        let producer = config::start(py, &config, partitioner, events)?;
+        let producer = config::start(py, &config, (partitioner, token), events)?;
         let topic_wait = Some(Duration::from_millis(topic_wait_ms));
         let engine =
             Engine::new(producer, ready, Limits { records: queue_max_messages, topic_wait });

@@ -209,6 +209,8 @@ def test_a_wrong_password_is_told_to_error_cb_and_records_wait_until_their_time_
     words = errors[0].str()
     assert authenticating.bootstrap_servers in words and "sasl.password" in words
     assert KafkaError._TRANSPORT not in errors
+    assert errors.count(KafkaError._ALL_BROKERS_DOWN) == 1
+    assert errors.count(KafkaError._AUTHENTICATION) > 1
 
 
 def test_an_aio_producer_waits_as_well_and_tells_its_error_cb(authenticating):

@@ -17,7 +17,7 @@ from typing import (
     Union,
 )
 
-from . import _native, _security
+from . import _native, _security, _tokens
 from ._native import RecordMetadata
 from .errors import ConfigError, DeliveryError, OttlaError
 from .serialization import Headers
@@ -46,6 +46,10 @@ class AsyncProducer:
         async with AsyncProducer(bootstrap_servers="localhost:9092") as producer:
             metadata = await producer.send("user-events", b"signed_in", key=b"amara-1000")
             print(metadata.partition, metadata.offset)
+
+    ``oauth_token``, a function or a coroutine function, gives tokens for OAUTHBEARER as
+    ``(token, expiry in seconds since 1970[, principal[, dict of extensions]])``. A function is
+    called on another thread, a coroutine runs on the loop.
     """
 
     _closed = True
@@ -57,6 +61,7 @@ class AsyncProducer:
         partitioner: Optional[Partitioner] = None,
         key_serializer: Optional[Serializer] = None,
         value_serializer: Optional[Serializer] = None,
+        oauth_token: Optional[Callable[[], Any]] = None,
         _compatible: Optional[Compatible] = None,
         **settings: Any,
     ) -> None:
@@ -79,6 +84,7 @@ class AsyncProducer:
                 partitioner,
                 topic_wait_ms=_compatible.topic_wait_ms if _compatible else None,
                 on_server=_compatible.on_server if _compatible else None,
+                token=oauth_token and _tokens.from_loop(loop, oauth_token),
             )
         except _native.ConfigRefused as raised:
             os.close(self._signal)

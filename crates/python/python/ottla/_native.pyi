@@ -9,6 +9,7 @@ from typing_extensions import Self, disjoint_base
 _Bytes = Union[None, str, bytes, bytearray, memoryview]
 _Headers = Union[None, Dict[str, Any], List[Tuple[str, Any]]]
 _Callback = Callable[[Any, "Message"], Any]
+_TokenFunction = Callable[[], Tuple[str, float, Optional[str], List[Tuple[str, str]]]]
 
 __all__ = [
     "Admin",
@@ -81,6 +82,7 @@ class ProducerBase:
         queue_max_messages: int = 100_000,
         topic_wait_ms: int = 300_000,
         partitioner: Optional[Callable[..., int]] = None,
+        token: Optional[_TokenFunction] = None,
     ) -> None: ...
     def produce(
         self,
@@ -144,6 +146,7 @@ class AsyncCore:
         *,
         topic_wait_ms: Optional[int] = None,
         on_server: Optional[Callable[[str, Optional[str], int], None]] = None,
+        token: Optional[_TokenFunction] = None,
     ) -> Self: ...
     def send(
         self,
@@ -209,7 +212,12 @@ class Cluster:
 
 @final
 class Admin:
-    def __new__(cls, servers: str, config: Optional[Dict[str, str]] = None) -> Self: ...
+    def __new__(
+        cls,
+        servers: str,
+        config: Optional[Dict[str, str]] = None,
+        token: Optional[_TokenFunction] = None,
+    ) -> Self: ...
     def set_sasl_credentials(self, username: str, password: str) -> None: ...
     def describe_cluster(
         self, topics: Optional[List[str]] = None, timeout_s: float = 60.0

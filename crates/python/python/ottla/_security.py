@@ -42,6 +42,12 @@ def protocol_of(native: Dict[str, str]) -> str:
     return native.get("security.protocol", "plaintext").lower()
 
 
+def wants_tokens(native: Dict[str, str]) -> bool:
+    """Whether the client says who it is by tokens."""
+    mechanism = native.get("sasl.mechanism") or native.get("sasl.mechanisms") or ""
+    return protocol_of(native) in _SASL and mechanism.upper() == "OAUTHBEARER"
+
+
 def leave_out_unused(native: Dict[str, str]) -> None:
     """Leaves out what ``security.protocol`` makes no use of, as librdkafka does. The library
     refuses it, because it is mostly a mistake; so there is a warning."""

@@ -18,17 +18,22 @@ class Servers:
         self._log = log
         self.known: Set[str] = set()
         self.down: Dict[str, str] = {}
+        self._all_are_down = False
 
     def told(self, server: str, why: Optional[str], code: int) -> None:
         """It is out of reach, with a reason and librdkafka's code for it; or it is not."""
         self.known.add(server)
         if why is None:
             self.down.pop(server, None)
+            self._all_are_down = False
             return
         self.down[server] = why
-        self._log(logging.ERROR, "FAIL", f"{server}: {why}")
-        self._tell(KafkaError(code, f"{server}: {why}"))
-        if len(self.down) == len(self.known):
+        text = why if why.startswith(server) else f"{server}: {why}"
+        self._log(logging.ERROR, "FAIL", text)
+        self._tell(KafkaError(code, text))
+        # Once, until one of them is back.
+        if len(self.down) == len(self.known) and not self._all_are_down:
+            self._all_are_down = True
             count = len(self.down)
             text = f"{count}/{count} brokers are down"
             self._tell(KafkaError(KafkaError._ALL_BROKERS_DOWN, text))  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple, TypeVar
 
-from . import _codes, _config, _native
+from . import _codes, _config, _native, _tokens
 from ._model import Node, TopicCollection, TopicPartitionInfo
 from ._resources import (
     AlterConfigOpType,
@@ -219,7 +219,8 @@ class AdminClient:
         self._error_cb = settings.callbacks.get("error_cb")
         self._errors: Deque[KafkaError] = deque()
         try:
-            self._native = _native.Admin(self._servers, settings.native)
+            token = _tokens.first_of_callback(settings.callbacks, settings.native)
+            self._native = _native.Admin(self._servers, settings.native, token)
         except _native.ConfigRefused as raised:
             raise _config.refusal(raised.args, settings.native) from None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ottla-admin")

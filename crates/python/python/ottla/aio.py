@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Callable, Dict, Optional
 
-from . import _config
+from . import _config, _tokens
 from ._async import AsyncProducer, Compatible
 from ._native import Message, RecordMetadata
 from ._servers import Servers, logs_to
@@ -37,7 +37,11 @@ class AIOProducer:
         )
         compatible = Compatible(settings.topic_wait_ms, told.told)
         try:
-            self._producer = AsyncProducer(settings.native, _compatible=compatible)
+            self._producer = AsyncProducer(
+                settings.native,
+                oauth_token=_tokens.of_callback(settings.callbacks, settings.native),
+                _compatible=compatible,
+            )
         except ConfigError as raised:
             raise _config.refusal((raised.key, raised.reason), settings.native) from None
 

@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from . import _config, _native, _security
+from . import _config, _native, _security, _tokens
 from ._model import ThrottleEvent
 from ._servers import Servers, logs_to
 from .admin import ClusterMetadata, describe
@@ -46,6 +46,7 @@ class Producer(_native.ProducerBase):
                 only_errors=settings.only_errors,
                 queue_max_messages=settings.queue_max_messages,
                 topic_wait_ms=settings.topic_wait_ms,
+                token=_tokens.first_of_callback(settings.callbacks, settings.native),
             )
         except _native.ConfigRefused as raised:
             raise _config.refusal(raised.args, settings.native) from None
