@@ -420,7 +420,8 @@ impl ProducerBase {
     }
 
     fn serve(&self, py: Python<'_>, engine: &Arc<Engine>) -> PyResult<usize> {
-        if self.has_tick.load(Ordering::Relaxed) {
+        // Statistics ask the producer, which a closed one does not answer.
+        if self.has_tick.load(Ordering::Relaxed) && !self.is_closed.load(Ordering::Relaxed) {
             self.tick(py)?;
         }
         let only_errors = self.only_errors.load(Ordering::Relaxed);

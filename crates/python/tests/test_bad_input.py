@@ -180,6 +180,13 @@ def test_each_record_has_its_own_time_to_wait_for_its_topic():
     producer.close(0)
 
 
+def test_a_producer_with_statistics_is_closed_whenever_they_are_due():
+    for _ in range(20):
+        producer = Producer({**NOWHERE, "statistics.interval.ms": 1, "stats_cb": lambda _: None})
+        producer.poll(0.002)
+        producer.close()
+
+
 def test_statistics_are_json_with_librdkafkas_names():
     import json
 

@@ -288,6 +288,7 @@ def test_questions_fail_at_once_with_a_wrong_password_and_error_cb_hears_of_it(a
         ({"security.protocol": "ssl", "ssl.key.pem": "alone"}, '"ssl.key.pem"'),
         ({"security.protocol": "ssl", "bootstrap.servers": "SASL_SSL://a:1"}, "SASL_SSL"),
         ({"bootstrap.servers": "SSL://a:1"}, "security.protocol is PLAINTEXT"),
+        ({"sasl.oauthbearer.metadata.authentication.type": "azure_imds"}, "oauth_cb"),
         ({"ssl.certificate.verify_cb": print}, "ssl.certificate.verify_cb"),
     ],
 )

@@ -46,7 +46,8 @@ _WITHOUT_EFFECT: FrozenSet[str] = frozenset(
     log.queue opaque open_cb plugin.library.paths produce.offset.report
     queuing.strategy socket.blocking.max.ms socket.max.fails test.mock.broker.rtt
     topic.blacklist topic.metadata.refresh.fast.cnt metadata.recovery.strategy
-    ssl.engine.id closesocket_cb connect_cb socket_cb resolve_cb client.software.name client.software.version
+    ssl.engine.id closesocket_cb connect_cb socket_cb resolve_cb client.software.name
+    client.software.version sasl.oauthbearer.metadata.authentication.type
     """.split()
 )
 
@@ -201,6 +202,8 @@ def _native_settings(rest: Dict[str, str]) -> Dict[str, str]:
             )
         elif key.endswith("_cb"):
             raise refused(f'Property "{key}" cannot be set by configuration')
+        elif key == _security.METADATA_SERVICE and text != "none":
+            raise refused(f'"{key}" {text} is not possible: fetch such tokens by oauth_cb')
         elif key in _WITHOUT_EFFECT:
             continue
         elif key not in _NAMES:

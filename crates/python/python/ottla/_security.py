@@ -11,6 +11,9 @@ _SASL: FrozenSet[str] = frozenset({"sasl_plaintext", "sasl_ssl"})
 _TLS: FrozenSet[str] = frozenset({"ssl", "sasl_ssl"})
 _PROTOCOLS: FrozenSet[str] = _SASL | _TLS | {"plaintext"}
 
+#: Librdkafka's way to tokens of the cloud that a program runs in.
+METADATA_SERVICE = "sasl.oauthbearer.metadata.authentication.type"
+
 #: Parts of the names of settings whose values are shown to nobody. A PEM text is among them
 #: whatever it should hold: people paste keys into the wrong setting.
 _SECRETS: Tuple[str, ...] = (
