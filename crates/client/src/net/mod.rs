@@ -48,6 +48,7 @@ enum Reason {
     /// Every address was tried: what each said.
     Attempts(Vec<(SocketAddr, io::Error)>),
     /// There is TCP but no TLS.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no TLS to miss"))]
     Tls {
         why: String,
         what: NoTls,

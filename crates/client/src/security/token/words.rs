@@ -16,6 +16,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Takes secrets out of words in which somebody repeats them.
+#[cfg(any(test, feature = "oidc"))]
 pub(super) fn without<'a>(mut text: String, secrets: impl IntoIterator<Item = &'a str>) -> String {
     for secret in secrets {
         if !secret.is_empty() && text.contains(secret) {
