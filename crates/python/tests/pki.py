@@ -22,6 +22,8 @@ class Pki:
         self._authority("other-ca")
         self._signed("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
         self._signed("client", "extendedKeyUsage=clientAuth")
+        # Without extensions it is of X.509's first version.
+        self._signed("old-client")
         self._openssl(
             "pkcs12 -export -in client.pem -inkey client.key -out client.p12 -passout",
             f"pass:{STORE_PASSWORD}",
@@ -42,14 +44,14 @@ class Pki:
             f"/CN=ottla test {name}",
         )
 
-    def _signed(self, name: str, extension: str) -> None:
+    def _signed(self, name: str, extension: str = "") -> None:
         self._openssl(
             f"req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
         )
         (self.folder / "extensions").write_text(extension + "\n")
         self._openssl(
             f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem "
-            "-days 1 -extfile extensions"
+            "-days 1" + (" -extfile extensions" if extension else "")
         )
 
     def _openssl(self, arguments: str, *more: str) -> None:

@@ -104,6 +104,18 @@ def test_a_client_shows_its_certificate_in_whichever_form_it_has_it(pki, form):
         delivered({"bootstrap.servers": running.bootstrap_servers, **config})
 
 
+def test_a_certificate_without_extensions_is_taken_with_its_key_only(pki):
+    config = {
+        **NOWHERE,
+        "security.protocol": "ssl",
+        "ssl.certificate.location": pki.path("old-client.pem"),
+        "ssl.key.location": pki.path("old-client.key"),
+    }
+    Producer(config).close(0)
+    with pytest.raises(KafkaException, match="does not belong"):
+        Producer({**config, "ssl.key.location": pki.path("client.key")})
+
+
 @pytest.mark.parametrize("off", [False, "False", "false"])
 def test_verification_is_on_until_it_is_turned_off(pki, off):
     with cluster(pki) as running:

@@ -211,10 +211,13 @@ fn load_key(key: &key::Key) -> Result<Arc<dyn SigningKey>, String> {
     })
 }
 
-/// Which of the certificates is the key's own.
+/// Which of the certificates is the key's own. It may be of X.509's first version, as openssl makes
+/// them where no extension is asked for: brokers take those, and rustls does not read them.
 fn find_own(certificates: &[CertificateDer<'static>], key: &Arc<dyn SigningKey>) -> Option<usize> {
+    let own = key.public_key()?;
     certificates.iter().position(|certificate| {
-        CertifiedKey::new(vec![certificate.clone()], key.clone()).keys_match().is_ok()
+        x509_parser::parse_x509_certificate(certificate)
+            .is_ok_and(|(_, it)| it.tbs_certificate.subject_pki.raw == own.as_ref())
     })
 }
 
