@@ -1,6 +1,7 @@
 //! One connection's two tasks: the reader and the writer.
 
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -89,6 +90,10 @@ fn told(
     }
 }
 
+/// How long the server's last words are waited for when it takes no more of ours: with TLS 1.3 it
+/// says only after the handshake that it does not accept our certificate.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
+
 /// Carries bytes both ways until the connection ends; says why it did.
 async fn carry(
     id: ConnectionId,
@@ -99,19 +104,25 @@ async fn carry(
     match stream {
         Stream::Plain(stream) => {
             let (reader, writer) = stream.into_split();
-            tokio::select! {
-                end = read(id, reader, incoming) => end,
-                end = write(writer, frames, incoming) => end,
-            }
+            both(read(id, reader, incoming), write(writer, frames, incoming)).await
         }
         #[cfg(feature = "tls")]
         Stream::Tls(stream) => {
             let (reader, writer) = tokio::io::split(stream);
-            tokio::select! {
-                end = read(id, reader, incoming) => end,
-                end = write(writer, frames, incoming) => end,
-            }
+            both(read(id, reader, incoming), write(writer, frames, incoming)).await
         }
+    }
+}
+
+/// The end of whichever ends first; that of reading, if writing fails and it says more.
+async fn both(read: impl Future<Output = End>, write: impl Future<Output = End>) -> End {
+    let mut read = pin!(read);
+    tokio::select! {
+        end = &mut read => end,
+        end = write => match tokio::time::timeout(LAST_WORDS_WITHIN, read).await {
+            Ok(End::Broke(error)) => End::Broke(error),
+            _ => end,
+        },
     }
 }
 
