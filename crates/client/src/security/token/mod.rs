@@ -146,6 +146,8 @@ struct State {
 struct Kept {
     token: Arc<OauthToken>,
     refresh_at: SystemTime,
+    /// By the clock that nobody can set back.
+    since: Duration,
 }
 
 /// What is to be done for somebody who wants a token.
@@ -230,10 +232,15 @@ impl Tokens {
         }
     }
 
-    /// A broker did not take a token. Unless another is there already, the next is fetched.
+    /// A broker did not take a token, so the next is fetched: unless another is there already, or
+    /// this one is so new that the source would hardly have a better one.
     pub(crate) fn forget(&self, token: &Arc<OauthToken>) {
+        let elapsed = self.0.clock.elapsed();
         let mut state = self.0.state.lock();
-        state.kept.take_if(|kept| Arc::ptr_eq(&kept.token, token));
+        state.kept.take_if(|kept| {
+            let is_new = elapsed < kept.since + self.0.refresh.retry_backoff_max;
+            Arc::ptr_eq(&kept.token, token) && !is_new
+        });
     }
 
     fn plan(&self) -> Plan {
@@ -328,7 +335,8 @@ impl Inner {
                 let after = refresh::refresh_after(life, &self.refresh, &mut state.rng);
                 tracing::debug!(principal = token.principal, ?life, ?after, "a token was fetched");
                 let token = Arc::new(token);
-                state.kept = Some(Kept { token: Arc::clone(&token), refresh_at: wall + after });
+                let (refresh_at, since) = (wall + after, self.clock.elapsed());
+                state.kept = Some(Kept { token: Arc::clone(&token), refresh_at, since });
                 (state.failures, state.failed) = (0, None);
                 Ok(token)
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ottla_core::config::RefreshConfig;
 use ottla_core::rng::Rng;
 
-/// After how much of its `life` a token is replaced, as Java's `sasl.login.refresh.*` have it: after
-/// a share of it that varies a little, leaving `buffer` at its end and `min_period` at its beginning
-/// if it has room for both.
+/// After how much of its `life` a token is replaced, as Java's `sasl.login.refresh.*` have it:
+/// after a share of it that varies a little, leaving `buffer` at its end and `min_period` at its
+/// beginning if it has room for both.
 pub(super) fn refresh_after(life: Duration, config: &RefreshConfig, rng: &mut Rng) -> Duration {
     let jitter = rng.below(u64::from(config.jitter_permille) + 1) as u32;
     let permille = (config.window_permille + jitter).min(1000);

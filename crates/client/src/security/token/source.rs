@@ -22,7 +22,7 @@ pub(super) enum Source {
     Unsecured(String),
     /// An identity provider.
     #[cfg(feature = "oidc")]
-    Oidc(super::oidc::Oidc),
+    Oidc(Box<super::oidc::Oidc>),
 }
 
 /// Why a source gave no token.
@@ -83,7 +83,7 @@ impl Source {
 
     #[cfg(feature = "oidc")]
     fn oidc(config: &SaslConfig, now: SystemTime) -> Result<Self, ConfigError> {
-        super::oidc::Oidc::new(config, now).map(Self::Oidc)
+        Ok(Self::Oidc(Box::new(super::oidc::Oidc::new(config, now)?)))
     }
 
     #[cfg(not(feature = "oidc"))]

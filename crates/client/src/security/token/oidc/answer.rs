@@ -170,7 +170,7 @@ fn seconds(value: &Value) -> Option<f64> {
     }
 }
 
-/// What a JSON Web Token says. Nobody checks its signature here: brokers do. Not every token is one.
+/// What a JSON Web Token says. Its signature is for brokers to check. Not every token is one.
 fn claims(token: &str) -> Option<Map<String, Value>> {
     let mut parts = token.split('.');
     let (Some(_), Some(claims), Some(_), None) =

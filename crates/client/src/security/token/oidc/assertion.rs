@@ -19,6 +19,9 @@ const TEMPLATE: &str = "sasl.oauthbearer.assertion.jwt.template.file";
 /// The most that is read of a file.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
+/// An object of JSON.
+type Json = Map<String, Value>;
+
 /// How assertions are made.
 #[derive(Clone)]
 pub(super) struct Assertion {
@@ -48,7 +51,7 @@ impl Assertion {
             return finished(path);
         }
         let (mut header, mut claims) = match &self.config.template_file {
-            None => (Map::new(), Map::new()),
+            None => (Json::new(), Json::new()),
             Some(path) => template(path)?,
         };
         header.insert("alg".into(), sign::name(self.config.algorithm).into());
@@ -63,7 +66,7 @@ impl Assertion {
     }
 
     /// Settings come before the template, and the template before what is usual.
-    fn claim(&self, claims: &mut Map<String, Value>, now: SystemTime) -> Result<(), ConfigError> {
+    fn claim(&self, claims: &mut Json, now: SystemTime) -> Result<(), ConfigError> {
         let AssertionConfig { issuer, subject, audience, valid_for, valid_since, .. } =
             &self.config;
         let id = self.client_id.as_ref();
@@ -113,7 +116,7 @@ fn finished(path: &str) -> Result<Zeroizing<String>, ConfigError> {
 }
 
 /// Header and claims of a file such as `{"header": {"kid": "1"}, "payload": {"sub": "me"}}`.
-fn template(path: &str) -> Result<(Map<String, Value>, Map<String, Value>), ConfigError> {
+fn template(path: &str) -> Result<(Json, Json), ConfigError> {
     let text = read(TEMPLATE, path)?;
     let wrong = || {
         let why =
@@ -123,7 +126,7 @@ fn template(path: &str) -> Result<(Map<String, Value>, Map<String, Value>), Conf
     let Ok(Value::Object(mut parts)) = serde_json::from_slice(&text) else { return Err(wrong()) };
     let mut part = |name: &str| match parts.remove(name) {
         Some(Value::Object(part)) => Ok(part),
-        None => Ok(Map::new()),
+        None => Ok(Json::new()),
         Some(_) => Err(wrong()),
     };
     let found = (part("header")?, part("payload")?);

@@ -1,8 +1,8 @@
 //! Tokens from an identity provider: OpenID Connect's client credentials (RFC 6749 §4.4, KIP-768)
 //! and assertions (RFC 7521, RFC 7523, KIP-1139, KIP-1258).
 //!
-//! One POST over HTTPS to the URL that is set, and to no other: a redirect is an error. Proxies that
-//! the environment names are not used. Nothing in an answer makes anything be opened or read.
+//! One POST over HTTPS to the URL that is set, and to no other: a redirect is an error. Proxies
+//! that the environment names are not used. Nothing in an answer makes anything be opened or read.
 
 mod answer;
 mod assertion;

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ottla_core::config::{ConfigBuilder, ConfigError, SaslConfig};
 
 use super::{Clock, OauthToken, PATIENCE, TokenFunction, Tokens};
-use crate::sync::Mutex;
+use parking_lot::Mutex;
 
 /// What must be nowhere.
 const CANARY: &str = "hunter2-canary";

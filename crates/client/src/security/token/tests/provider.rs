@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::sync::Mutex;
+use parking_lot::Mutex;
 
 /// What is done with a request.
 #[derive(Clone)]

@@ -181,10 +181,16 @@ async fn a_slow_source_does_not_hold_up_a_connection_while_the_old_token_is_good
     assert_eq!(second.expect("now the second").value(), "token-2");
 }
 
+/// If brokers take none at all, the source is not asked for another with each connection.
+/// Laws: L9. Scenarios: S8.
 #[tokio::test]
-async fn a_token_that_a_broker_did_not_take_is_not_offered_again() {
+async fn a_token_that_a_broker_did_not_take_is_replaced_if_it_is_not_a_new_one() {
     let it = script(3600);
     let first = it.tokens.get().await.expect("a token");
+    it.clock.go_on(9);
+    it.tokens.forget(&first);
+    assert_eq!(it.get().await, "token-1");
+    it.clock.go_on(1);
     it.tokens.forget(&first);
     let second = it.tokens.get().await.expect("another");
     assert_eq!(second.value(), "token-2");
@@ -212,7 +218,6 @@ async fn a_token_that_cannot_be_used_is_refused_without_being_shown() {
     }
 }
 
-/// Laws: L9.
 #[tokio::test]
 async fn a_function_that_panics_is_an_error_and_may_do_better_later() {
     let clock = Still::default();
