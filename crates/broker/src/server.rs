@@ -1,4 +1,4 @@
-//! The TCP door: sockets and clocks in, answers out. The only file with tokio.
+//! The TCP door: sockets, TLS and clocks in, answers out. The only file with tokio.
 //!
 //! One task for each connection reads frames and hands them to the node, one at a time and in
 //! order. An answer that has to wait comes back through the connection's outbox. One more task, the
@@ -259,15 +259,15 @@ async fn accept(
             }
         };
         let arrival = Arrival { listener: index, local, remote, certificate_name: None };
-        let (tls, hall) = (tls.clone(), hall.clone());
+        let (tls, hall, open) = (tls.clone(), hall.clone(), hall.open.clone());
         tokio::spawn(async move {
-            let _open = hall.open.clone();
             match tls {
                 None => {
                     run_connection(&hall, arrival, stream).await;
                 }
                 Some(tls) => run_tls_connection(&hall, arrival, stream, &tls).await,
             }
+            drop(open);
         });
     }
 }
