@@ -70,6 +70,9 @@ pub(crate) fn cannot_start(error: &StartError) -> Failure {
         StartError::DataDirInUse { .. } => failure
             .cure("name another folder with --data DIR, or go to that broker with -b HOST:PORT"),
         StartError::Listen { .. } => failure.cure("--listen HOST:PORT names another address"),
+        StartError::Tls { .. } => failure.cure(
+            "--tls-certificate, --tls-key and --tls-client-ca name files in PEM; the key has no password",
+        ),
         _ => failure,
     }
 }

@@ -126,3 +126,44 @@ fn a_broker_that_discards_says_so_takes_records_and_has_none_to_read() {
 fn a_folder_for_a_broker_that_discards_is_a_mistake() {
     run(["broker", "--discard", "--data", "somewhere"]).exits(2).says("--discard");
 }
+
+#[test]
+fn it_says_how_to_connect_and_keeps_passwords_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users.txt");
+    std::fs::write(&users, "alice:canary\n").unwrap();
+    let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--discard", "--sasl-users"]);
+    command.arg(&users).args(["--sasl-mechanism", "PLAIN", "--session-lifetime", "5", "-v"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let talk = Lines::of(child.stderr.take().unwrap());
+    talk.wait_for("clients connect with security.protocol=SASL_PLAINTEXT and sasl.mechanism=PLAIN");
+    talk.wait_for("PLAIN shows passwords");
+    Lines::of(child.stdout.take().unwrap()).wait_for("ready ");
+    send_signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn what_is_denied_cannot_be_done() {
+    let broker = Broker::start(&["--topic", "t:1", "--topic", "u:1", "--deny", "write topic:t"]);
+    broker.produce(&["-t", "t"], b"a\n").exits(1).says("t");
+    broker.produce(&["-t", "u"], b"a\n").exits(0);
+    assert_eq!(broker.values("u"), ["a"]);
+}
+
+#[test]
+fn certificates_users_and_keys_that_are_of_no_use_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let empty = empty.to_str().unwrap();
+    let start = |words: &[&str]| {
+        run(["broker", "--listen", "127.0.0.1:0", "--discard"].iter().chain(words))
+    };
+    start(&["--tls-certificate", empty, "--tls-key", empty]).exits(2).says("--tls-certificate");
+    start(&["--tls-certificate", "/none", "--tls-key", empty]).exits(2).says("/none");
+    start(&["--sasl-users", empty]).exits(2).says(empty);
+    start(&["--oauth-keys", empty]).exits(2).says("key set");
+    start(&["--sasl-user", "canary"]).exits(2).says("NAME:PASSWORD");
+    start(&["--deny", "everything"]).exits(2).says("write topic:orders");
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::access::{AccessArgs, AccessPlan};
 use super::words::{self, TopicSpec};
 use crate::exit::Failure;
 
@@ -13,7 +14,8 @@ SIGTERM end the broker cleanly. The data folder is Kafka's own format and outliv
 
 Examples:
   ottla broker
-  ottla broker --listen 127.0.0.1:0 --data ./log --topic user-events:6 --topic page-views:3";
+  ottla broker --listen 127.0.0.1:0 --data ./log --topic user-events:6 --topic page-views:3
+  ottla broker --tls-certificate broker.pem --tls-key broker.key --sasl-users users.txt";
 
 /// Options of `ottla broker`, as typed.
 #[derive(Debug, Args)]
@@ -52,6 +54,9 @@ pub(crate) struct BrokerArgs {
     #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i32).range(1..=100_000))]
     default_partitions: i32,
+
+    #[command(flatten)]
+    access: AccessArgs,
 }
 
 /// Options of `ottla broker`, checked.
@@ -65,6 +70,7 @@ pub(crate) struct BrokerPlan {
     pub(crate) topics: Vec<TopicSpec>,
     pub(crate) auto_create: bool,
     pub(crate) default_partitions: i32,
+    pub(crate) access: AccessPlan,
 }
 
 impl BrokerArgs {
@@ -98,6 +104,7 @@ impl BrokerArgs {
             topics: self.topics,
             auto_create: !self.no_auto_create,
             default_partitions: self.default_partitions,
+            access: self.access.resolve()?,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Each command has two types. The one that clap fills holds words as typed; its `resolve` gives
 //! the other, in which everything that can be checked without a server has been checked.
 
+pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod produce;

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use ottla_broker::Cluster;
+use ottla_broker::{Cluster, ClusterBuilder, Mechanism, Sasl, Tls, Tokens};
 
+use crate::args::access::{AccessPlan, SaslPlan};
 use crate::args::broker::BrokerPlan;
 use crate::embedded::{cannot_start, default_data_dir};
 use crate::exit::{Exit, Failure};
@@ -19,6 +20,8 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
         .request_log(0)
         .auto_create_topics(plan.auto_create)
         .default_partitions(plan.default_partitions);
+    let advice = advice(&plan.access);
+    builder = secure(builder, plan.access)?;
     for topic in &plan.topics {
         builder = builder.topic(&topic.name, topic.partitions);
     }
@@ -32,6 +35,9 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
         talk.note(format_args!("data in {}", data.display()));
         cluster
     };
+    for words in advice {
+        talk.note(words);
+    }
     // Whoever started us waits for this line; when they are gone, others may still come.
     let ready = format!("ready {}\n", cluster.bootstrap_servers());
     let mut stdout = io::stdout().lock();
@@ -41,4 +47,60 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
     talk.note("stopping");
     cluster.stop();
     Ok(Exit::Done)
+}
+
+/// Gives the broker what it asks of its clients.
+fn secure(mut builder: ClusterBuilder, access: AccessPlan) -> Result<ClusterBuilder, Failure> {
+    if let Some(plan) = access.tls {
+        let tls = Tls::from_files(plan.certificate, plan.key);
+        let tls = match plan.client_ca {
+            None => tls,
+            Some(path) => tls
+                .and_then(|tls| tls.client_ca_file(path))
+                .map(|tls| tls.require_client_certificate(true)),
+        };
+        builder = builder.tls(tls.map_err(|error| cannot_start(&error))?);
+    }
+    if let Some(SaslPlan { mechanisms, users, oauth_keys, session_lifetime }) = access.sasl {
+        let mut sasl = Sasl::new(mechanisms);
+        if let Some(path) = oauth_keys {
+            let key_set = std::fs::read_to_string(&path).map_err(|error| {
+                Failure::usage(format!("--oauth-keys {}: {error}", path.display()))
+            })?;
+            sasl = sasl.tokens(Tokens::signed_by(&key_set).map_err(|error| cannot_start(&error))?);
+        }
+        if let Some(lifetime) = session_lifetime {
+            sasl = sasl.connections_max_reauth(lifetime);
+        }
+        builder = builder.sasl(sasl);
+        for user in users {
+            builder = builder.user(user.name, user.password);
+        }
+    }
+    Ok(access.denied.into_iter().fold(builder, ClusterBuilder::deny))
+}
+
+/// How to connect, and what to beware of.
+fn advice(access: &AccessPlan) -> Vec<String> {
+    let mut advice = Vec::new();
+    let protocol = match (&access.tls, &access.sasl) {
+        (None, None) => return advice,
+        (Some(_), None) => "SSL",
+        (None, Some(_)) => "SASL_PLAINTEXT",
+        (Some(_), Some(_)) => "SASL_SSL",
+    };
+    let mut settings = format!("clients connect with security.protocol={protocol}");
+    if let Some(sasl) = &access.sasl {
+        let names: Vec<&str> = sasl.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+        settings.push_str(&format!(" and sasl.mechanism={}", names.join(" or ")));
+        let is_clear = sasl.mechanisms.contains(&Mechanism::Plain) && access.tls.is_none();
+        if is_clear {
+            advice.push("without TLS, PLAIN shows passwords to whoever listens".to_owned());
+        }
+        if sasl.mechanisms.contains(&Mechanism::OAuthBearer) && sasl.oauth_keys.is_none() {
+            advice.push("without --oauth-keys, anybody can make a token".to_owned());
+        }
+    }
+    advice.insert(0, settings);
+    advice
 }
