@@ -209,15 +209,16 @@ impl Fault {
         Self { answer: Some(bytes.into().into()), ..self }
     }
 
-    /// What the mechanism of SASL says in answer to a SaslAuthenticate is changed on its way out. The
-    /// broker itself goes on as if it had said what it should have.
+    /// What the mechanism of SASL says in answer to a SaslAuthenticate is changed on its way out.
+    /// The broker itself goes on as if it had said what it should have.
     ///
     /// # Examples
     /// ```
     /// use ottla_broker::{ApiKey, Fault};
     ///
     /// // A server that does not know the password has nothing better.
-    /// let fault = Fault::on(ApiKey::SASL_AUTHENTICATE).after(1).rewrite_token(|_| b"v=AAAA".to_vec());
+    /// let proof = |_: &[u8]| b"v=AAAA".to_vec();
+    /// let fault = Fault::on(ApiKey::SASL_AUTHENTICATE).after(1).rewrite_token(proof);
     /// # let _ = fault;
     /// ```
     pub fn rewrite_token(self, rewrite: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {

@@ -6,8 +6,9 @@
 //! Version notes: 0 an empty list means all topics, from 1 on null does; 4 the request says whether
 //! topics may be created; 8-10 operations on the cluster (KIP-430); 10 topic ids; 13 an error for
 //! the whole. Left out: racks, offline replicas.
-//! Rights: Describe on each topic; a topic without is refused by name and left out of all. Create on the
-//! cluster or the topic, for one that comes into being. Operations that are asked for are told.
+//! Rights: Describe on each topic; a topic without is refused by name and left out of all. Create
+//! on the cluster or the topic, for one that comes into being. Operations that are asked for are
+//! told.
 
 use ottla_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,

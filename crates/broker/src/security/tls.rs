@@ -25,7 +25,8 @@ const TLS_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
 /// ```
 /// use ottla_broker::{Cluster, Tls};
 ///
-/// let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+/// let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+/// let made = rcgen::generate_simple_self_signed(names)?;
 /// let tls = Tls::new(made.cert.pem(), made.signing_key.serialize_pem());
 /// let cluster = Cluster::builder().tls(tls).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

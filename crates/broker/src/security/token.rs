@@ -86,8 +86,8 @@ impl Tokens {
         }
     }
 
-    /// Tokens that are signed with one of these keys, a JSON Web Key Set (RFC 7517): RSA with RS256,
-    /// RS384 or RS512, and P-256 or P-384 with ES256 or ES384.
+    /// Tokens that are signed with one of these keys, a JSON Web Key Set (RFC 7517): RSA with
+    /// RS256, RS384 or RS512, and P-256 or P-384 with ES256 or ES384.
     ///
     /// # Errors
     /// When it is no such set, or has no key of these kinds.
