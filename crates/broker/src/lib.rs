@@ -24,7 +24,8 @@
 //! # What it leaves out, so far
 //!
 //! More than one node, transactions, quotas, compaction, GSSAPI, KIP-848 groups, fetch sessions,
-//! tiered storage. What is asked of these is refused with an error, not ignored; the page of each API under `handler` says the details.
+//! tiered storage. What is asked of these is refused with an error, not ignored; the page of each
+//! API under `handler` says the details.
 //!
 //! # Layout
 //!
