@@ -10,7 +10,8 @@ import sys
 
 from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin import AdminClient, NewPartitions, ResourcePatternType, ResourceType
 
 
 def text(data):
@@ -111,8 +112,28 @@ def grow(request):
         done.result(30)
 
 
+def rule(request):
+    """Lets somebody do something with a topic, or takes that back."""
+    admin = AdminClient({"bootstrap.servers": request["servers"], "log_level": 2})
+    parts = (
+        ResourceType.TOPIC,
+        request["topic"],
+        ResourcePatternType.LITERAL,
+        request["principal"],
+        "*",
+        AclOperation[request["operation"]],
+        AclPermissionType.ALLOW,
+    )
+    if request["holds"]:
+        futures = admin.create_acls([AclBinding(*parts)])
+    else:
+        futures = admin.delete_acls([AclBindingFilter(*parts)])
+    for done in futures.values():
+        done.result(30)
+
+
 def main():
-    work = {"read": read, "produce": produce, "grow": grow}
+    work = {"read": read, "produce": produce, "grow": grow, "rule": rule}
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -99,6 +99,33 @@ pub fn grow(servers: &str, topic: &str, partitions: i32) -> Result<(), String> {
     Ok(())
 }
 
+/// That somebody may do something with a topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a> {
+    /// Such as `User:limited`.
+    pub principal: &'a str,
+    /// Such as `WRITE`.
+    pub operation: &'a str,
+    /// Its name.
+    pub topic: &'a str,
+}
+
+/// Makes a rule, or takes it back.
+///
+/// # Errors
+/// There is no Python with confluent_kafka.
+///
+/// # Panics
+/// When the cluster does not do it.
+pub fn rule(servers: &str, rule: &Rule<'_>, holds: bool) -> Result<(), String> {
+    is_here()?;
+    ask(&json!({
+        "do": "rule", "servers": servers, "holds": holds,
+        "principal": rule.principal, "operation": rule.operation, "topic": rule.topic,
+    }));
+    Ok(())
+}
+
 fn ask(request: &Value) -> Value {
     let idle = IDLE.lock().expect("no panic").pop();
     let mut helper = idle.unwrap_or_else(Helper::start);

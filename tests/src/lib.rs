@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod cast;
 pub mod engine;
 pub mod foreign;
 pub mod golden;
@@ -14,9 +15,11 @@ pub mod pki;
 pub mod proxy;
 pub mod record;
 pub mod rng;
+pub mod secured;
 pub mod server;
 pub mod skip;
 pub mod sweep;
+pub mod token_endpoint;
 pub mod tools;
 pub mod wait;
 

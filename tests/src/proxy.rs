@@ -61,8 +61,16 @@ impl Proxy {
     /// When no port is to be had.
     #[must_use]
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
+        Self::listen_at(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port")
+    }
+
+    /// As [`Proxy::start`], at an address that clients have been told.
+    ///
+    /// # Errors
+    /// The address cannot be listened at.
+    pub fn listen_at(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
         let state = Arc::new(State {
             target: Mutex::default(),
             plan: Mutex::default(),
@@ -74,7 +82,7 @@ impl Proxy {
                 let _ = shared.connect(client);
             }
         });
-        Self { address, state }
+        Ok(Self { address, state })
     }
 
     /// Where it listens.

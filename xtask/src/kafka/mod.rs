@@ -1,5 +1,8 @@
 //! `cargo xtask kafka`: fetch and run real Apache Kafka for tests.
 
+#[path = "../../../tests/src/cast.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
+mod cast;
 pub(crate) mod cluster;
 pub(crate) mod jars;
 #[path = "../../../tests/src/pki.rs"]

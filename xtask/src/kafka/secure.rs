@@ -8,24 +8,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::cast::{self, AUDIENCE, ISSUER, ROOT, SUBJECT, USERS};
 use super::cluster::Port;
-use super::pki::{self, Authority, KeyKind, TokenKey, Validity, Wish};
 use crate::workspace;
 
 /// The file that tells tests what there is.
 pub(super) const DESCRIPTION: &str = "secure.json";
 /// How long a session lives on the listeners for that.
 const SESSION_MS: u32 = 2000;
-/// Whom tokens are for, and who gives them.
-const AUDIENCE: &str = "ottla-tests";
-const ISSUER: &str = "https://issuer.test";
-/// Users and their passwords. Each password stands nowhere else, so that tests can look for it.
-const USERS: [(&str, &str); 2] =
-    [("alice", "wonder-7Qx2,land=!"), ("limited", "little-9Lk4-may-be-done")];
-/// With SCRAM they have passwords that Kafka's tool can take.
-const SCRAM_USERS: [(&str, &str); 2] =
-    [("alice", "rabbit-3Zt8-hole"), ("limited", "little-5Mw1-by-scram")];
-const PASSWORD_OF_TOKENS: &str = "delegation-6Pc0-tokens";
+/// What delegation tokens are made of.
+const SECRET_OF_TOKENS: &str = "delegation-6Pc0-tokens";
 
 /// How a listener is met.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +58,7 @@ const fn door(
     Door { name, protocol, host, keystore, more: &[] }
 }
 
-const DOORS: [Door; 12] = [
+const DOORS: [Door; 14] = [
     Door {
         more: &[("ssl.client.auth", "requested")],
         ..door("SSL", Protocol::Ssl, "localhost", "server-rsa")
@@ -85,8 +77,22 @@ const DOORS: [Door; 12] = [
         more: &[("connections.max.reauth.ms", "2000")],
         ..door("SHORT_PLAINTEXT", Protocol::SaslPlaintext, "127.0.0.1", "")
     },
-    // Its certificate is replaced while records flow.
-    door("ROTATED", Protocol::Ssl, "localhost", "server-rotated"),
+    // The next ones send clients to another address of loopback, with the same port: there a test
+    // puts a proxy, so that the way is long.
+    Door {
+        more: &[("connections.max.reauth.ms", "2000")],
+        ..door("FAR", Protocol::SaslSsl, "127.0.0.2", "server-far")
+    },
+    Door {
+        more: &[("connections.max.reauth.ms", "2000")],
+        ..door("FAR_PLAINTEXT", Protocol::SaslPlaintext, "127.0.0.2", "")
+    },
+    // Its certificate is replaced while records flow, and so are those of clients. The proxy has
+    // connections end when a test likes.
+    Door {
+        more: &[("ssl.client.auth", "required")],
+        ..door("ROTATED", Protocol::Ssl, "127.0.0.2", "server-rotated")
+    },
     door("EXPIRED", Protocol::Ssl, "localhost", "server-expired"),
     door("EARLY", Protocol::Ssl, "localhost", "server-early"),
     door("ELSEWHERE", Protocol::Ssl, "localhost", "server-elsewhere"),
@@ -112,8 +118,7 @@ impl Doors {
     ) -> Result<String, String> {
         let files = folder.join("tls");
         workspace::create_folder(&files)?;
-        write_certificates(&files)?;
-        write_token_keys(&files)?;
+        cast::write_files(&files)?;
         let mut addresses = Vec::new();
         for (door, port) in &self.0 {
             addresses.push((*door, port.address()?));
@@ -138,7 +143,7 @@ pub(super) fn java_options(folder: &Path) -> Vec<String> {
 pub(super) fn format_options() -> Vec<String> {
     let mut options = Vec::new();
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-        for (name, password) in SCRAM_USERS {
+        for (name, password) in USERS {
             options.push("--add-scram".to_owned());
             options.push(format!("{mechanism}=[name={name},iterations=8192,password={password}]"));
         }
@@ -174,7 +179,7 @@ fn settings(
     let common = [
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
         ("super.users", "User:ANONYMOUS;User:alice;User:CN=client;User:CN=client-rsa;User:service"),
-        ("delegation.token.secret.key", PASSWORD_OF_TOKENS),
+        ("delegation.token.secret.key", SECRET_OF_TOKENS),
         // A thread for each of a dozen listeners is enough.
         ("num.network.threads", "1"),
     ];
@@ -230,59 +235,6 @@ fn sasl(files: &Path) -> Vec<(String, String)> {
     rows.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Every file is PEM; what ends in `.pem` and has a key has its certificates behind it.
-fn write_certificates(files: &Path) -> Result<(), String> {
-    let write = |name: &str, content: String| workspace::write(&files.join(name), content);
-    let root = Authority::create("Ottla Test Root")?;
-    let below = root.below("Ottla Test Intermediate")?;
-    let stranger = Authority::create("Somebody Else's Root")?;
-    write("ca.pem", root.certificate())?;
-    write("ca.key", root.key())?;
-    write("other-ca.pem", stranger.certificate())?;
-    let here: &[&str] = &["localhost", "127.0.0.1"];
-    let server = Wish { name: "broker", hosts: here, validity: Validity::Now, key: KeyKind::Ec };
-    let elsewhere: &[&str] = &["kafka.elsewhere.test"];
-    for (name, authority, wish) in [
-        ("server", &root, server.clone()),
-        ("server-rsa", &root, Wish { key: KeyKind::Rsa, ..server.clone() }),
-        ("server-below", &below, server.clone()),
-        ("server-rotated", &root, server.clone()),
-        ("server-expired", &root, Wish { validity: Validity::Ended, ..server.clone() }),
-        ("server-early", &root, Wish { validity: Validity::NotYet, ..server.clone() }),
-        ("server-elsewhere", &root, Wish { hosts: elsewhere, ..server.clone() }),
-        ("server-stranger", &stranger, server.clone()),
-        ("server-named", &root, Wish { hosts: &["localhost"], ..server }),
-    ] {
-        write(&format!("{name}.pem"), authority.issue(&wish)?.both())?;
-    }
-    let client = Wish { name: "client", hosts: &[], validity: Validity::Now, key: KeyKind::Ec };
-    for (name, authority, wish) in [
-        ("client", &root, client.clone()),
-        ("client-rsa", &root, Wish { name: "client-rsa", key: KeyKind::Rsa, ..client.clone() }),
-        ("client-below", &below, client.clone()),
-        ("client-expired", &root, Wish { validity: Validity::Ended, ..client.clone() }),
-        ("client-stranger", &stranger, client.clone()),
-        ("client-limited", &root, Wish { name: "limited", ..client }),
-    ] {
-        let issued = authority.issue(&wish)?;
-        write(&format!("{name}.key"), issued.key.clone())?;
-        write(&format!("{name}.crt"), issued.chain.clone())?;
-        write(&format!("{name}.pem"), issued.both())?;
-    }
-    Ok(())
-}
-
-fn write_token_keys(files: &Path) -> Result<(), String> {
-    let keys = [TokenKey::create("rsa", KeyKind::Rsa)?, TokenKey::create("ec", KeyKind::Ec)?];
-    for key in &keys {
-        workspace::write(&files.join(format!("token-{}.key", key.id)), &key.private)?;
-    }
-    // Nobody believes what this one signs.
-    let stranger = TokenKey::create("stranger", KeyKind::Rsa)?;
-    workspace::write(&files.join("token-stranger.key"), &stranger.private)?;
-    workspace::write(&files.join("jwks.json"), pki::key_set(&keys))
-}
-
 fn describe(doors: &[(&Door, SocketAddr)], client: SocketAddr, files: &Path) -> Value {
     let listeners: serde_json::Map<String, Value> = doors
         .iter()
@@ -291,6 +243,7 @@ fn describe(doors: &[(&Door, SocketAddr)], client: SocketAddr, files: &Path) -> 
             let keystore = files.join(format!("{}.pem", door.keystore));
             let of_tls = door.protocol != Protocol::SaslPlaintext;
             let told = json!({
+                "address": address.to_string(),
                 "servers": server,
                 "protocol": door.protocol.name(),
                 "keystore": of_tls.then_some(keystore),
@@ -298,18 +251,16 @@ fn describe(doors: &[(&Door, SocketAddr)], client: SocketAddr, files: &Path) -> 
             (door.name.to_lowercase(), told)
         })
         .collect();
-    let users = |users: &[(&str, &str)]| -> Value {
-        users.iter().map(|(name, password)| ((*name).to_owned(), json!(password))).collect()
-    };
+    let users: Value =
+        USERS.iter().map(|(name, password)| ((*name).to_owned(), json!(password))).collect();
     json!({
         "servers": client.to_string(),
         "listeners": listeners,
         "files": files,
-        "authority": "Ottla Test Root",
-        "users": users(&USERS),
-        "scram_users": users(&SCRAM_USERS),
+        "authority": ROOT,
+        "users": users,
         "session_ms": SESSION_MS,
-        "tokens": { "audience": AUDIENCE, "issuer": ISSUER, "subject": "service" },
+        "tokens": { "audience": AUDIENCE, "issuer": ISSUER, "subject": SUBJECT },
     })
 }
 

@@ -1,5 +1,7 @@
 //! What servers mean when they refuse with an alert (RFC 8446, section 6.2).
 
+use std::time::SystemTime;
+
 use rustls::AlertDescription as Alert;
 
 use super::certificate::date;
@@ -54,7 +56,13 @@ fn about_ours(scene: &Scene<'_>, alert: Alert) -> TlsError {
         ),
         Some(own) => {
             let (from, to) = (date(own.not_before), date(own.not_after));
+            let is_valid = (own.not_before..=own.not_after).contains(&SystemTime::now());
             match alert {
+                // Java's brokers say certificate_unknown of it.
+                _ if !is_valid && alert != Alert::CertificateExpired => format!(
+                    "{server} does not accept our certificate, {own}, which is not valid now: it \
+                     is from {from} to {to}"
+                ),
                 Alert::UnknownCA | Alert::CertificateUnknown => format!(
                     "{server} does not believe our certificate, {own}, of {from} to {to}: show \
                      one of an authority in the broker's truststore, with all certificates between"
