@@ -67,7 +67,7 @@ impl<'a> Load<'a> {
     }
 
     /// All that was sent is in the log, once and in order, and no connection was lost.
-    fn is_in_the_log(self) {
+    fn check_the_log(self) {
         let seen = match kcat::read(self.secured.engine.servers(), &self.topic) {
             Ok(seen) => seen,
             Err(why) => {
@@ -100,7 +100,7 @@ fn outlives(secured: &Secured, settings: &Settings) {
     for delivery in window {
         delivery.wait().expect("delivered");
     }
-    load.is_in_the_log();
+    load.check_the_log();
 }
 
 /// A listener whose sessions are short and whose way is long.
@@ -137,7 +137,7 @@ fn sessions_are_renewed_among_requests_that_nobody_answers() {
     let begin = Instant::now();
     while begin.elapsed() < secured.session * SESSIONS {
         for _ in 0..WINDOW {
-            let _ = load.send();
+            drop(load.send());
         }
         // More would wait in the system's buffers until the session is over.
         until_true("the records in the log", || {
@@ -155,5 +155,5 @@ fn sessions_are_renewed_among_requests_that_nobody_answers() {
             written == sent
         });
     }
-    load.is_in_the_log();
+    load.check_the_log();
 }
