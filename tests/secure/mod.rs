@@ -10,6 +10,7 @@ mod journeys;
 mod refusals;
 mod rotation;
 mod sessions;
+mod tokens;
 
 /// The cluster of this test binary; without it the test is a counted skip and ends here.
 macro_rules! secured {

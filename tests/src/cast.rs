@@ -22,7 +22,7 @@ pub const USERS: [(&str, &str); 2] =
     [("alice", "wonder-7Qx2 land=!"), ("limited", "little-9Lk4-may-be-done")];
 /// Those whom no rule binds, as Kafka's `super.users` has them.
 pub const MAY_DO_EVERYTHING: &str =
-    "User:ANONYMOUS;User:alice;User:CN=client;User:CN=client-rsa;User:service";
+    "User:ANONYMOUS;User:alice;User:client;User:CN=client;User:CN=client-rsa;User:service";
 
 /// Writes certificates and keys into a folder, made anew each time.
 ///

@@ -10,6 +10,7 @@ pub mod golden;
 pub mod hostile;
 pub mod java;
 pub mod kcat;
+pub mod listener;
 pub mod log_files;
 pub mod pki;
 pub mod proxy;

@@ -171,6 +171,11 @@ impl TokenEndpoint {
         lock(&self.state.script).extend(script);
     }
 
+    /// Has everybody get tokens again, whatever was left to say.
+    pub fn say_no_more(&self) {
+        lock(&self.state.script).clear();
+    }
+
     /// How long tokens live from now on. Default ten minutes.
     pub fn give_tokens_of(&self, lifetime: Duration) {
         *lock(&self.state.lifetime) = lifetime;

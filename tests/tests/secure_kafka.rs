@@ -8,3 +8,7 @@ fn secured() -> Result<Secured, String> {
 
 #[path = "../secure/mod.rs"]
 mod secure;
+
+// The embedded broker does not speak Kerberos.
+#[path = "../secure/kerberos.rs"]
+mod kerberos;

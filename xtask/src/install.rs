@@ -13,31 +13,41 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
 
 /// A program on the path, whose package has its name; the error says how to install it.
 pub(crate) fn find(program: &str) -> Result<PathBuf, String> {
-    on_path(program).ok_or_else(|| advice(program))
+    find_from(program, program)
+}
+
+/// The same of another package.
+pub(crate) fn find_from(program: &str, package: &str) -> Result<PathBuf, String> {
+    on_path(program).ok_or_else(|| advice(program, package))
 }
 
 /// A program on the path, whose package has its name, installed first where we may: as root on
 /// Debian.
 pub(crate) fn find_or_install(program: &str) -> Result<PathBuf, String> {
+    find_or_install_from(program, program)
+}
+
+/// The same of another package.
+pub(crate) fn find_or_install_from(program: &str, package: &str) -> Result<PathBuf, String> {
     if let Some(found) = on_path(program) {
         return Ok(found);
     }
     if !rustix::process::getuid().is_root() || on_path("apt-get").is_none() {
-        return Err(advice(program));
+        return Err(advice(program, package));
     }
-    eprintln!("installing {program}");
+    eprintln!("installing {package}");
     let apt = |args: &[&str]| {
         succeed(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
     };
-    let install = || apt(&["install", "--yes", "--no-install-recommends", program]);
+    let install = || apt(&["install", "--yes", "--no-install-recommends", package]);
     install()
         .or_else(|_| apt(&["update"]).and_then(|()| install()))
-        .map_err(|why| format!("{}: {why}", advice(program)))?;
-    find(program)
+        .map_err(|why| format!("{}: {why}", advice(program, package)))?;
+    find_from(program, package)
 }
 
-fn advice(program: &str) -> String {
-    format!("{program} is not installed (Debian: apt-get install {program})")
+fn advice(program: &str, package: &str) -> String {
+    format!("{program} is not installed (Debian: apt-get install {package})")
 }
 
 /// Runs a program whose words matter only when it fails.

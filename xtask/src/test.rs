@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::install::{self, succeed};
 use crate::kafka::cluster::Cluster;
-use crate::kafka::{self, jars};
+use crate::kafka::{self, jars, kdc};
 use crate::process::{self, Interrupt};
 use crate::python;
 use crate::workspace;
@@ -30,6 +30,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     skips.had(install::find_or_install("kcat"), "kcat", |kcat| {
         test.env("OTTLA_TEST_KCAT", kcat);
     })?;
+    // The cluster has a realm of Kerberos where these are.
+    for (program, package) in kdc::PROGRAMS {
+        skips.had(install::find_or_install_from(program, package), package, |_| ())?;
+    }
     test.env("OTTLA_BIN", build_binary()?);
 
     // The cluster lives as long as this name.

@@ -73,7 +73,7 @@ impl Secured {
         let cluster = builder.start().expect("the embedded broker starts");
         let servers = cluster.bootstrap_servers();
         let engine = Engine::Embedded { cluster, servers };
-        Self { engine, doors, files, _folder: Some(folder), session: SESSION }
+        Self { engine, doors, files, _folder: Some(folder), kerberos: None, session: SESSION }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ottla::admin::{Admin, ConfigChange, ConfigResource};
 use ottla::{Producer, ProducerBuilder};
+use ottla_broker::Acl;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,6 +33,8 @@ pub struct Secured {
     files: PathBuf,
     /// The folder with the files, where it ends with this value.
     _folder: Option<TempDir>,
+    /// Where tickets of Kerberos are to be had, if anywhere.
+    kerberos: Option<Kerberos>,
     /// How long a session lives on the listeners `short` and `short_plaintext`.
     pub session: Duration,
 }
@@ -45,6 +48,17 @@ pub struct Door {
     pub servers: String,
     /// `security.protocol`.
     pub protocol: String,
+}
+
+/// A realm of Kerberos, and somebody who is known there.
+#[derive(Clone, Debug)]
+pub struct Kerberos {
+    /// `KRB5_CONFIG`, for the process that is the client.
+    pub config: PathBuf,
+    /// `sasl.kerberos.principal`.
+    pub principal: String,
+    /// `sasl.kerberos.keytab`.
+    pub keytab: String,
 }
 
 /// Settings of a client, in order.
@@ -77,6 +91,11 @@ impl Secured {
             doors,
             files: text(&told["files"]).into(),
             _folder: None,
+            kerberos: told["kerberos"]["config"].as_str().map(|config| Kerberos {
+                config: config.into(),
+                principal: text(&told["kerberos"]["principal"]),
+                keytab: text(&told["kerberos"]["keytab"]),
+            }),
             session: Duration::from_millis(told["session_ms"].as_u64().unwrap_or_default()),
         })
     }
@@ -88,6 +107,15 @@ impl Secured {
     #[must_use]
     pub fn door(&self, name: &str) -> &Door {
         self.doors.get(name).unwrap_or_else(|| panic!("no listener {name}"))
+    }
+
+    /// Where tickets are to be had for the listener `kerberos`.
+    ///
+    /// # Errors
+    /// There is no KDC.
+    pub fn kerberos(&self) -> Result<&Kerberos, String> {
+        let missing = "there is no KDC (Debian: apt-get install krb5-kdc krb5-admin-server)";
+        self.kerberos.as_ref().ok_or_else(|| missing.to_owned())
     }
 
     /// The folder with certificates and keys.
@@ -143,7 +171,15 @@ impl Secured {
     /// There is nobody here who could say so.
     pub fn set_may_write(&self, principal: &str, topic: &str, may: bool) -> Result<(), String> {
         match &self.engine {
-            Engine::Embedded { .. } => Err("the embedded broker has no access rules".to_owned()),
+            Engine::Embedded { cluster, .. } => {
+                let rule = Acl::topic(topic).principal(principal);
+                if may {
+                    cluster.allow(&rule);
+                } else {
+                    cluster.deny(rule);
+                }
+                Ok(())
+            }
             Engine::Kafka { servers } => {
                 let rule = foreign::Rule { principal, operation: "WRITE", topic };
                 foreign::rule(servers, &rule, may)

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::jars::{self, Jars};
+use super::kdc::Kdc;
 use super::probe;
 use super::runs::{Run, Storage};
 use super::secure::{self, Doors};
@@ -27,6 +28,7 @@ pub(crate) struct Cluster {
     nodes: Vec<Node>,
     /// What tells of the listeners with TLS and SASL, if there are any.
     secure: Option<PathBuf>,
+    kdc: Option<Kdc>,
     /// `None` once the cluster was let go. Dropped after the nodes have ended.
     run: Option<Run>,
 }
@@ -83,8 +85,13 @@ impl Cluster {
         loop {
             let run = Run::create(storage)?;
             let folders = (run.folder.clone(), run.logs.clone());
-            let mut cluster = Self { nodes: Vec::new(), secure: None, run: Some(run) };
-            let doors = if is_secure { Some(Doors::reserve()?) } else { None };
+            let mut cluster = Self { nodes: Vec::new(), secure: None, kdc: None, run: Some(run) };
+            let mut doors = None;
+            if is_secure {
+                let kdc = Kdc::start(&folders.0.join("kdc"), interrupt);
+                cluster.kdc = kdc.inspect_err(|why| eprintln!("no Kerberos: {why}")).ok();
+                doors = Some(Doors::reserve(cluster.kdc.is_some())?);
+            }
             match cluster.bring_up(count, doors, &folders, (&java, &jars), interrupt) {
                 Ok(()) => return Ok(cluster),
                 Err(told) if told.contains("Address already in use") && tries < TRIES => tries += 1,
@@ -116,7 +123,7 @@ impl Cluster {
             let data = logs.join(format!("node-{}", index + 1)).join("data");
             let mut properties = properties(index, &addresses, &data);
             if let Some(doors) = &doors {
-                properties += &doors.lay_out(folder, addresses[index])?;
+                properties += &doors.lay_out(folder, addresses[index], self.kdc.as_ref())?;
                 self.secure = Some(secure::description(folder));
             }
             workspace::write(&folder.join("server.properties"), properties)?;
@@ -126,7 +133,10 @@ impl Cluster {
         format_storage(&folders, &options, java, jars)?;
         drop((ports, doors));
         for (folder, (address, _)) in folders.iter().zip(&addresses) {
-            let options = if is_secure { secure::java_options(folder) } else { Vec::new() };
+            let options = match is_secure {
+                true => secure::java_options(folder, self.kdc.as_ref()),
+                false => Vec::new(),
+            };
             let (program, args) = broker_command(java, &options, jars);
             let mut command = Command::new(program);
             command.args(args);
@@ -169,9 +179,10 @@ impl Cluster {
         self.secure.as_deref()
     }
 
-    /// The processes of all nodes.
+    /// The processes of all nodes, and of what serves them.
     pub(crate) fn pids(&self) -> Vec<u32> {
-        self.nodes.iter().map(|node| node.child.id()).collect()
+        let nodes = self.nodes.iter().map(|node| node.child.id());
+        nodes.chain(self.kdc.as_ref().map(Kdc::pid)).collect()
     }
 
     /// Lets the cluster run on after this process, until the user stops it.
@@ -179,6 +190,7 @@ impl Cluster {
         if let Some(run) = self.run.take() {
             run.hand_over(&self.pids(), &self.bootstrap_servers())?;
             self.nodes.clear();
+            std::mem::forget(self.kdc.take());
         }
         Ok(())
     }

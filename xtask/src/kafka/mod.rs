@@ -5,6 +5,7 @@
 mod cast;
 pub(crate) mod cluster;
 pub(crate) mod jars;
+pub(crate) mod kdc;
 #[path = "../../../tests/src/pki.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
 mod pki;

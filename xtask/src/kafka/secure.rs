@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::cast::{self, AUDIENCE, ISSUER, ROOT, SUBJECT, USERS};
 use super::cluster::Port;
+use super::kdc::Kdc;
 use crate::workspace;
 
 /// The file that tells tests what there is.
@@ -100,13 +101,17 @@ const DOORS: [Door; 14] = [
     door("NAMED", Protocol::Ssl, "localhost", "server-named"),
 ];
 
+/// The one for Kerberos, where there is a KDC.
+const KERBEROS: Door = door("KERBEROS", Protocol::SaslPlaintext, "localhost", "");
+
 /// The ports of those listeners, kept until the node is about to start.
 pub(super) struct Doors(Vec<(&'static Door, Port)>);
 
 impl Doors {
-    pub(super) fn reserve() -> Result<Self, String> {
+    pub(super) fn reserve(has_kerberos: bool) -> Result<Self, String> {
         let reserve = |door| Ok((door, Port::reserve()?));
-        DOORS.iter().map(reserve).collect::<Result<_, String>>().map(Self)
+        let doors = DOORS.iter().chain(has_kerberos.then_some(&KERBEROS));
+        doors.map(reserve).collect::<Result<_, String>>().map(Self)
     }
 
     /// Makes certificates and keys in `folder`; gives the settings that take the place of the
@@ -115,6 +120,7 @@ impl Doors {
         &self,
         folder: &Path,
         (client, controller): (SocketAddr, SocketAddr),
+        kdc: Option<&Kdc>,
     ) -> Result<String, String> {
         let files = folder.join("tls");
         workspace::create_folder(&files)?;
@@ -123,20 +129,23 @@ impl Doors {
         for (door, port) in &self.0 {
             addresses.push((*door, port.address()?));
         }
-        let description = describe(&addresses, client, &files);
+        let mut description = describe(&addresses, client, &files);
+        description["kerberos"] = kdc.map_or(Value::Null, Kdc::json);
         workspace::write(&folder.join(DESCRIPTION), format!("{description:#}\n"))?;
-        Ok(settings(&addresses, (client, controller), &files))
+        Ok(settings(&addresses, (client, controller), &files, kdc))
     }
 }
 
 /// What the broker's Java has to be told.
-pub(super) fn java_options(folder: &Path) -> Vec<String> {
+pub(super) fn java_options(folder: &Path, kdc: Option<&Kdc>) -> Vec<String> {
     let keys = key_set_url(&folder.join("tls"));
     let path = folder.join("tls/jwks.json").display().to_string();
-    vec![
+    let mut options = vec![
         format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}"),
         format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.files={path}"),
-    ]
+    ];
+    options.extend(kdc.map(Kdc::java_option));
+    options
 }
 
 /// What the storage is formatted with: users of SCRAM.
@@ -159,6 +168,7 @@ fn settings(
     doors: &[(&Door, SocketAddr)],
     (client, controller): (SocketAddr, SocketAddr),
     files: &Path,
+    kdc: Option<&Kdc>,
 ) -> String {
     let mut listeners = format!("PLAINTEXT://{client},CONTROLLER://{controller}");
     let mut advertised = format!("PLAINTEXT://{client}");
@@ -169,7 +179,7 @@ fn settings(
         listeners += &format!(",{name}://{address}");
         advertised += &format!(",{name}://{}:{}", door.host, address.port());
         protocols += &format!(",{name}:{}", door.protocol.name());
-        rows.extend(door.settings(files));
+        rows.extend(door.settings(files, kdc));
     }
     rows.extend([
         ("listeners".to_owned(), listeners),
@@ -188,7 +198,7 @@ fn settings(
 }
 
 impl Door {
-    fn settings(&self, files: &Path) -> Vec<(String, String)> {
+    fn settings(&self, files: &Path, kdc: Option<&Kdc>) -> Vec<(String, String)> {
         let mut rows: Vec<(String, String)> = Vec::new();
         if self.protocol != Protocol::SaslPlaintext {
             let path = |name: &str| files.join(name).display().to_string();
@@ -199,8 +209,10 @@ impl Door {
                 ("ssl.truststore.location".to_owned(), path("ca.pem")),
             ]);
         }
-        if self.protocol != Protocol::Ssl {
-            rows.extend(sasl(files));
+        match kdc {
+            Some(kdc) if self.name == KERBEROS.name => rows.extend(kdc.settings()),
+            _ if self.protocol != Protocol::Ssl => rows.extend(sasl(files)),
+            _ => {}
         }
         let more = self.more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         rows.extend(more);
@@ -277,7 +289,7 @@ mod tests {
     fn each_listener_has_a_name_an_address_and_what_it_takes() {
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let doors: Vec<_> = DOORS.iter().zip(10..).map(|(door, at)| (door, address(at))).collect();
-        let text = settings(&doors, (address(1), address(2)), Path::new("/x"));
+        let text = settings(&doors, (address(1), address(2)), Path::new("/x"), None);
         let line = |key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}=")));
             line.unwrap_or_else(|| panic!("no {key} in {text}")).to_owned()
