@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use ottla_broker::{Cluster, Listener, Mechanism, Sasl, Tls, Tokens};
+use ottla_broker::{Cluster, Listener, Mechanism, Sasl, StartError, Tls, Tokens};
 use tempfile::TempDir;
 
 use super::{Door, Secured};
@@ -32,6 +32,9 @@ const DOORS: [(&str, &str, &str, &str, bool); 14] = [
     ("named", "SSL", "localhost", "server-named", false),
 ];
 
+/// Between the choice of a port and its use somebody else may take it.
+const TRIES: usize = 5;
+
 impl Secured {
     /// The embedded broker, one for each test.
     ///
@@ -42,39 +45,46 @@ impl Secured {
         let folder = TempDir::new().expect("a folder");
         let files = folder.path().to_owned();
         cast::write_files(&files).expect("certificates");
-        let mut builder = Cluster::builder().auto_create_topics(false);
-        for (name, password) in USERS {
-            builder = builder.user(name, password);
-        }
-        let mut doors = BTreeMap::new();
-        for (name, protocol, host, certificate, must) in DOORS {
-            let port = free_port();
-            let mut listener =
-                Listener::new(name).listen(format!("127.0.0.1:{port}")).advertise(host, port);
-            if protocol.ends_with("SSL") {
-                listener = listener.tls(tls(&files, certificate, must));
-            }
-            if protocol.starts_with("SASL") {
-                let sasl = sasl(&files);
-                listener = listener.sasl(if name.starts_with("short") || name.starts_with("far") {
-                    sasl.connections_max_reauth(SESSION)
-                } else {
-                    sasl
-                });
-            }
-            builder = builder.listener(listener);
-            let door = Door {
-                address: SocketAddr::from(([127, 0, 0, 1], port)),
-                servers: format!("{host}:{port}"),
-                protocol: protocol.to_owned(),
-            };
-            doors.insert(name.to_owned(), door);
-        }
-        let cluster = builder.start().expect("the embedded broker starts");
+        let (cluster, doors) = (0..TRIES)
+            .find_map(|_| start(&files).ok())
+            .expect("the embedded broker starts, and finds its ports free");
         let servers = cluster.bootstrap_servers();
         let engine = Engine::Embedded { cluster, servers };
         Self { engine, doors, files, _folder: Some(folder), kerberos: None, session: SESSION }
     }
+}
+
+/// The broker with all its listeners.
+fn start(files: &Path) -> Result<(Cluster, BTreeMap<String, Door>), StartError> {
+    let mut builder = Cluster::builder().auto_create_topics(false);
+    for (name, password) in USERS {
+        builder = builder.user(name, password);
+    }
+    let mut doors = BTreeMap::new();
+    for (name, protocol, host, certificate, must) in DOORS {
+        let port = free_port();
+        let mut listener =
+            Listener::new(name).listen(format!("127.0.0.1:{port}")).advertise(host, port);
+        if protocol.ends_with("SSL") {
+            listener = listener.tls(tls(files, certificate, must));
+        }
+        if protocol.starts_with("SASL") {
+            let sasl = sasl(files);
+            listener = listener.sasl(if name.starts_with("short") || name.starts_with("far") {
+                sasl.connections_max_reauth(SESSION)
+            } else {
+                sasl
+            });
+        }
+        builder = builder.listener(listener);
+        let door = Door {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            servers: format!("{host}:{port}"),
+            protocol: protocol.to_owned(),
+        };
+        doors.insert(name.to_owned(), door);
+    }
+    Ok((builder.start()?, doors))
 }
 
 /// A port that is free now. Clients are told it before the listener is there.
