@@ -17,6 +17,7 @@ mod metrics;
 mod ordering;
 mod outcomes;
 mod partitioning;
+mod probe;
 mod serializers;
 mod splitting;
 mod timestamps;

@@ -1,6 +1,8 @@
 //! What the library and the embedded broker tell of themselves, in the voice of the command.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -11,12 +13,21 @@ use crate::talk::Talk;
 /// Has events told from now on: warnings and errors, with `-v` more, with `-vv` all.
 pub(crate) fn tell(talk: &Talk) {
     // Only a second call could fail, and there is none.
-    let _ = tracing::subscriber::set_global_default(Teller { talk: talk.clone() });
+    let _ = tracing::subscriber::set_global_default(Teller {
+        talk: talk.clone(),
+        said: Mutex::default(),
+    });
 }
+
+/// Who speaks of settings.
+const SETTINGS: [&str; 2] = ["ottla::security", "ottla::tls"];
 
 /// A subscriber without spans: nobody here opens one.
 struct Teller {
     talk: Talk,
+    /// What was said of settings: a command that looks for its cluster before it produces reads
+    /// them twice.
+    said: Mutex<HashSet<String>>,
 }
 
 impl Subscriber for Teller {
@@ -27,7 +38,14 @@ impl Subscriber for Teller {
     fn event(&self, event: &Event<'_>) {
         let mut words = Words::default();
         event.record(&mut words);
-        self.talk.error(format_args!("{}{}", words.message, words.fields));
+        let words = format!("{}{}", words.message, words.fields);
+        if SETTINGS.iter().any(|target| event.metadata().target().starts_with(target)) {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if !said.insert(words.clone()) {
+                return;
+            }
+        }
+        self.talk.error(words);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -52,6 +70,8 @@ fn is_told(target: &str, level: &Level, talk_level: i8) -> bool {
     // The command says the same in its own words; of servers out of reach -v shows each.
     let is_repeated = match target {
         "ottla::builder" => true,
+        // Advice, and not what went wrong.
+        "ottla::durability" => talk_level < 0,
         "ottla::driver" => *level == Level::WARN && talk_level <= 0,
         _ => false,
     };
@@ -84,7 +104,7 @@ impl Visit for Words {
 
 /// The text with its control characters escaped: a peer may have chosen it, and a terminal would
 /// obey it.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c.is_control() {
@@ -116,6 +136,8 @@ mod tests {
         assert!(!is_told("ottla::driver", &Level::WARN, 0));
         assert!(is_told("ottla::driver", &Level::WARN, 1));
         assert!(!is_told("ottla::builder", &Level::WARN, 1));
+        assert!(is_told("ottla::durability", &Level::WARN, 0));
+        assert!(!is_told("ottla::durability", &Level::WARN, -1));
         assert!(is_told("ottla::callbacks", &Level::ERROR, 0));
         assert!(!is_told("mio::poll", &Level::WARN, 2));
     }

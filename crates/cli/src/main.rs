@@ -39,7 +39,7 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::usage(format!("the runtime does not start: {error}")))?;
-    match command {
+    let exit = match command {
         Command::Produce(args) => runtime.block_on(command::produce::run(args.resolve()?, talk)),
         Command::Read(args) => runtime.block_on(command::read::run(args.resolve()?, talk)),
         Command::Bench(args) => runtime.block_on(command::bench::run(args.resolve()?, talk)),
@@ -48,5 +48,9 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
         Command::VerifiableProducer(args) => {
             runtime.block_on(command::verifiable::run(args.resolve()?, talk))
         }
-    }
+        Command::Check(args) => runtime.block_on(command::check::run(args.resolve()?, talk)),
+    };
+    // The system may still look for a name whose resolution was given up: nobody waits for it.
+    runtime.shutdown_background();
+    exit
 }

@@ -1,14 +1,15 @@
 //! Files of properties: Java's `.properties` syntax, of which librdkafka's and kcat's
 //! `name=value` files are a part.
 
+use std::fmt;
 use std::path::Path;
 
-use ottla::config::find_key;
+use ottla::config::{KeySpec, find_key};
 
 use crate::exit::Failure;
 
-/// One setting, with the place it came from for error messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One setting, with the place it came from for error messages. Its value may be a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Property {
     /// The key as written.
     pub(crate) name: String,
@@ -16,6 +17,12 @@ pub(crate) struct Property {
     pub(crate) value: String,
     /// The file and the line, for a setting from a file.
     pub(crate) place: Option<String>,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Property").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Settings by name; a later one takes the place of an earlier one.
@@ -44,6 +51,11 @@ impl Settings {
         let servers = self.list.iter().rev().find(|p| is_servers(p)).cloned();
         self.list.retain(|property| !is_servers(property));
         servers
+    }
+
+    /// Takes out what is about TLS and SASL.
+    pub(crate) fn drop_security(&mut self) {
+        self.list.retain(|it| !find_key(&it.name).is_some_and(KeySpec::is_about_security));
     }
 }
 
@@ -129,7 +141,8 @@ fn unescape(text: &str) -> Result<String, String> {
                 let digits: String = chars.by_ref().take(4).collect();
                 let code = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);
                 let c = code.and_then(char::from_u32);
-                out.push(c.ok_or_else(|| format!("\\u{digits} is not a character"))?);
+                // The digits are not quoted: they may be those of a password.
+                out.push(c.ok_or("expected four hexadecimal digits of a character after \\u")?);
             }
             Some(other) => out.push(other),
             None => out.push('\\'),
@@ -195,6 +208,15 @@ mod tests {
     #[test]
     fn a_line_without_a_name_is_an_error_with_its_number() {
         assert_eq!(parse("a=b\n=c\n").unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_value_is_shown_by_no_error_and_no_debug_output() {
+        let (_, error) = parse("sasl.password=\\uhush\n").unwrap_err();
+        assert!(!error.contains("hush"), "{error}");
+        let property = parse("sasl.password=hush").unwrap().remove(0).1;
+        let shown = format!("{property:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]

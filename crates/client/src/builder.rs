@@ -9,6 +9,7 @@ use ottla_core::output::Trouble;
 use ottla_core::rng::Rng;
 
 use crate::driver::Driver;
+use crate::durability;
 use crate::producer::Producer;
 use crate::security::{OauthToken, Security, TokenFunction, token_function};
 use crate::shared::Shared;
@@ -154,6 +155,7 @@ impl ProducerBuilder {
             tracing::warn!(key, why, "a setting is dangerous");
         }
         let config = self.config.build()?;
+        durability::warn_of_config(&config);
         let security = Security::new(&config.security, self.token_function)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

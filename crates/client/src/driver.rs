@@ -19,6 +19,7 @@ use crate::alarm::Alarm;
 use crate::builder::ServerEvent;
 use crate::cell::BatchCell;
 use crate::compression::Compression;
+use crate::durability;
 use crate::flush::CloseReport;
 use crate::mailbox::Command;
 use crate::net::{Incoming, Wire};
@@ -382,6 +383,9 @@ impl Driver {
             }
             Event::TopicReady(view) => self.topic_ready(&view),
             Event::TopicFailed { topic, failure } => self.shared.topic_failed(&topic, &failure),
+            Event::TopicSettings { topic, replicas, min_in_sync_replicas } => {
+                durability::warn_of_topic(&topic, replicas, min_in_sync_replicas);
+            }
             Event::ServerUnreachable { server, why, trouble } => {
                 tracing::warn!(server, why, "a broker is out of reach");
                 self.shared.set_unreachable(Some(unreachable(&server, &why)));
@@ -432,7 +436,12 @@ impl Driver {
                 state.slots.replace_len(slots);
                 state
             }
-            None => Arc::new(TopicState::new(view.name.clone(), slots, self.seed)),
+            None => {
+                if durability::wants_settings(&self.shared.config) {
+                    self.core.examine_topic(&view.name, self.shared.clock.now());
+                }
+                Arc::new(TopicState::new(view.name.clone(), slots, self.seed))
+            }
         };
         self.shared.topic_ready(&state);
     }

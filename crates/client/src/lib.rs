@@ -50,6 +50,7 @@ mod clock;
 mod compression;
 mod delivery;
 mod driver;
+mod durability;
 mod error;
 mod executor;
 mod flush;
@@ -71,7 +72,6 @@ mod table;
 #[cfg_attr(all(test, ottla_model), path = "models/timers.rs")]
 mod timers;
 #[cfg(feature = "tls")]
-#[cfg_attr(not(test), expect(dead_code, reason = "connections are not made with it yet"))]
 mod tls;
 mod topic;
 mod typed;

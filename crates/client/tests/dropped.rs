@@ -2,69 +2,23 @@
 //!
 //! One test alone in its process: what is logged by others would be in its way.
 
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+mod log;
 
+use std::time::Duration;
+
+use log::Log;
 use ottla::{Producer, Record};
 use ottla_broker::{ApiKey, Cluster, Fault};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Level, Metadata, Subscriber};
-
-/// Keeps warnings and what is worse, as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, "{field}={value:?} ");
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-impl Log {
-    fn wait_for(&self, parts: &[&str]) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let has = |line: &String| parts.iter().all(|part| line.contains(part));
-        while !self.0.lock().unwrap().iter().any(has) {
-            assert!(Instant::now() < deadline, "no {parts:?} in {:?}", self.0.lock().unwrap());
-            std::thread::yield_now();
-        }
-    }
-}
 
 /// Laws: L1. Scenarios: H4, bug-49.
 #[test]
 fn a_producer_that_is_dropped_with_batches_pending_warns_and_says_how_many_records_were_lost() {
-    let log = Log::default();
-    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let log = Log::begin();
     let cluster = Cluster::builder().topic("t", 2).start().unwrap();
     let producer = |timeout_ms: &str| {
         Producer::builder()
             .set("bootstrap.servers", &cluster.bootstrap_servers())
+            .set("durability.warnings", "false")
             .set("linger.ms", "80")
             .set("linger.adaptive", "false")
             .set("request.timeout.ms", "50")
@@ -85,7 +39,7 @@ fn a_producer_that_is_dropped_with_batches_pending_warns_and_says_how_many_recor
     drop(send(&flushed, 0));
     flushed.flush(Duration::from_secs(60)).unwrap();
     drop(flushed);
-    assert!(log.0.lock().unwrap().is_empty(), "there is nothing to warn of: {log:?}", log = log.0);
+    assert!(log.lines().is_empty(), "there is nothing to warn of: {:?}", log.lines());
 
     // What is pending is delivered all the same, and whoever kept a delivery is told.
     let dropped = producer("60000");

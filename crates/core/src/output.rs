@@ -231,6 +231,16 @@ pub enum Event<H: Host> {
         /// Why.
         failure: Arc<Failure>,
     },
+    /// What the acknowledgments of a topic are worth; told once it was asked for by
+    /// [`examine_topic`](crate::Producer::examine_topic).
+    TopicSettings {
+        /// Its name.
+        topic: Arc<str>,
+        /// Copies of the partition that has the fewest.
+        replicas: usize,
+        /// `min.insync.replicas`; not asked for where there is one replica.
+        min_in_sync_replicas: Option<u32>,
+    },
     /// A server could not be reached or closed the connection. Told for the sake of whoever waits.
     ServerUnreachable {
         /// `host:port`.

@@ -4,6 +4,7 @@
 mod auth_events;
 mod link_events;
 mod requests;
+mod settings;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -16,7 +17,7 @@ use crate::accumulator::{Payload, Queues};
 use crate::config::ProducerConfig;
 use crate::connection::{End, Links, Reach, Target};
 use crate::host::Host;
-use crate::metadata::{Change, Cluster, Refresh};
+use crate::metadata::{Change, Cluster, Refresh, TopicIndex};
 use crate::output::{
     Authenticate, Compress, CompressToken, Connect, ConnectionId, Event, Frame, Part, Purge, Split,
     SplitToken, Transmit,
@@ -42,6 +43,9 @@ pub struct Producer<H: Host> {
     transmits: VecDeque<Transmit<H>>,
     events: VecDeque<Event<H>>,
     connections_made: u64,
+    /// Topics whose settings are to be asked for, each with the time until which that waits for a
+    /// moment without records.
+    examinations: VecDeque<(TopicIndex, Instant)>,
 }
 
 impl<H: Host> Producer<H> {
@@ -64,6 +68,7 @@ impl<H: Host> Producer<H> {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             connections_made: 0,
+            examinations: VecDeque::new(),
         }
     }
 
@@ -242,6 +247,7 @@ impl<H: Host> Producer<H> {
         }
         // The last epoch of a producer id may just have ended: another id is asked for at once.
         self.pursue_identity(queues, now);
+        self.pursue_settings(now);
         self.transmits.pop_front()
     }
 

@@ -239,6 +239,7 @@ impl World {
                 Err(format!("the topic was given up: {failure} (L8)"))
             }
             CoreEvent::ServerUnreachable { .. }
+            | CoreEvent::TopicSettings { .. }
             | CoreEvent::ServerReachable { .. }
             | CoreEvent::Throttled { .. } => Ok(()),
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use super::target::{self, Target, TargetArgs};
-use super::words;
+use super::settings;
+use super::target::{Target, TargetArgs};
+use super::words::{self, Assignment};
 use crate::exit::Failure;
-use crate::properties::{self, Property, Settings};
+use crate::properties::{Property, Settings};
 
 const DETAILS: &str = "\
 Latency is the time from when a record should have been sent to its acknowledgement: with
@@ -83,16 +84,17 @@ pub(crate) struct BenchArgs {
 
     /// Any setting of the producer, by its Java or librdkafka name (repeatable)
     #[arg(short = 'X', long = "property", value_name = "NAME=VALUE")]
-    #[arg(value_parser = words::assignment)]
-    properties: Vec<(String, String)>,
+    #[arg(value_parser = words::setting)]
+    properties: Vec<Assignment>,
 
     /// Settings, as kafka-producer-perf-test takes them: several after one option
     #[arg(long = "command-property", alias = "producer-props", value_name = "NAME=VALUE")]
-    #[arg(value_parser = words::assignment, num_args = 1..)]
-    command_properties: Vec<(String, String)>,
+    #[arg(value_parser = words::setting, num_args = 1..)]
+    command_properties: Vec<Assignment>,
 
-    /// File of settings, in Java's or librdkafka's syntax
-    #[arg(short = 'F', long = "command-config", alias = "producer.config", value_name = "FILE")]
+    /// File of settings, in Java's or librdkafka's syntax: the place for passwords
+    #[arg(short = 'F', long = "command-config", value_name = "FILE")]
+    #[arg(aliases = ["producer.config", "properties-file"])]
     command_config: Option<PathBuf>,
 
     /// Print the producer's own counters at the end
@@ -178,21 +180,13 @@ impl BenchArgs {
             None => PayloadKind::Events(self.record_size.unwrap_or(100) as usize),
         };
         let mut settings = Settings::default();
-        if let Some(path) = &self.command_config {
-            properties::read(path)?.into_iter().for_each(|property| settings.set(property));
+        settings::add_file(&mut settings, self.command_config.as_deref())?;
+        settings::add(&mut settings, &self.command_properties)?;
+        if let Some(value) = self.compression {
+            settings.set(Property { name: "compression.type".to_owned(), value, place: None });
         }
-        let codec = self.compression.map(|codec| ("compression.type".to_owned(), codec));
-        for (name, value) in self.command_properties.into_iter().chain(codec).chain(self.properties)
-        {
-            settings.set(Property { name, value, place: None });
-        }
-        let configured = settings.take_servers();
-        let target = match (self.target.target()?, configured) {
-            (Some(target), _) => target,
-            (None, Some(servers)) => target::servers_of(&servers.value)
-                .map_err(|failure| failure.at(servers.place.as_deref()))?,
-            (None, None) => self.target.required()?,
-        };
+        settings::add(&mut settings, &self.properties)?;
+        let target = settings::target(&self.target, &mut settings)?;
         Ok(BenchPlan {
             target,
             timeout: self.target.timeout(),

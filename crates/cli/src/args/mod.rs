@@ -6,8 +6,10 @@
 pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod broker;
+pub(crate) mod check;
 pub(crate) mod produce;
 pub(crate) mod read;
+pub(crate) mod settings;
 pub(crate) mod target;
 pub(crate) mod topic;
 pub(crate) mod verifiable;
@@ -23,9 +25,14 @@ Examples:
   ottla broker --listen 127.0.0.1:9092 --topic user-events:6
   ottla bench -b localhost:9092 --topic bench --num-records 1000000 --record-size 100
   ottla topic create page-views --partitions 12 -b localhost:9092
+  ottla check -b broker1:9093 -F client.properties -t user-events
 
-Exit codes: 0 all done, 1 some record failed, 2 wrong usage or configuration,
-            3 cluster unreachable, 130 interrupted.";
+Settings, those of TLS and SASL too, go behind -X NAME=VALUE or into a file behind -F, under Java's
+or librdkafka's names. Whoever may list processes sees the command line: passwords belong into the
+file. No environment variable and no other file is looked at for them.
+
+Exit codes: 0 all done, 1 some record failed, 2 wrong usage or configuration (a password that the
+            cluster refuses is one), 3 cluster unreachable, 130 interrupted.";
 
 /// Send records to Apache Kafka and look at what arrived; or run a small broker of the same kind.
 #[derive(Debug, Parser)]
@@ -58,6 +65,8 @@ pub(crate) enum Command {
     Broker(broker::BrokerArgs),
     /// Create, list, describe and delete topics
     Topic(topic::TopicArgs),
+    /// Look at a cluster and a topic the way a producer would, and say what is wrong with them
+    Check(check::CheckArgs),
     /// Send numbers and tell of each what became of it, as Kafka's system tests want it
     VerifiableProducer(verifiable::VerifiableArgs),
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::target::{self, Target, TargetArgs};
+use super::settings::{self, SettingsArgs};
+use super::target::{Target, TargetArgs};
 use super::words::{self, HeaderArg, Input};
 use crate::exit::Failure;
-use crate::properties::{self, Property, Settings};
+use crate::properties::Property;
 
 const DETAILS: &str = "\
 Lines: a line without its end is a value, byte for byte; a carriage return belongs to it. Lines
@@ -76,14 +77,8 @@ pub(crate) struct ProduceArgs {
     #[arg(short = 'z', long, value_name = "CODEC")]
     compression: Option<String>,
 
-    /// Any setting of the producer, by its Java or librdkafka name (repeatable)
-    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE")]
-    #[arg(value_parser = words::assignment)]
-    properties: Vec<(String, String)>,
-
-    /// File of settings, in Java's or librdkafka's syntax; -X comes before it
-    #[arg(short = 'F', long, value_name = "FILE")]
-    properties_file: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
 
     /// In lines: send an empty value as null (a tombstone), and an empty key as none
     #[arg(short = 'Z', long)]
@@ -202,27 +197,13 @@ pub(crate) struct ProducePlan {
 impl ProduceArgs {
     /// Checks the options against each other and reads the file of settings.
     pub(crate) fn resolve(self) -> Result<ProducePlan, Failure> {
-        let mut properties = Settings::default();
-        if let Some(path) = &self.properties_file {
-            properties::read(path)?.into_iter().for_each(|property| properties.set(property));
-        }
-        if let Some(codec) = self.compression {
-            properties.set(Property {
-                name: "compression.type".to_owned(),
-                value: codec,
-                place: None,
-            });
-        }
-        for (name, value) in self.properties {
-            properties.set(Property { name, value, place: None });
-        }
-        let configured = properties.take_servers();
-        let target = match (self.target.target()?, configured) {
-            (Some(target), _) => target,
-            (None, Some(servers)) => target::servers_of(&servers.value)
-                .map_err(|failure| failure.at(servers.place.as_deref()))?,
-            (None, None) => self.target.required()?,
-        };
+        let codec = self.compression.map(|codec| Property {
+            name: "compression.type".to_owned(),
+            value: codec,
+            place: None,
+        });
+        let mut properties = self.settings.read(codec)?;
+        let target = settings::target(&self.target, &mut properties)?;
         let sources = sources(&self.files, self.format);
         let lines = sources.iter().all(|source| source.format == Format::Lines);
         if self.topic.is_none() && lines {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::produce::Format;
+use super::settings::{self, SettingsArgs};
 use super::target::{Target, TargetArgs};
 use super::words;
 use crate::exit::Failure;
+use crate::properties::Property;
 
 const DETAILS: &str = "\
 With --format lines each value is printed with a newline after it, a null value as an empty line.
@@ -63,6 +65,9 @@ pub(crate) struct ReadArgs {
     #[arg(value_parser = words::delimiter)]
     delimiter: Option<Delimiter>,
 
+    #[command(flatten)]
+    settings: SettingsArgs,
+
     /// kcat's: consume (this command always does)
     #[arg(short = 'C', hide = true)]
     kcat_consume: bool,
@@ -110,6 +115,8 @@ pub(crate) struct ReadPlan {
     pub(crate) exit_at_end: bool,
     pub(crate) limit: Option<u64>,
     pub(crate) style: Style,
+    /// Settings, without the servers; a name occurs once.
+    pub(crate) properties: Vec<Property>,
 }
 
 /// How records are printed.
@@ -132,8 +139,10 @@ impl ReadArgs {
                 key_delimiter: self.key_delimiter,
             }
         };
+        let mut settings = self.settings.read(None)?;
         Ok(ReadPlan {
-            target: self.target.required()?,
+            target: settings::target(&self.target, &mut settings)?,
+            properties: settings.list,
             timeout: self.target.timeout(),
             topic: self.topic,
             partitions: Some(self.partition).filter(|list| !list.is_empty()),

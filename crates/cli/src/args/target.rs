@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ottla::config::SecurityProtocol;
 
 use super::words;
 use crate::exit::Failure;
@@ -37,6 +38,16 @@ pub(crate) enum Target {
     Servers(String),
     /// A broker inside this process; `None` is the folder in the user's state directory.
     Embedded(Option<PathBuf>),
+}
+
+impl Target {
+    /// As `host:port[,…]`; a broker inside this process is on this machine.
+    pub(crate) fn servers(&self) -> &str {
+        match self {
+            Self::Servers(servers) => servers,
+            Self::Embedded(_) => "localhost:9092",
+        }
+    }
 }
 
 impl TargetArgs {
@@ -92,7 +103,7 @@ fn none_named() -> Failure {
 /// it, in the form `host:port`.
 fn with_port(server: &str) -> Option<String> {
     let server = match server.split_once("://") {
-        Some((protocol, rest)) => protocol.eq_ignore_ascii_case("plaintext").then_some(rest)?,
+        Some((protocol, rest)) => protocol.parse::<SecurityProtocol>().is_ok().then_some(rest)?,
         None => server,
     };
     let server = server.trim_end_matches('/');
@@ -125,6 +136,7 @@ mod tests {
         assert_eq!(servers("[::1]:7"), Target::Servers("[::1]:7".to_owned()));
         assert_eq!(servers("[::1]"), Target::Servers("[::1]:9092".to_owned()));
         assert_eq!(servers("PLAINTEXT://a:1"), Target::Servers("a:1".to_owned()));
+        assert_eq!(servers("SASL_SSL://a"), Target::Servers("a:9092".to_owned()));
     }
 
     #[test]

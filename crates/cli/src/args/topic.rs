@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::settings::SettingsArgs;
 use super::target::TargetArgs;
 use super::words;
 
@@ -90,6 +91,9 @@ pub(crate) struct DeleteArgs {
 pub(crate) struct CommonArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 
     /// Print JSON
     #[arg(long)]

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::settings;
 use super::target::{self, Target};
-use super::words;
+use super::words::{self, Assignment};
 use crate::exit::Failure;
-use crate::properties::{self, Property, Settings};
+use crate::properties::{Property, Settings};
 
 const DETAILS: &str = "\
 Values are the numbers from 0 on. Standard output has a line of JSON for the start, for the outcome
@@ -46,14 +47,15 @@ pub(crate) struct VerifiableArgs {
     #[arg(value_parser = ["0", "1", "-1", "all"])]
     acks: String,
 
-    /// File of settings, which come before the options
+    /// File of settings, which come before the options: the place for passwords
     #[arg(short = 'F', long, value_name = "FILE", visible_alias = "producer.config")]
+    #[arg(alias = "properties-file")]
     command_config: Option<PathBuf>,
 
     /// Any setting of the producer, by its Java or librdkafka name (repeatable)
     #[arg(short = 'X', long = "property", value_name = "NAME=VALUE")]
-    #[arg(value_parser = words::assignment)]
-    properties: Vec<(String, String)>,
+    #[arg(value_parser = words::setting)]
+    properties: Vec<Assignment>,
 
     /// Timestamp of the first record, in milliseconds since 1970; -1 takes the clock's
     #[arg(long, value_name = "MS", default_value_t = -1, allow_negative_numbers = true)]
@@ -90,12 +92,8 @@ impl VerifiableArgs {
     pub(crate) fn resolve(self) -> Result<VerifiablePlan, Failure> {
         let mut settings = Settings::default();
         settings.set(Property { name: "acks".to_owned(), value: self.acks, place: None });
-        if let Some(path) = &self.command_config {
-            properties::read(path)?.into_iter().for_each(|property| settings.set(property));
-        }
-        for (name, value) in self.properties {
-            settings.set(Property { name, value, place: None });
-        }
+        settings::add_file(&mut settings, self.command_config.as_deref())?;
+        settings::add(&mut settings, &self.properties)?;
         let configured = settings.take_servers();
         let (servers, place) = match &configured {
             Some(property) => (&property.value, property.place.as_deref()),

@@ -33,6 +33,38 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A setting as typed. It may hold a secret, so that its text is not for showing.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Assignment(String);
+
+impl std::fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl Assignment {
+    /// Name and value.
+    ///
+    /// # Errors
+    /// It is not of this form. The error does not quote it.
+    pub(crate) fn split(&self) -> Result<(&str, &str), String> {
+        let expected = "expected NAME=VALUE, as in -X linger.ms=20";
+        let (name, value) = self.0.split_once('=').ok_or(expected)?;
+        let name = name.trim();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(format!("{expected}: there is no setting's name before the ="));
+        }
+        Ok((name, value))
+    }
+}
+
+/// Takes a setting. What is wrong with it is told later: clap would quote all of it.
+pub(crate) fn setting(text: &str) -> Result<Assignment, std::convert::Infallible> {
+    Ok(Assignment(text.to_owned()))
+}
+
 /// Parses a delimiter: text with `\n`, `\r`, `\t`, `\0`, `\\` and `\xNN` resolved.
 pub(crate) fn delimiter(text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(text.len());
@@ -162,6 +194,16 @@ mod tests {
         assert_eq!(header("a=").unwrap().value.as_deref(), Some(&b""[..]));
         assert_eq!(header("a=b=c").unwrap().value.as_deref(), Some(&b"b=c"[..]));
         assert!(header("=b").is_err());
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_refused_without_being_quoted() {
+        assert_eq!(setting(" acks =all=").unwrap().split(), Ok(("acks", "all=")));
+        for wrong in ["sasl.password:hush", "=hush", "sasl.password hush=", "hush"] {
+            let assignment = setting(wrong).unwrap();
+            assert!(!assignment.split().unwrap_err().contains("hush"));
+            assert!(!format!("{assignment:?}").contains("hush"));
+        }
     }
 
     #[test]

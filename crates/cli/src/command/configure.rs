@@ -1,7 +1,7 @@
-//! A producer's settings, checked before anything is started.
+//! A client's settings, checked before anything is started.
 
-use ottla::ProducerConfig;
-use ottla::config::{ConfigBuilder, ConfigError};
+use ottla::config::{ConfigBuilder, ConfigError, find_key};
+use ottla::{ProducerConfig, Security};
 
 use crate::exit::Failure;
 use crate::properties::Property;
@@ -13,10 +13,6 @@ pub(crate) fn configure(
     servers: &str,
     talk: &Talk,
 ) -> Result<ProducerConfig, Failure> {
-    let place = |key: &str| {
-        let setting = settings.iter().find(|setting| setting.name == key)?;
-        setting.place.as_deref()
-    };
     let mut builder = ConfigBuilder::default();
     for Property { name, value, place } in settings {
         builder.set(name, value).map_err(|error| wrong_setting(&error, place.as_deref()))?;
@@ -24,7 +20,7 @@ pub(crate) fn configure(
     let config = builder
         .set("bootstrap.servers", servers)
         .and_then(|()| builder.build())
-        .map_err(|error| wrong_setting(&error, place(&error.key)))?;
+        .map_err(|error| wrong_setting(&error, place(settings, &error.key)))?;
     for (name, why) in builder.ignored() {
         talk.note(format_args!("setting {name} has no effect: {why}"));
     }
@@ -32,6 +28,22 @@ pub(crate) fn configure(
         talk.note(format_args!("idempotence is off because of {key}"));
     }
     Ok(config)
+}
+
+/// How brokers are met, for commands that do not produce. Other settings have no effect on them and
+/// are taken if they are known, so that one file serves all commands.
+pub(crate) fn security(settings: &[Property], servers: &str) -> Result<Security, Failure> {
+    let concerns = |name: &str| find_key(name).is_none_or(|key| key.is_about_security());
+    let settings_of_use = settings.iter().filter(|setting| concerns(&setting.name));
+    let builder = settings_of_use
+        .fold(Security::builder(), |builder, setting| builder.set(&setting.name, &setting.value));
+    let built = builder.set("bootstrap.servers", servers).build();
+    built.map_err(|error| wrong_setting(&error, place(settings, &error.key)))
+}
+
+/// Where a setting was made.
+fn place<'a>(settings: &'a [Property], key: &str) -> Option<&'a str> {
+    settings.iter().find(|setting| setting.name == key)?.place.as_deref()
 }
 
 fn wrong_setting(error: &ConfigError, place: Option<&str>) -> Failure {

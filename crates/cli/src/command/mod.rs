@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod broker;
+pub(crate) mod check;
 pub(crate) mod configure;
 pub(crate) mod produce;
 pub(crate) mod read;
@@ -21,12 +22,12 @@ use crate::talk::Talk;
 /// Connects to a cluster, saying at once why it has to be tried again.
 pub(crate) async fn connect(
     bootstrap: &str,
+    security: &Security,
     timeout: Duration,
     talk: &Talk,
 ) -> Result<Admin, Failure> {
-    let security = Security::default();
     let connected =
-        Admin::connect_with(bootstrap, &security, timeout, retry_note(timeout, talk)).await;
+        Admin::connect_with(bootstrap, security, timeout, retry_note(timeout, talk)).await;
     connected.map_err(failure)
 }
 
@@ -34,13 +35,14 @@ pub(crate) async fn connect(
 /// process need not be asked.
 pub(crate) async fn reach(
     servers: &Servers,
+    security: &Security,
     timeout: Duration,
     talk: &Talk,
 ) -> Result<(), Failure> {
     if servers.is_embedded() {
         return Ok(());
     }
-    let mut admin = connect(&servers.bootstrap, timeout, talk).await?;
+    let mut admin = connect(&servers.bootstrap, security, timeout, talk).await?;
     admin.reach_brokers().await.map_err(failure)
 }
 
@@ -68,18 +70,24 @@ pub(crate) fn print(bytes: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-/// What a refused or unanswered request means for the command.
-pub(crate) fn failure(error: RequestError) -> Failure {
-    let exit = match error.kind() {
-        RequestErrorKind::Unreachable
-        | RequestErrorKind::WrongService
-        | RequestErrorKind::Authentication => Exit::Unreachable,
+/// The exit code for a refused or unanswered request.
+pub(crate) fn exit_of(error: &RequestError) -> Exit {
+    match error.kind() {
+        RequestErrorKind::Unreachable | RequestErrorKind::WrongService => Exit::Unreachable,
+        // A password, a token or a certificate that is refused now is refused again: a script that
+        // waits for its cluster does well to wait after 3 and to give up after 2.
+        RequestErrorKind::Authentication => Exit::Usage,
         RequestErrorKind::Garbled => Exit::SomeFailed,
         RequestErrorKind::Refused if error.code().is_some_and(is_the_clusters_trouble) => {
             Exit::SomeFailed
         }
         _ => Exit::Usage,
-    };
+    }
+}
+
+/// What a refused or unanswered request means for the command.
+pub(crate) fn failure(error: RequestError) -> Failure {
+    let exit = exit_of(&error);
     let failure = Failure::new(exit, error.to_string());
     match error.kind() {
         RequestErrorKind::UnknownTopic => {

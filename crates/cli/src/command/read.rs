@@ -1,7 +1,9 @@
 //! `ottla read`: the records of a topic onto standard output.
 
+use ottla::Security;
 use ottla::reader::{ReadOptions, ReadRecord, Reader, Start};
 
+use super::configure::security;
 use crate::args::read::{ReadPlan, Start as StartArg, Style};
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
@@ -16,18 +18,25 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(crate) async fn run(plan: ReadPlan, talk: &Talk) -> Result<Exit, Failure> {
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
+    let security = security(&plan.properties, plan.target.servers())?;
     let servers = Servers::open(&plan.target, talk)?;
     let exit = tokio::select! {
         biased;
         () = signals.next() => Ok(Exit::Interrupted),
-        exit = print(&plan, &servers, talk) => exit,
+        exit = print(&plan, &servers, security, talk) => exit,
     };
     servers.stop();
     exit
 }
 
-async fn print(plan: &ReadPlan, servers: &Servers, talk: &Talk) -> Result<Exit, Failure> {
+async fn print(
+    plan: &ReadPlan,
+    servers: &Servers,
+    security: Security,
+    talk: &Talk,
+) -> Result<Exit, Failure> {
     let mut options = ReadOptions::new()
+        .security(security)
         .start(start(plan.start))
         .stop_at_end(plan.exit_at_end)
         .timeout(plan.timeout);

@@ -3,6 +3,8 @@
 use ottla::admin::{Admin, NewTopic, TopicDescription};
 use serde_json::{Value, json};
 
+use super::configure::security;
+use crate::args::settings;
 use crate::args::topic::{
     CommonArgs, CreateArgs, DeleteArgs, DescribeArgs, ListArgs, TopicAction, TopicArgs,
 };
@@ -18,10 +20,13 @@ pub(crate) async fn run(args: TopicArgs, talk: &Talk) -> Result<Exit, Failure> {
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
     let action = args.action;
     let common = common(&action);
-    let target = common.target.required()?;
+    let mut properties = common.settings.read(None)?;
+    let target = settings::target(&common.target, &mut properties)?;
+    let security = security(&properties.list, target.servers())?;
     let servers = Servers::open(&target, talk)?;
     let done = async {
-        let mut admin = super::connect(&servers.bootstrap, common.target.timeout(), talk).await?;
+        let timeout = common.target.timeout();
+        let mut admin = super::connect(&servers.bootstrap, &security, timeout, talk).await?;
         perform(&action, &mut admin, talk).await
     };
     let output = tokio::select! {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ottla::{BlockingProducer, ErrorKind, Outcome, Producer, Record};
 use serde_json::{Value, json};
 
-use super::configure::configure;
+use super::configure::{configure, security};
 use crate::args::verifiable::VerifiablePlan;
 use crate::exit::{Exit, Failure};
 use crate::signals::StopSignals;
@@ -25,6 +25,7 @@ pub(crate) async fn run(plan: VerifiablePlan, talk: &Talk) -> Result<Exit, Failu
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
     configure(&plan.properties, &plan.servers, talk)?;
+    security(&plan.properties, &plan.servers)?;
     let settings = plan.properties.iter().map(|p| (p.name.as_str(), p.value.as_str()));
     let settings = settings.chain([("bootstrap.servers", plan.servers.as_str())]);
     let producer =

@@ -5,7 +5,7 @@ use ottla_protocol::messages::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 
-use super::{Admin, RequestError};
+use super::{Admin, Operations, RequestError};
 
 /// What a cluster says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct TopicState {
     pub is_internal: bool,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionState>,
+    /// What this client may do with it, where the broker tells and the topic was asked for by name.
+    pub operations: Option<Operations>,
 }
 
 /// A partition as metadata tells of it.
@@ -63,6 +65,8 @@ pub struct PartitionState {
     pub replicas: Vec<i32>,
     /// Those whose copy is up to date.
     pub isr: Vec<i32>,
+    /// Those that are down.
+    pub offline_replicas: Vec<i32>,
 }
 
 impl Admin {
@@ -74,7 +78,7 @@ impl Admin {
         &mut self,
         topics: Option<&[&str]>,
     ) -> Result<ClusterDescription, RequestError> {
-        let response = self.brokers.metadata(topics).await?;
+        let response = self.brokers.metadata_with_operations(topics).await?;
         let broker = |broker: MetadataResponseBroker| BrokerDescription {
             id: broker.node_id,
             host: broker.host,
@@ -105,6 +109,7 @@ fn topic(topic: MetadataResponseTopic) -> Option<TopicState> {
         leader: Some(partition.leader_id).filter(|id| *id >= 0),
         replicas: partition.replica_nodes,
         isr: partition.isr_nodes,
+        offline_replicas: partition.offline_replicas,
     };
     let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
     partitions.sort_by_key(|partition| partition.partition);
@@ -113,5 +118,6 @@ fn topic(topic: MetadataResponseTopic) -> Option<TopicState> {
         error: error(topic.error_code),
         is_internal: topic.is_internal,
         partitions,
+        operations: Operations::told(topic.topic_authorized_operations),
     })
 }

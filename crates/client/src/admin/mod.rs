@@ -1,5 +1,5 @@
 //! Topics: creating, listing, describing, changing and deleting them; the settings of topics and
-//! brokers.
+//! brokers; what a server is, and what this client may do.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -18,6 +18,8 @@
 mod cluster;
 mod configs;
 mod describe;
+mod operations;
+mod probe;
 mod topics;
 
 use std::time::Duration;
@@ -26,6 +28,9 @@ pub use crate::wire::{RequestError, RequestErrorKind};
 pub use cluster::{BrokerDescription, ClusterDescription, PartitionState, TopicState};
 pub use configs::{ConfigChange, ConfigDescription, ConfigResource};
 pub use describe::{ConfigEntry, PartitionDescription, TopicDescription};
+pub(crate) use operations::METADATA_TELLS_FROM;
+pub use operations::{Operation, Operations};
+pub use probe::{AddressReport, BrokerVersions, ProbeStep, ServerReport, SessionReport, probe};
 pub use topics::{CreatedTopic, NewTopic, TopicListing};
 
 use crate::security::Security;

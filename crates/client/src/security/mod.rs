@@ -19,12 +19,14 @@ use ottla_core::config::{
     ConfigBuilder, ConfigError, SaslConfig, SaslMechanism, Secret, SecurityConfig, SecurityProtocol,
 };
 
+use tokio::net::TcpStream;
+
 #[cfg(feature = "tls")]
 use crate::net::NoTls;
 use crate::net::{self, ConnectError};
 use crate::sync::Mutex;
 #[cfg(feature = "tls")]
-use crate::tls::{Tls, TlsError, TlsErrorKind};
+use crate::tls::{Certificate, Tls, TlsError, TlsErrorKind};
 
 pub(crate) use login::Login;
 pub(crate) use logins::Logins;
@@ -146,7 +148,9 @@ impl Security {
         self.0.protocol.uses_sasl()
     }
 
-    pub(crate) fn protocol(&self) -> SecurityProtocol {
+    /// Whether connections are encrypted, and whether the client says who it is.
+    #[must_use]
+    pub fn protocol(&self) -> SecurityProtocol {
         self.0.protocol
     }
 
@@ -169,6 +173,17 @@ impl Security {
         timeout: Duration,
     ) -> Result<Stream, ConnectError> {
         let stream = net::connect(server, timeout).await?;
+        self.secure(server, stream, timeout).await
+    }
+
+    /// Goes on with a fresh connection to `server` as the settings want it: in the clear, or by TLS
+    /// within `timeout`.
+    pub(crate) async fn secure(
+        &self,
+        server: &str,
+        stream: TcpStream,
+        timeout: Duration,
+    ) -> Result<Stream, ConnectError> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.0.tls {
             let opened = tokio::time::timeout(timeout, tls.connect(server, stream)).await;
@@ -183,7 +198,15 @@ impl Security {
                 }
             };
         }
+        let _ = (server, timeout);
         Ok(Stream::Plain(stream))
+    }
+
+    /// What our own certificate says, if we have one.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        self.0.tls.as_ref().and_then(Tls::own)
     }
 
     /// What an error on a connection means, where there is more to say than it does itself.

@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsSession};
+
 /// A connection to a server.
 pub(crate) enum Stream {
     /// As it is.
@@ -16,6 +19,17 @@ pub(crate) enum Stream {
     /// By TLS.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[cfg(feature = "tls")]
+impl Stream {
+    /// What TLS agreed on; `None` in the clear.
+    pub(crate) fn tls_session(&self) -> Option<TlsSession> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(Tls::describe(stream)),
+        }
+    }
 }
 
 /// Calls the same method of whichever stream it is.

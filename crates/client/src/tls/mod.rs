@@ -120,6 +120,11 @@ impl Tls {
         TlsSession::of(stream)
     }
 
+    /// What our own certificate says, if we have one.
+    pub(crate) fn own(&self) -> Option<Certificate> {
+        self.0.current.lock().own.clone()
+    }
+
     fn scene<'a>(
         &'a self,
         server: &'a str,

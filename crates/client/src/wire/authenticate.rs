@@ -18,11 +18,14 @@ const HANDSHAKE_VERSION: i16 = 1;
 const OFFERED_MAX: usize = 16;
 
 impl Link {
-    /// Goes through the mechanism that is configured.
+    /// Goes through the mechanism that is configured. Gives the session's lifetime, if it has one.
     ///
     /// # Errors
     /// When one side does not accept the other.
-    pub(super) async fn authenticate(&mut self, security: &Security) -> Result<(), RequestError> {
+    pub(super) async fn authenticate(
+        &mut self,
+        security: &Security,
+    ) -> Result<Option<Duration>, RequestError> {
         let server = self.server().to_owned();
         let failed = |why: String| {
             RequestError::new(RequestErrorKind::Authentication, format!("{server}: {why}"))
@@ -55,10 +58,11 @@ impl Link {
             lifetime = Duration::from_millis(answer.session_lifetime_ms.try_into().unwrap_or(0));
             challenge = answer.auth_bytes;
         }
-        if !lifetime.is_zero() {
+        let lifetime = Some(lifetime).filter(|lifetime| !lifetime.is_zero());
+        if let Some(lifetime) = lifetime {
             self.set_session(lifetime);
         }
-        Ok(())
+        Ok(lifetime)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{RequestError, RequestErrorKind};
 use super::link::{Link, seconds};
+use crate::admin::METADATA_TELLS_FROM;
 use crate::security::Security;
 
 /// The wait after the first round in which no server answered; it doubles up to the second one.
@@ -152,6 +153,28 @@ impl Brokers {
         &mut self,
         topics: Option<&[&str]>,
     ) -> Result<MetadataResponse, RequestError> {
+        self.ask_metadata(topics, false).await
+    }
+
+    /// As [`Brokers::metadata`]; of topics that are named it is also asked what may be done with
+    /// them, where the broker can tell.
+    ///
+    /// # Errors
+    /// As [`Brokers::metadata`].
+    pub(crate) async fn metadata_with_operations(
+        &mut self,
+        topics: Option<&[&str]>,
+    ) -> Result<MetadataResponse, RequestError> {
+        let version = self.any().await?.version_up_to::<MetadataRequest>(i16::MAX)?;
+        let is_told = topics.is_some() && version >= METADATA_TELLS_FROM;
+        self.ask_metadata(topics, is_told).await
+    }
+
+    async fn ask_metadata(
+        &mut self,
+        topics: Option<&[&str]>,
+        include_topic_authorized_operations: bool,
+    ) -> Result<MetadataResponse, RequestError> {
         if self.any.is_broken() {
             self.any = self.seeds.connect(self.timeout, |_| ()).await?;
         }
@@ -162,6 +185,7 @@ impl Brokers {
         let request = MetadataRequest {
             topics: topics.map(|topics| topics.iter().map(named).collect()),
             allow_auto_topic_creation: false,
+            include_topic_authorized_operations,
             ..MetadataRequest::default()
         };
         let uses_sasl = self.seeds.security.uses_sasl();

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::error::{RequestError, RequestErrorKind};
 use super::probe;
+use crate::net::ConnectError;
 use crate::security::{Security, Stream};
 
 /// The correlation id of the first request. Any number will do for a broker; these bytes end a
@@ -76,32 +77,60 @@ impl Link {
     ) -> Result<Self, RequestError> {
         let deadline = Instant::now() + timeout;
         let stream = dial(server, security, timeout).await?;
-        // A server that keeps silent is looked at more closely, which must fit in too.
-        let left = deadline.duration_since(Instant::now());
-        let first_timeout = left - probe::PATIENCE.min(left / 2);
-        let mut link = Self {
+        let mut link = Self::over(server, stream, security);
+        link.negotiate(deadline.duration_since(Instant::now())).await?;
+        link.timeout = timeout;
+        link.log_in().await?;
+        Ok(link)
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(crate) fn over(server: &str, stream: Stream, security: &Security) -> Self {
+        Self {
             server: server.to_owned(),
             security: security.clone(),
             stream,
             frames: FrameReader::new(FIRST_FRAME_BYTES),
             versions: HashMap::new(),
             next_correlation_id: FIRST_CORRELATION_ID,
-            timeout: first_timeout,
+            timeout: Duration::ZERO,
             is_broken: false,
             session_end: None,
-        };
-        let patience = (!security.protocol().uses_tls()).then_some(left / 2);
-        let response = link.ask_versions(patience).await?;
-        link.timeout = timeout;
+        }
+    }
+
+    /// Learns which versions the broker speaks, within `timeout`. This comes first.
+    ///
+    /// # Errors
+    /// When nothing answers, or something that is no Kafka broker.
+    pub(crate) async fn negotiate(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<ApiVersionsResponse, RequestError> {
+        // A server that keeps silent is looked at more closely, which must fit in too.
+        self.timeout = timeout - probe::PATIENCE.min(timeout / 2);
+        let patience = (!self.security.protocol().uses_tls()).then_some(timeout / 2);
+        let response = self.ask_versions(patience).await?;
         let ranges = response.api_keys.iter();
-        link.versions = ranges
+        self.versions = ranges
             .map(|api| (ApiKey(api.api_key), VersionRange::new(api.min_version, api.max_version)))
             .collect();
-        if security.uses_sasl() {
-            link.authenticate(security).await?;
-        }
-        link.frames.set_max_bytes(FRAME_BYTES);
-        Ok(link)
+        Ok(response)
+    }
+
+    /// Says who we are, if the settings want it; after that anything may be asked. Gives the time
+    /// after which the broker lets go of the connection, if there is one.
+    ///
+    /// # Errors
+    /// When one side does not accept the other.
+    pub(crate) async fn log_in(&mut self) -> Result<Option<Duration>, RequestError> {
+        let security = self.security.clone();
+        let lifetime = match security.uses_sasl() {
+            true => self.authenticate(&security).await?,
+            false => None,
+        };
+        self.frames.set_max_bytes(FRAME_BYTES);
+        Ok(lifetime)
     }
 
     /// The server as it was named: `host:port`.
@@ -361,13 +390,7 @@ async fn dial(
     let dialled = tokio::time::timeout(timeout, security.open(server, timeout / 2)).await;
     match dialled {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.is_wrong_service() => {
-            Err(RequestError::new(RequestErrorKind::WrongService, error.to_string()))
-        }
-        Ok(Err(error)) if error.is_refusal() => {
-            Err(RequestError::new(RequestErrorKind::Authentication, error.to_string()))
-        }
-        Ok(Err(error)) => Err(RequestError::unreachable(error.to_string())),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(RequestError::unreachable(format!(
             "cannot connect to {server}: no answer within {}",
             seconds(timeout)
@@ -375,7 +398,20 @@ async fn dial(
     }
 }
 
+impl From<ConnectError> for RequestError {
+    fn from(error: ConnectError) -> Self {
+        let kind = if error.is_wrong_service() {
+            RequestErrorKind::WrongService
+        } else if error.is_refusal() {
+            RequestErrorKind::Authentication
+        } else {
+            RequestErrorKind::Unreachable
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
 /// A duration as a user would say it: `10 s`, `0.5 s`.
-pub(super) fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }

@@ -17,5 +17,5 @@ mod tests;
 
 pub(crate) use brokers::Brokers;
 pub use error::{RequestError, RequestErrorKind};
-pub(crate) use link::{Link, Sent};
+pub(crate) use link::{Link, Sent, seconds};
 pub(crate) use offsets::{EARLIEST, LATEST, list_offsets};

@@ -185,7 +185,9 @@ impl Lab {
             Event::Settled { result, .. } => assert!(result.is_ok(), "{result:?}"),
             Event::TopicFailed { failure, .. } => panic!("{failure:?}"),
             Event::ServerUnreachable { server, why, .. } => panic!("{server}: {why}"),
-            Event::ServerReachable { .. } | Event::Throttled { .. } => {}
+            Event::TopicSettings { .. }
+            | Event::ServerReachable { .. }
+            | Event::Throttled { .. } => {}
         }
     }
 

@@ -65,6 +65,12 @@ impl KeySpec {
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         core::iter::once(self.name).chain(self.aliases.iter().copied())
     }
+
+    /// Whether it is about how brokers are met, which concerns those too who do not produce.
+    #[must_use]
+    pub fn is_about_security(&self) -> bool {
+        TLS_KEYS.iter().chain(SASL_KEYS).any(|spec| spec.name == self.name)
+    }
 }
 
 /// The row of `key`, which may be any of its names.
@@ -147,6 +153,12 @@ const PRODUCER_KEYS: &[KeySpec] = &[
         (Boolean, "true, false", "true"),
         "Let the broker discard what a retry sends a second time, and keep the order with 5 requests in flight.",
         |c, v| boolean(v).map(|b| c.idempotence = b),
+    ),
+    sets(
+        ("durability.warnings", &[]),
+        (Boolean, "true, false", "true"),
+        "Warn once where delivered records may be lost: acks=0 or 1, or acks=all on a topic with one replica or min.insync.replicas=1.",
+        |c, v| boolean(v).map(|b| c.durability_warnings = b),
     ),
     sets(
         ("batch.size", &[]),

@@ -64,6 +64,8 @@ pub struct ProducerConfig {
     pub acks: Acks,
     /// `enable.idempotence`: the broker discards what a retry sends twice (KIP-98, KIP-679).
     pub idempotence: bool,
+    /// `durability.warnings`: whether settings under which records may be lost are warned of.
+    pub durability_warnings: bool,
     /// `batch.size`: bytes of records, uncompressed, after which a batch is closed.
     pub batch_size_bytes: usize,
     /// `linger.ms`: the longest an open batch waits for company.
@@ -135,6 +137,7 @@ impl Default for ProducerConfig {
             client_id: "ottla".to_string(),
             acks: Acks::All,
             idempotence: true,
+            durability_warnings: true,
             batch_size_bytes: 131_072,
             linger: Duration::from_millis(5),
             linger_adaptive: true,

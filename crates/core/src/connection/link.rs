@@ -10,6 +10,7 @@ use ottla_protocol::{ApiKey, EncodeError, Request, VersionRange, encode_request}
 
 use super::links::Target;
 use super::{Auth, HANDSHAKE_FRAME_MAX_BYTES};
+use crate::metadata::TopicIndex;
 use crate::output::ConnectionId;
 use crate::time::Instant;
 
@@ -43,6 +44,8 @@ pub(crate) enum Sent {
     SaslHandshake,
     /// A message of that mechanism.
     SaslAuthenticate,
+    /// What a topic is set to.
+    TopicSettings(TopicIndex),
     /// Batches; the number names the request in the sender's books.
     Produce(u64),
 }

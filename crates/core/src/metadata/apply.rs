@@ -141,6 +141,8 @@ impl Cluster {
         let topic = &mut self.topics[index.0 as usize];
         topic.unknown_since = None;
         topic.wanted = false;
+        let copies = answer.partitions.iter().map(|partition| partition.replica_nodes.len());
+        topic.replicas = copies.min().unwrap_or(0);
         // Brokers list all partitions, numbered from 0: a number beyond their count is a mistake,
         // and must not cost memory.
         self.grow(index, answer.partitions.len());

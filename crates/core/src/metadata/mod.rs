@@ -52,6 +52,8 @@ pub(crate) struct Topic {
     pub partitions: Vec<PartitionKey>,
     /// How many of them the cluster has now.
     pub partition_count: usize,
+    /// Copies of the partition that has the fewest, as last heard.
+    pub replicas: usize,
     /// Since when the cluster has said that it does not know the topic.
     pub(super) unknown_since: Option<Instant>,
     /// Asked for and neither known nor refused yet.
@@ -156,6 +158,7 @@ impl Cluster {
                 id: Uuid::ZERO,
                 partitions: Vec::new(),
                 partition_count: 0,
+                replicas: 0,
                 unknown_since: None,
                 wanted: true,
             });

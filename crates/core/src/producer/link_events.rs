@@ -141,6 +141,7 @@ impl<H: Host> Producer<H> {
                 Sent::ApiVersions
                 | Sent::SaslHandshake
                 | Sent::SaslAuthenticate
+                | Sent::TopicSettings(_)
                 | Sent::Produce(_) => {}
             }
         }
@@ -212,6 +213,9 @@ impl<H: Host> Producer<H> {
                     self.identity_refused(now);
                     broken(error)
                 })
+            }
+            Sent::TopicSettings(index) => {
+                self.handle_settings(index, frame, request).map_err(broken)
             }
             Sent::Produce(serial) => {
                 self.handle_produce(id, serial, frame, request, queues, now).map_err(|error| {

@@ -15,4 +15,5 @@ mod story_leaders;
 mod story_metadata;
 mod story_retries;
 mod story_sequences;
+mod story_settings;
 mod story_splitting;

@@ -24,6 +24,7 @@ use ottla_protocol::{ApiKey, ErrorCode, Message, Reader, RequestHeader, Uuid, en
 
 use super::host::{Door, TestHost, TestQueues, parts};
 use super::sasl::Sasl;
+use super::story_settings::Settings;
 use crate::accumulator::{Note, Payload, Payloads, Queues};
 use crate::config::ConfigBuilder;
 use crate::error::Failure;
@@ -97,6 +98,7 @@ pub(super) struct Pair {
     pub(super) without: Option<ApiKey>,
     /// How the cluster authenticates.
     pub(super) sasl: Sasl,
+    pub(super) settings: Settings,
     /// Requests behind a Produce request on the same connection: a broker answers in turn.
     held: Vec<(ConnectionId, Bytes)>,
     /// Connections that the cluster is about to close.
@@ -148,6 +150,7 @@ impl Pair {
             hosts: "node",
             without: None,
             sasl: Sasl::default(),
+            settings: Settings::default(),
             held: Vec::new(),
             cuts: Vec::new(),
             unanswered: Vec::new(),
@@ -303,6 +306,9 @@ impl Pair {
                 self.unreachable.push(why);
                 self.troubles.push(trouble);
             }
+            Event::TopicSettings { replicas, min_in_sync_replicas, .. } => {
+                self.settings.told.push((replicas, min_in_sync_replicas));
+            }
             Event::ServerReachable { .. } | Event::Throttled { .. } => {}
         }
     }
@@ -351,6 +357,7 @@ impl Pair {
                 let request = ProduceRequest::decode(&mut reader, header.api_version).unwrap();
                 self.keep(connection, &header, &request, written_token);
             }
+            ApiKey::DESCRIBE_CONFIGS => self.receive_settings(connection, &header, &mut reader),
             other => panic!("unexpected request {other}"),
         }
     }
@@ -490,6 +497,7 @@ impl Pair {
             partition_index: index as i32,
             leader_id: *leader,
             leader_epoch: self.leader_epoch,
+            replica_nodes: (1..=self.settings.replicas).collect(),
             ..Default::default()
         };
         let ok = self.topic_error.is_ok();
@@ -520,6 +528,7 @@ fn api_versions() -> ApiVersionsResponse {
         ApiKey::METADATA,
         ApiKey::INIT_PRODUCER_ID,
         ApiKey::API_VERSIONS,
+        ApiKey::DESCRIBE_CONFIGS,
         ApiKey::SASL_HANDSHAKE,
         ApiKey::SASL_AUTHENTICATE,
     ];

@@ -17,7 +17,7 @@ use serde_json::json;
 use self::load::Load;
 use self::payload::Payloads;
 use self::stats::Stats;
-use super::configure::configure;
+use super::configure::{configure, security};
 use crate::args::bench::{BenchPlan, PayloadKind};
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
@@ -34,6 +34,7 @@ pub(crate) async fn run(plan: BenchPlan, talk: &Talk) -> Result<Exit, Failure> {
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
     let config = configure(&plan.properties, "localhost:9092", talk)?;
+    let security = security(&plan.properties, plan.target.servers())?;
     check_sizes(&plan, config.max_request_size_bytes)?;
     let payloads = Payloads::make(&plan.payload)?;
     if let Some(path) = &plan.plot {
@@ -41,7 +42,7 @@ pub(crate) async fn run(plan: BenchPlan, talk: &Talk) -> Result<Exit, Failure> {
         fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
     }
     let servers = Servers::open_for_a_while(&plan.target, talk)?;
-    super::reach(&servers, plan.timeout, talk).await?;
+    super::reach(&servers, &security, plan.timeout, talk).await?;
     let producer = producer(&plan, &servers.bootstrap)?;
     let topic = producer.topic(&plan.topic).await.map_err(|error| topic_failure(&error))?;
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use self::session::{Ending, Session};
 use crate::args::produce::{Format, ProducePlan};
 use crate::args::words::Input;
-use crate::command::configure::configure;
+use crate::command::configure::{configure, security};
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
 use crate::failed_out::Failures;
@@ -53,13 +53,14 @@ pub(crate) async fn run(plan: ProducePlan, talk: &Talk) -> Result<Exit, Failure>
     let settings = settings(&plan);
     // The settings are checked before anything is started; only the servers are still to come.
     configure(&settings, "localhost:9092", talk)?;
+    let security = security(&settings, plan.target.servers())?;
     let inputs: Vec<Input> = plan.sources.iter().map(|source| source.input.clone()).collect();
     let failed_out = plan.failed_out.as_deref();
     let failures = Failures::new(failed_out, &inputs, &plan.rules.delimiter, talk)?;
     let servers = Servers::open(&plan.target, talk)?;
     let config = configure(&settings, &servers.bootstrap, &talk.silent())?;
     let reached = tokio::select! {
-        reached = super::reach(&servers, plan.timeout, talk) => reached,
+        reached = super::reach(&servers, &security, plan.timeout, talk) => reached,
         () = signals.next() => {
             talk.error("interrupted: nothing was read or sent");
             return Ok(Exit::Interrupted);
