@@ -8,7 +8,6 @@ use ottla_tests::{engine, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Laws: none.
 #[test]
 fn a_broker_is_looked_at_step_by_step_and_has_all_that_a_producer_needs() {
     let engine = engine!();
@@ -23,7 +22,6 @@ fn a_broker_is_looked_at_step_by_step_and_has_all_that_a_producer_needs() {
     assert!(produce.is_some_and(|(_, _, newest)| *newest >= 3), "{versions:?}");
 }
 
-/// Laws: none.
 #[test]
 fn what_this_client_may_do_is_told_for_topics_that_are_named_and_for_the_cluster() {
     let engine = engine!();

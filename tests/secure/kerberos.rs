@@ -1,5 +1,5 @@
-//! GSSAPI, with tickets of a real KDC. Where that is, is told a process as a whole, so the client is
-//! a process of its own: the command line.
+//! GSSAPI, with tickets of a real KDC. Where that is, is told a process as a whole, so the client
+//! is a process of its own: the command line.
 
 use std::process::{Command, Output};
 

@@ -1,6 +1,6 @@
 //! Who is on the stage in tests of security: users with their passwords, certificates, keys that
-//! sign tokens. The task that starts Kafka takes this file in as well, so that a test finds the same
-//! on every engine.
+//! sign tokens. The task that starts Kafka takes this file in as well, so that a test finds the
+//! same on every engine.
 
 use std::path::Path;
 

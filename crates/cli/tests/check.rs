@@ -153,7 +153,6 @@ fn servers_of_another_kind_are_named() {
     assert!(seen.contains("TLS"), "{seen}");
 }
 
-/// Laws: L9.
 #[test]
 fn a_server_that_says_nothing_does_not_hold_it_up() {
     let report = report(&check(&says(b""), &["--json", "--timeout", "0.3"]).exits(3));
@@ -195,7 +194,6 @@ fn an_advertised_address_that_leads_nowhere_is_the_brokers_mistake() {
     assert!(broker["cure"].as_str().expect("a cure").contains("advertised.listeners"), "{broker}");
 }
 
-/// Laws: L8.
 #[test]
 fn a_topic_that_is_missing_fails_unless_the_cluster_would_create_it() {
     let cluster = cluster();

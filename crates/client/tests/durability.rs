@@ -22,7 +22,6 @@ fn deliver(producer: &BlockingProducer, topic: &str) {
     producer.send(Record::new(topic).value("v")).unwrap().wait().unwrap();
 }
 
-/// Laws: none.
 #[test]
 fn few_acknowledgments_and_single_replicas_are_warned_of_once_unless_that_is_not_wanted() {
     let log = Log::begin();

@@ -68,7 +68,6 @@ fn examine(pair: &mut Pair) {
     pair.drive();
 }
 
-/// Laws: none.
 #[test]
 fn a_topic_with_several_replicas_is_asked_how_many_must_be_in_sync() {
     let mut pair = pair(3, "1");
@@ -77,7 +76,6 @@ fn a_topic_with_several_replicas_is_asked_how_many_must_be_in_sync() {
     assert_eq!((pair.settings.asked, &pair.settings.told[..]), (1, &[(3, Some(1))][..]));
 }
 
-/// Laws: none.
 #[test]
 fn a_topic_with_one_replica_is_told_of_without_a_question() {
     let mut pair = pair(1, "1");
@@ -85,7 +83,6 @@ fn a_topic_with_one_replica_is_told_of_without_a_question() {
     assert_eq!((pair.settings.asked, &pair.settings.told[..]), (0, &[(1, None)][..]));
 }
 
-/// Laws: L9.
 #[test]
 fn a_question_waits_until_no_record_is_on_its_way() {
     let mut pair = pair(3, "2");
@@ -99,7 +96,6 @@ fn a_question_waits_until_no_record_is_on_its_way() {
     assert_eq!((pair.settings.asked, &pair.settings.told[..]), (1, &[(3, Some(2))][..]));
 }
 
-/// Laws: L9.
 #[test]
 fn a_producer_that_is_never_idle_asks_after_a_while() {
     let mut pair = pair(3, "2");
@@ -113,7 +109,6 @@ fn a_producer_that_is_never_idle_asks_after_a_while() {
     assert_eq!(pair.settings.asked, 1);
 }
 
-/// Laws: L1, L9.
 #[test]
 fn who_may_not_know_is_told_nothing_and_sends_as_before() {
     let mut pair = pair(3, "1");

@@ -145,7 +145,7 @@ impl Check<'_> {
             topic.configs = configs(admin, &resource).await;
             return topic::steps(&topic, operations, &self.ours);
         }
-        let node = cluster.controller.or(cluster.brokers.first().map(|it| it.id));
+        let node = cluster.controller.or_else(|| cluster.brokers.first().map(|it| it.id));
         let defaults = match node {
             Some(node) => configs(admin, &ConfigResource::Broker(node)).await,
             None => None,

@@ -106,8 +106,8 @@ pub(super) fn steps(
     ]
 }
 
-/// The steps at a topic that is not there, or may not be seen. `defaults` are the broker's, of which
-/// there are so many.
+/// The steps at a topic that is not there, or may not be seen. `defaults` are the broker's, of
+/// which there are so many.
 pub(super) fn missing(
     topic: &Topic,
     (brokers, defaults): (usize, Option<&Configs>),

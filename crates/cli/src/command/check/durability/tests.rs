@@ -22,7 +22,6 @@ fn judged(facts: &Facts) -> (Status, String) {
     (step.status, step.data["lost_if_leader_died"].as_str().unwrap().to_owned())
 }
 
-/// Laws: L1.
 #[test]
 fn every_row_of_the_table_has_its_verdict() {
     use Acks::{All, Leader, None};
