@@ -26,7 +26,7 @@ fn producer(settings: &Settings) -> Producer {
 }
 
 /// Sends some records by these settings and finds them in the log, once and in order.
-fn delivers(secured: &Secured, settings: &Settings) {
+pub(crate) fn delivers(secured: &Secured, settings: &Settings) {
     let topic = secured.engine.topic("secured", 1);
     let producer = producer(settings).blocking();
     let sent: Vec<String> = (0..20).map(|n| format!("record {n}")).collect();

@@ -41,10 +41,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     interrupt.check()?;
     let cluster = skips.had(cluster, "real Kafka", |cluster| {
         eprintln!("Apache Kafka {} listens at {}", jars::VERSION, cluster.bootstrap_servers());
-        test.env(kafka::SERVERS_VARIABLE, cluster.bootstrap_servers());
-        if let Some(file) = cluster.secure() {
-            test.env(kafka::SECURE_VARIABLE, file);
-        }
+        cluster.tell(&mut test);
     })?;
     skips.had(jars::fetch(), "Kafka's own tools", |jars| {
         test.env(kafka::LIBS_VARIABLE, &jars.libs);

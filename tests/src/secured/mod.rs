@@ -53,7 +53,7 @@ pub struct Door {
 /// A realm of Kerberos, and somebody who is known there.
 #[derive(Clone, Debug)]
 pub struct Kerberos {
-    /// `KRB5_CONFIG`, for the process that is the client.
+    /// `KRB5_CONFIG`.
     pub config: PathBuf,
     /// `sasl.kerberos.principal`.
     pub principal: String,
@@ -112,10 +112,15 @@ impl Secured {
     /// Where tickets are to be had for the listener `kerberos`.
     ///
     /// # Errors
-    /// There is no KDC.
+    /// There is no KDC, or this process was not told of it.
     pub fn kerberos(&self) -> Result<&Kerberos, String> {
         let missing = "there is no KDC (Debian: apt-get install krb5-kdc krb5-admin-server)";
-        self.kerberos.as_ref().ok_or_else(|| missing.to_owned())
+        let kerberos = self.kerberos.as_ref().ok_or_else(|| missing.to_owned())?;
+        // The library that makes the messages knows no other way to be told.
+        if std::env::var_os("KRB5_CONFIG").is_none_or(|told| told != kerberos.config) {
+            return Err(format!("set KRB5_CONFIG={}", kerberos.config.display()));
+        }
+        Ok(kerberos)
     }
 
     /// The folder with certificates and keys.

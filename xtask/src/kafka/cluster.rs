@@ -12,6 +12,7 @@ use super::kdc::Kdc;
 use super::probe;
 use super::runs::{Run, Storage};
 use super::secure::{self, Doors};
+use super::{SECURE_VARIABLE, SERVERS_VARIABLE};
 use crate::process::{self, Interrupt};
 use crate::workspace;
 
@@ -177,6 +178,17 @@ impl Cluster {
     /// The file that tells of the listeners with TLS and SASL, if there are any.
     pub(crate) fn secure(&self) -> Option<&Path> {
         self.secure.as_deref()
+    }
+
+    /// Tells a program where the cluster is, by variables.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        command.env(SERVERS_VARIABLE, self.bootstrap_servers());
+        if let Some(file) = &self.secure {
+            command.env(SECURE_VARIABLE, file);
+        }
+        if let Some(kdc) = &self.kdc {
+            command.env("KRB5_CONFIG", kdc.client_config());
+        }
     }
 
     /// The processes of all nodes, and of what serves them.

@@ -39,8 +39,8 @@ impl Kdc {
         workspace::create_folder(folder)?;
         let port = Port::reserve()?;
         let address = port.address()?;
-        workspace::write(&folder.join("krb5.conf"), client_config(address))?;
-        workspace::write(&folder.join("kdc.conf"), server_config(address, folder))?;
+        workspace::write(&folder.join("krb5.conf"), realm_for_clients(address))?;
+        workspace::write(&folder.join("kdc.conf"), realm_for_server(address, folder))?;
         workspace::write(&folder.join("kadm5.acl"), "")?;
         // The password of the database is of no use to anybody: it lies beside it.
         run(folder, "kdb5_util", &["create", "-s", "-r", REALM, "-P", "the-realm-of-tests"])?;
@@ -76,7 +76,12 @@ impl Kdc {
 
     /// What the broker's Java has to be told.
     pub(super) fn java_option(&self) -> String {
-        format!("-Djava.security.krb5.conf={}", self.folder.join("krb5.conf").display())
+        format!("-Djava.security.krb5.conf={}", self.client_config().display())
+    }
+
+    /// The file that `KRB5_CONFIG` has to name for clients.
+    pub(super) fn client_config(&self) -> PathBuf {
+        self.folder.join("krb5.conf")
     }
 
     /// The settings of a listener, without its prefix.
@@ -98,7 +103,7 @@ impl Kdc {
     /// What a test has to know.
     pub(super) fn json(&self) -> Value {
         json!({
-            "config": self.folder.join("krb5.conf"),
+            "config": self.client_config(),
             "principal": format!("{CLIENT}@{REALM}"),
             "keytab": self.folder.join("client.keytab"),
         })
@@ -113,8 +118,7 @@ impl Drop for Kdc {
 }
 
 fn command(folder: &Path, program: &str) -> Command {
-    // Debian has them in a folder for root, which is not on everybody's path.
-    let mut command = Command::new(install::on_path(program).unwrap_or_else(|| program.into()));
+    let mut command = Command::new(program);
     command.env("KRB5_CONFIG", folder.join("krb5.conf")).current_dir(folder);
     command.env("KRB5_KDC_PROFILE", folder.join("kdc.conf"));
     command
@@ -125,7 +129,7 @@ fn run(folder: &Path, program: &str, args: &[&str]) -> Result<(), String> {
 }
 
 /// Nothing is looked up: names are as they are written, and the realm is at its address.
-fn client_config(address: SocketAddr) -> String {
+fn realm_for_clients(address: SocketAddr) -> String {
     format!(
         "[libdefaults]\n  default_realm = {REALM}\n  dns_lookup_realm = false\n  \
          dns_lookup_kdc = false\n  dns_canonicalize_hostname = false\n  rdns = false\n  \
@@ -134,7 +138,7 @@ fn client_config(address: SocketAddr) -> String {
     )
 }
 
-fn server_config(address: SocketAddr, folder: &Path) -> String {
+fn realm_for_server(address: SocketAddr, folder: &Path) -> String {
     let (folder, port) = (folder.display(), address.port());
     let host = Ipv4Addr::LOCALHOST;
     format!(

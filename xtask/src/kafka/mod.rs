@@ -92,7 +92,7 @@ fn status() -> Result<(), String> {
             Some(owner) => format!("ends with task {owner}"),
             None => "ends with `kafka stop`".to_owned(),
         };
-        println!("{} nodes at {}, pids {living:?}, {owner}", living.len(), found.servers);
+        println!("{} processes at {}, pids {living:?}, {owner}", living.len(), found.servers);
     }
     if count == 0 {
         println!("no cluster runs");
@@ -129,11 +129,8 @@ fn run_with(args: &[String]) -> Result<ExitCode, String> {
     let cluster = start_cluster(flags, &interrupt)?;
     let mut command = Command::new(program);
     command.args(args);
-    command.env(SERVERS_VARIABLE, cluster.bootstrap_servers());
+    cluster.tell(&mut command);
     command.env(LIBS_VARIABLE, jars::fetch()?.libs);
-    if let Some(file) = cluster.secure() {
-        command.env(SECURE_VARIABLE, file);
-    }
     let status = process::run(&mut command, &interrupt)?;
     Ok(exit_code(status))
 }
