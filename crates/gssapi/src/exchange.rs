@@ -282,8 +282,10 @@ fn acquire(gss: &Gss, principal: Option<&str>, keytab: Option<&str>) -> Result<H
     match why {
         None => Ok(credential),
         Some(why) => Err(GssError(format!(
-            "there are no Kerberos credentials: {why}; check sasl.kerberos.principal and \
-             sasl.kerberos.keytab"
+            "there are no Kerberos credentials for {} in {}: {why}; check \
+             sasl.kerberos.principal and sasl.kerberos.keytab",
+            principal.unwrap_or("anybody"),
+            keytab.unwrap_or("the ticket cache"),
         ))),
     }
 }
