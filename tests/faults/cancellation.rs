@@ -53,7 +53,7 @@ const BROKER: ConfigResource = ConfigResource::Broker(0);
 type AdminRow<'a> = (&'a str, for<'b> fn(&'b mut Admin) -> Asked<'b>);
 
 /// Every future of an administrator's, by file and name.
-const ADMIN: [AdminRow<'_>; 10] = [
+const ADMIN: [AdminRow<'_>; 11] = [
     ("admin/mod.rs reach_brokers", |admin| Box::pin(whatever(admin.reach_brokers()))),
     ("admin/cluster.rs describe_cluster", |admin| Box::pin(whatever(admin.describe_cluster(None)))),
     ("admin/describe.rs describe_topic", |admin| Box::pin(whatever(admin.describe_topic("one")))),
@@ -68,6 +68,9 @@ const ADMIN: [AdminRow<'_>; 10] = [
     }),
     ("admin/topics.rs list_topics", |admin| Box::pin(whatever(admin.list_topics()))),
     ("admin/topics.rs delete_topic", |admin| Box::pin(whatever(admin.delete_topic("absent")))),
+    ("admin/operations.rs cluster_operations", |admin| {
+        Box::pin(whatever(admin.cluster_operations()))
+    }),
     ("admin/configs.rs describe_configs", |admin| {
         Box::pin(async { whatever(admin.describe_configs(&BROKER)).await })
     }),
@@ -82,7 +85,7 @@ const ADMIN: [AdminRow<'_>; 10] = [
 type OpeningRow<'a> = (&'a str, for<'b> fn(&'b str) -> Asked<'b>);
 
 /// Every future that opens something, by file and name.
-const OPENING: [OpeningRow<'_>; 5] = [
+const OPENING: [OpeningRow<'_>; 6] = [
     ("admin/mod.rs connect", |servers| Box::pin(whatever(Admin::connect(servers, BRIEF)))),
     ("admin/mod.rs connect_with", |servers| {
         Box::pin(async move {
@@ -93,6 +96,12 @@ const OPENING: [OpeningRow<'_>; 5] = [
     ("reader/mod.rs open", |servers| Box::pin(whatever(Reader::open(servers, "one", options())))),
     ("reader/mod.rs open_with", |servers| {
         Box::pin(whatever(Reader::open_with(servers, "one", options(), |_| ())))
+    }),
+    ("admin/probe/mod.rs probe", |server| {
+        Box::pin(async move {
+            let security = ottla::Security::default();
+            ottla::admin::probe(server, &security, BRIEF).await;
+        })
     }),
     ("net/mod.rs connect", |server| Box::pin(whatever(ottla::net::connect(server, BRIEF)))),
 ];
