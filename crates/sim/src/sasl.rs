@@ -34,7 +34,7 @@ impl Sasl {
         let mut chance = Chance::stream(seed, "sasl");
         chance.permille(250).then(|| Self {
             session_ms: chance.pick(&[0, 1_100, 1_500, 4_000, 15_000]),
-            refuse: if has_faults { chance.pick(&[0, 50]) } else { 0 },
+            refuse: if has_faults { chance.pick(&[0, 50, 400]) } else { 0 },
             host_fails: if has_faults { chance.pick(&[0, 50]) } else { 0 },
             host_ms: chance.pick(&[0, 20, 90]),
         })
