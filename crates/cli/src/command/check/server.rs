@@ -129,11 +129,13 @@ fn milliseconds(time: Duration) -> f64 {
 
 fn versions(server: &str, found: &BrokerVersions) -> Step {
     let release = match found.release {
-        Some(release) => format!("understands what Kafka {release} does"),
+        Some(release) => format!("understands what Kafka {release} does, or a later one"),
         None => "older than Kafka 0.11".to_owned(),
     };
-    let features = found.features.iter().map(|(name, level)| format!(", {name} {level}"));
-    let seen = format!("{release}{}", features.collect::<String>());
+    // The one that follows the cluster's own release; the others are in the data.
+    let level = found.features.iter().find(|(name, _)| name == "metadata.version");
+    let level = level.map_or_else(String::new, |(name, level)| format!(", {name} {level}"));
+    let seen = format!("{release}{level}");
     let step = if !found.missing.is_empty() {
         let seen = format!("{seen}; this client needs {} of it", found.missing.join(" and "));
         Step::failed("versions", server, seen, Exit::Usage)
