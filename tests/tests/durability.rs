@@ -11,7 +11,6 @@ use ottla_tests::hostile::{Act, Hostile};
 use ottla_tests::listener;
 use ottla_tests::wait::until_true;
 
-/// Laws: none.
 #[test]
 fn several_replicas_of_which_one_is_enough_are_warned_of_once() {
     listener::begin();
