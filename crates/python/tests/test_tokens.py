@@ -119,6 +119,8 @@ def test_a_token_that_is_refused_and_a_function_that_fails_later_are_told_to_err
         return next(given, None) or failing(_)
 
     config = {"message.timeout.ms": 2000, "error_cb": errors.append, "oauth_cb": oauth_cb}
+    # For this long a token that was refused is shown again.
+    config["sasl.login.retry.backoff.max.ms"] = 100
     producer = Producer({**by_token, **config})
     producer.produce("t", b"x", on_delivery=lambda error, message: told.append(error))
     assert producer.flush(60) == 0
