@@ -4,14 +4,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_core::config::{ConfigBuilder, ConfigError};
+use ottla_core::config::ConfigError;
 use ottla_core::output::Trouble;
 use ottla_core::rng::Rng;
 
 use crate::driver::Driver;
 use crate::durability;
 use crate::producer::Producer;
-use crate::security::{OauthToken, Security, TokenFunction, token_function};
+use crate::security::{OauthToken, Security, SecurityBuilder};
 use crate::shared::Shared;
 use crate::topic::Partitioner;
 
@@ -28,12 +28,10 @@ use crate::topic::Partitioner;
 /// ```
 #[must_use]
 pub struct ProducerBuilder {
-    config: ConfigBuilder,
-    /// The first setting that was refused: told by `build`, so that calls can be chained.
-    refused: Option<ConfigError>,
+    /// All settings are collected there.
+    security: SecurityBuilder,
     partitioner: Option<Box<dyn Partitioner>>,
     listener: Option<ServerListener>,
-    token_function: Option<TokenFunction>,
 }
 
 /// What a server does, or what became of the connection to it.
@@ -69,21 +67,13 @@ pub(crate) type ServerListener = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
 impl ProducerBuilder {
     pub(crate) fn new() -> Self {
-        Self {
-            config: ConfigBuilder::default(),
-            refused: None,
-            partitioner: None,
-            listener: None,
-            token_function: None,
-        }
+        Self { security: Security::builder(), partitioner: None, listener: None }
     }
 
     /// Sets one key, by its Java or its librdkafka name; [`crate::config::KEYS`] has them all. A
     /// value that is refused makes [`build`](Self::build) fail.
     pub fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(error) = self.config.set(key, value) {
-            self.refused.get_or_insert(error);
-        }
+        self.security = self.security.set(key, value);
         self
     }
 
@@ -120,7 +110,7 @@ impl ProducerBuilder {
         mut self,
         function: impl Fn() -> Result<OauthToken, E> + Send + Sync + 'static,
     ) -> Self {
-        self.token_function = Some(token_function(function));
+        self.security = self.security.oauth_token(function);
         self
     }
 
@@ -142,21 +132,16 @@ impl ProducerBuilder {
     /// A setting is unknown, out of range or in contradiction to another; or the system has no
     /// thread or no file descriptor left.
     pub fn build(self) -> Result<Producer, ConfigError> {
-        if let Some(error) = self.refused {
-            return Err(error);
-        }
-        for (key, why) in self.config.ignored() {
+        let (settings, token_function) = self.security.checked()?;
+        for (key, why) in settings.ignored() {
             tracing::warn!(key, why, "a setting has no effect");
         }
-        if let Some(key) = self.config.gives_up_idempotence_for() {
+        if let Some(key) = settings.gives_up_idempotence_for() {
             tracing::warn!(key, "idempotence is off because of this setting");
         }
-        for (key, why) in self.config.warnings() {
-            tracing::warn!(key, why, "a setting is dangerous");
-        }
-        let config = self.config.build()?;
+        let config = settings.build()?;
         durability::warn_of_config(&config);
-        let security = Security::new(&config.security, self.token_function)?;
+        let security = Security::new(&config.security, token_function)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

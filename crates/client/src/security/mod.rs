@@ -278,12 +278,18 @@ impl SecurityBuilder {
     /// A setting is unknown, out of range or in contradiction to another, or a file cannot be
     /// used.
     pub fn build(self) -> Result<Security, ConfigError> {
+        let (settings, token_function) = self.checked()?;
+        Security::new(&settings.build_security()?, token_function)
+    }
+
+    /// What was collected, if no setting was refused. Dangerous ones are warned of.
+    pub(crate) fn checked(self) -> Result<(ConfigBuilder, Option<TokenFunction>), ConfigError> {
         if let Some(error) = self.refused {
             return Err(error);
         }
         for (key, why) in self.config.warnings() {
             tracing::warn!(key, why, "a setting is dangerous");
         }
-        Security::new(&self.config.build_security()?, self.token_function)
+        Ok((self.config, self.token_function))
     }
 }
