@@ -34,9 +34,11 @@ pub mod partitioner;
 mod producer;
 pub mod record;
 pub mod rng;
+pub mod sasl;
 mod sender;
 pub mod stats;
 pub mod time;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

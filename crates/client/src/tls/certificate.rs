@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ottla_core::config::TlsVersion;
+use ottla_core::words::is_obeyed;
 use rustls::ProtocolVersion;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -105,7 +106,7 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
 /// A text from outside as it may be shown: nothing that moves a terminal's cursor, nothing endless.
 fn shown(text: &str) -> String {
     let text = if text.is_empty() { "(no name)" } else { text };
-    let clean = |c: char| if c.is_control() { '?' } else { c };
+    let clean = |c: char| if is_obeyed(c) { '?' } else { c };
     text.chars().take(NAME_CHARS_MAX).map(clean).collect()
 }
 

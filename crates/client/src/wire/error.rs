@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ottla_core::words::{SHOWN_MAX_CHARS, shown};
 use ottla_protocol::ErrorCode;
 
 /// What went wrong, for a program to decide by.
@@ -54,16 +55,20 @@ impl RequestError {
                 RequestErrorKind::UnknownTopic
             }
             ErrorCode::OFFSET_OUT_OF_RANGE => RequestErrorKind::OffsetOutOfRange,
-            ErrorCode::SASL_AUTHENTICATION_FAILED
-            | ErrorCode::UNSUPPORTED_SASL_MECHANISM
-            | ErrorCode::ILLEGAL_SASL_STATE => RequestErrorKind::Authentication,
             ErrorCode::UNSUPPORTED_VERSION => RequestErrorKind::Unsupported,
             _ => RequestErrorKind::Refused,
         };
-        let words = words.map(str::trim).filter(|words| !words.is_empty());
+        let words = words.map(|words| shown(words, SHOWN_MAX_CHARS));
+        let words = words.as_deref().filter(|words| !words.is_empty());
         let reason = words.unwrap_or_else(|| code.message()).trim_end_matches('.');
         let message = format!("{what}: {reason} [{}]", name_of(code));
         Self { kind, code: Some(code), message }
+    }
+
+    /// The same error with the broker's code for it.
+    pub(crate) fn by(mut self, code: ErrorCode) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// What went wrong.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::messages::sasl_authenticate::SaslAuthenticateRequest;
 use ottla_protocol::messages::sasl_handshake::SaslHandshakeRequest;
-use ottla_protocol::{ApiKey, DecodeError, ErrorCode, decode_response, encode_request};
+use ottla_protocol::{ApiKey, DecodeError, decode_response, encode_request};
 use zeroize::Zeroizing;
 
 use super::Producer;
@@ -16,12 +16,8 @@ use crate::accumulator::Queues;
 use crate::connection::{End, LinkState, Sent, SentRequest, Stage};
 use crate::host::Host;
 use crate::output::{AuthReply, Authenticate, ConnectionId, Event};
+use crate::sasl::{HANDSHAKE_VERSION, check_answer, check_handshake};
 use crate::time::Instant;
-
-/// The SaslHandshake that has SaslAuthenticate follow it, and not bare tokens (KIP-152).
-const HANDSHAKE_VERSION: i16 = 1;
-/// A broker's words go into errors up to this length.
-const WORDS_MAX_CHARS: usize = 500;
 
 /// Why a frame ends its connection.
 pub(super) struct Bad {
@@ -161,30 +157,9 @@ impl<H: Host> Producer<H> {
     ) -> Result<(), Bad> {
         let (_, answer) =
             decode_response::<SaslHandshakeRequest>(frame, request.version).map_err(unreadable)?;
-        let code = ErrorCode(answer.error_code);
-        let mechanism = self.config.security.sasl.mechanism.map_or("", |it| it.name());
-        match code {
-            ErrorCode::NONE => {}
-            ErrorCode::UNSUPPORTED_SASL_MECHANISM => {
-                let offered: Vec<String> =
-                    answer.mechanisms.iter().take(16).map(|name| clean(name, 40)).collect();
-                return Err(Bad::refused(format!(
-                    "the broker does not offer sasl.mechanism={mechanism} on this listener, but {}",
-                    if offered.is_empty() { "none at all".to_string() } else { offered.join(", ") },
-                )));
-            }
-            ErrorCode::ILLEGAL_SASL_STATE => {
-                return Err(Bad::refused(format!(
-                    "this listener does not ask for SASL: set security.protocol={}, or use the \
-                     port of a listener that does",
-                    if self.config.security.protocol.uses_tls() { "SSL" } else { "PLAINTEXT" },
-                )));
-            }
-            code => {
-                let why = format!("SaslHandshake: {} [{}]", code.message(), code.name());
-                return Err(Bad::refused(why));
-            }
-        }
+        let security = &self.config.security;
+        check_handshake(&answer, security.sasl.mechanism, security.protocol)
+            .map_err(Bad::refused)?;
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
         match core::mem::take(&mut link.auth.stage) {
             Stage::Handshaking { first } => {
@@ -203,31 +178,17 @@ impl<H: Host> Producer<H> {
     ) -> Result<(), Bad> {
         let (_, answer) = decode_response::<SaslAuthenticateRequest>(frame, request.version)
             .map_err(unreadable)?;
-        let code = ErrorCode(answer.error_code);
-        if !code.is_ok() {
-            let words = clean(answer.error_message.as_deref().unwrap_or(""), WORDS_MAX_CHARS);
-            let words = if words.is_empty() { code.message().to_string() } else { words };
-            return Err(Bad::refused(self.refusal(&words, code)));
-        }
+        let mechanism = self.config.security.sasl.mechanism;
+        let lifetime = check_answer(&answer, mechanism).map_err(Bad::refused)?;
         let deadline = now + self.config.request_timeout;
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
         if !matches!(link.auth.stage, Stage::Authenticating) {
             return Err("a SaslAuthenticate answer out of turn".to_string().into());
         }
-        let lifetime_ms = u64::try_from(answer.session_lifetime_ms).unwrap_or(0);
-        let lifetime = Duration::from_millis(lifetime_ms);
         link.auth.stage = Stage::Challenged { deadline, lifetime };
         let (server, challenge) = (link.server.clone(), Some(answer.auth_bytes));
         self.authentications.push_back(Authenticate { connection: id, server, challenge });
         Ok(())
-    }
-
-    /// What a broker's refusal means, with the settings to look at.
-    fn refusal(&self, words: &str, code: ErrorCode) -> String {
-        let mechanism = self.config.security.sasl.mechanism;
-        let (name, cure) = mechanism.map_or(("", ""), |it| (it.name(), it.cure()));
-        let words = words.trim_end_matches('.');
-        format!("authentication failed: {words} [{}]; {name}: {cure}", code.name())
     }
 
     fn authenticated(&mut self, id: ConnectionId, lifetime: Duration, now: Instant) {
@@ -247,10 +208,4 @@ impl<H: Host> Producer<H> {
 
 fn unreadable(error: DecodeError) -> Bad {
     format!("an answer that cannot be read: {error}").into()
-}
-
-/// Somebody else's words, fit to be shown: one line, without control characters, of this length.
-fn clean(words: &str, max_chars: usize) -> String {
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    words.trim().chars().take(max_chars).map(shown).collect()
 }

@@ -21,6 +21,7 @@ use crate::mutant::Mutant;
 use crate::output::{Acknowledged, ConnectionId, Event};
 use crate::rng::backoff;
 use crate::time::Instant;
+use crate::words::{SHOWN_MAX_CHARS, shown};
 
 /// A broker's wish for silence is honoured up to this; what asks for more is a mistake.
 const THROTTLE_MAX: Duration = Duration::from_secs(60);
@@ -303,7 +304,8 @@ fn offset(number: i64) -> Option<i64> {
 
 /// The broker's words, or ours for its code.
 fn words(answer: &PartitionProduceResponse, code: ErrorCode) -> String {
-    answer.error_message.clone().unwrap_or_else(|| code.message().to_string())
+    let words = answer.error_message.as_deref();
+    words.map_or_else(|| code.message().to_string(), |words| shown(words, SHOWN_MAX_CHARS))
 }
 
 fn failure<H: Host>(

@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::mutant::Mutant;
 use crate::output::{Cut, Part, Split, SplitToken};
 use crate::time::Instant;
+use crate::words::{SHOWN_MAX_CHARS, shown};
 
 /// Why a batch was refused, and the records that the broker minds, with what it says of each.
 pub(super) struct Refusal {
@@ -166,7 +167,10 @@ fn minded(answer: &PartitionProduceResponse, count: u32) -> Vec<(u32, Option<Str
         .iter()
         .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error)))
         .filter(|(index, _)| *index < count)
-        .map(|(index, error)| (index, error.batch_index_error_message.clone()))
+        .map(|(index, error)| {
+            let words = error.batch_index_error_message.as_deref();
+            (index, words.map(|words| shown(words, SHOWN_MAX_CHARS)))
+        })
         .collect();
     minded.sort_unstable_by_key(|(index, _)| *index);
     minded.dedup_by_key(|(index, _)| *index);

@@ -1,18 +1,15 @@
 //! Words of others, made fit to be shown.
 
+use ottla_core::words::is_obeyed;
+
 /// What is printable of `text`, in one line of at most `max` characters.
 pub(super) fn shown(text: &str, max: usize) -> String {
-    let is_shown = |c: &char| !c.is_control() && !is_invisible(*c);
+    let is_shown = |c: &char| !is_obeyed(*c);
     let mut words: String = text.chars().filter(is_shown).take(max).collect();
     if text.chars().filter(is_shown).nth(max).is_some() {
         words.push('…');
     }
     words
-}
-
-/// Characters that turn text around or hide in it.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Takes secrets out of words in which somebody repeats them.
