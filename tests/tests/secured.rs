@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use ottla_broker::{Cluster, ClusterBuilder, Mechanism, Sasl, Tls};
+use ottla_tests::pki::{self, Issued, KeyKind, Validity, Wish};
 use ottla_tests::{Made, foreign, java, kcat, needs, tools};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 const ALL: [Mechanism; 4] =
     [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512, Mechanism::OAuthBearer];
@@ -16,35 +16,26 @@ type Settings = Vec<(&'static str, String)>;
 
 /// An authority with a folder for what it signs.
 struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: pki::Authority,
     folder: tempfile::TempDir,
 }
 
 impl Authority {
     fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("signed");
+        let issuer = pki::Authority::create("authority").expect("an authority");
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).expect("written");
+        std::fs::write(folder.path().join("ca.pem"), issuer.certificate()).expect("written");
         Self { issuer, folder }
     }
 
-    /// Certificate and key, in PEM.
-    fn signs(&self, name: &str) -> (String, String) {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
-        params.distinguished_name.remove(DnType::CommonName);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        (certificate.pem(), key.serialize_pem())
+    fn signs(&self, name: &str, hosts: &[&str]) -> Issued {
+        let wish = Wish { name, hosts, validity: Validity::Now, key: KeyKind::Ec };
+        self.issuer.issue(&wish).expect("a certificate")
     }
 
     fn tls(&self) -> Tls {
-        let (certificate, key) = self.signs("broker");
-        Tls::new(certificate, key)
+        let broker = self.signs("broker", &["127.0.0.1"]);
+        Tls::new(broker.chain, broker.key)
     }
 
     /// A path in the folder, written to when there is something to write.
@@ -121,10 +112,10 @@ fn kcat_is_let_in_by_tls_with_and_without_a_certificate_of_its_own() {
     let ca = std::fs::read(authority.file("ca.pem", None)).expect("read");
     let tls = authority.tls().client_ca(ca).require_client_certificate(true);
     let cluster = start(Cluster::builder().tls(tls));
-    let (certificate, key) = authority.signs("alice");
+    let alice = authority.signs("alice", &[]);
     let mut own = trusted();
-    own.push(("ssl.certificate.location", authority.file("alice.pem", Some(&certificate))));
-    own.push(("ssl.key.location", authority.file("alice.key", Some(&key))));
+    own.push(("ssl.certificate.location", authority.file("alice.pem", Some(&alice.chain))));
+    own.push(("ssl.key.location", authority.file("alice.key", Some(&alice.key))));
     needs!(lets_kcat_in(&cluster, &own, "User:CN=alice"));
     let without = needs!(kcat(&cluster, &trusted()));
     assert!(!without.status.success());
