@@ -48,13 +48,8 @@ async fn keys_and_stores_of_openssl_are_read_with_old_ciphers_as_well() {
         settings.keystore_password = secret(CANARY);
         shown(server.visit(&tls(&settings), "broker.test").await);
     }
-    let topk8 = ["pkcs8", "-topk8", "-in", &key, "-passout", &pass, "-out"];
-    for (name, line) in [
-        ("pbkdf2.pem", [&topk8[..], &["pbkdf2.pem", "-v2", "aes-256-cbc"]].concat()),
-        ("des3.pem", [&topk8[..], &["des3.pem", "-v2", "des3"]].concat()),
-        ("scrypt.pem", [&topk8[..], &["scrypt.pem", "-scrypt"]].concat()),
-        ("sec1.pem", ["ec", "-in", &key, "-out", "sec1.pem"].to_vec()),
-    ] {
+    // Settings with the key that a line of openssl's makes, in a file of this name.
+    let with_key = |name: &str, line: &[&str]| {
         let out = path(name);
         let line: Vec<&str> = line.iter().map(|it| if *it == name { &out } else { *it }).collect();
         run("openssl", &[&line]);
@@ -62,6 +57,16 @@ async fn keys_and_stores_of_openssl_are_read_with_old_ciphers_as_well() {
         settings.certificate_location = Some(chain.clone());
         settings.key_location = Some(out);
         settings.key_password = secret(CANARY);
+        settings
+    };
+    let topk8 = ["pkcs8", "-topk8", "-in", &key, "-passout", &pass, "-out"];
+    for (name, line) in [
+        ("pbkdf2.pem", [&topk8[..], &["pbkdf2.pem", "-v2", "aes-256-cbc"]].concat()),
+        ("des3.pem", [&topk8[..], &["des3.pem", "-v2", "des3"]].concat()),
+        ("scrypt.pem", [&topk8[..], &["scrypt.pem", "-scrypt"]].concat()),
+        ("sec1.pem", ["ec", "-in", &key, "-out", "sec1.pem"].to_vec()),
+    ] {
+        let settings = with_key(name, &line);
         shown(server.visit(&tls(&settings), "broker.test").await);
     }
     // Ways that are too weak for today are refused with the way out.
@@ -72,13 +77,7 @@ async fn keys_and_stores_of_openssl_are_read_with_old_ciphers_as_well() {
             ["ec", "-in", &key, "-aes128", "-passout", &pass, "-out", "traditional.pem"].to_vec(),
         ),
     ] {
-        let out = path(name);
-        let line: Vec<&str> = line.iter().map(|it| if *it == name { &out } else { *it }).collect();
-        run("openssl", &[&line]);
-        let mut settings = trusting(&authority);
-        settings.certificate_location = Some(chain.clone());
-        settings.key_location = Some(out);
-        settings.key_password = secret(CANARY);
+        let settings = with_key(name, &line);
         let text = refused(&settings);
         assert!(text.contains("openssl pkcs8 -topk8"), "{text}");
     }
