@@ -306,7 +306,7 @@ impl Node {
     /// A file that [`Node::poll_sync`] gave out has reached the medium.
     pub(crate) fn handle_synced(&mut self, synced: &PendingSync) {
         if let Some(partition) = self.partitions.get_mut(synced.topic, synced.partition) {
-            partition.log.set_recovery_point(synced.job.recovery_point);
+            partition.log.handle_synced(&synced.job);
             self.write_checkpoints();
         }
     }

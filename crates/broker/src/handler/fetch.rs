@@ -206,7 +206,7 @@ fn read_partition(
 /// What a client is told of a log that cannot be read.
 pub(super) fn log_error_code(error: &LogError) -> ErrorCode {
     match error {
-        LogError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
+        LogError::Corrupt { .. } | LogError::Mismatch { .. } => ErrorCode::CORRUPT_MESSAGE,
         LogError::Io { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }

@@ -94,6 +94,15 @@ impl LeaderEpochs {
         self.store(storage)
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        self.entries.clear();
+        self.store(storage)
+    }
+
     fn store(&self, storage: &dyn Storage) -> io::Result<()> {
         use std::fmt::Write;
         let mut text = format!("{VERSION}\n{}\n", self.entries.len());

@@ -25,6 +25,7 @@ mod partition_log;
 mod producer_snapshot;
 mod producer_state;
 mod recovery;
+mod replica;
 mod retention;
 mod scan;
 mod segment;
@@ -130,6 +131,14 @@ pub enum LogError {
     #[error("{path} is damaged or not a file of this log: {reason}", path = .path.display())]
     Corrupt {
         /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// What a leader sent cannot follow what the log has.
+    #[error("{path} cannot go on with what the leader sent: {reason}", path = .path.display())]
+    Mismatch {
+        /// The log's folder.
         path: PathBuf,
         /// What was found.
         reason: String,

@@ -34,6 +34,8 @@ pub struct PartitionLog {
     failure: Option<String>,
     /// Segments that were closed and are not yet known to be on the medium.
     unsynced: Vec<SyncJob>,
+    /// How often the end was moved back. Word of a file that was flushed before that is void.
+    cuts: u32,
 }
 
 /// What an append came to.
@@ -74,6 +76,8 @@ pub(crate) struct SyncJob {
     file: Arc<dyn StoredFile>,
     /// Everything before this offset is on the medium once the file is.
     pub(crate) recovery_point: i64,
+    /// The log's count of cuts when the segment was closed.
+    cuts: u32,
 }
 
 impl SyncJob {
@@ -104,6 +108,7 @@ impl PartitionLog {
             epochs,
             failure: None,
             unsynced: Vec::new(),
+            cuts: 0,
         }
     }
 
@@ -113,7 +118,7 @@ impl PartitionLog {
         Self::from_parts(storage, dir, config, Vec::new(), 0, LeaderEpochs::default())
     }
 
-    fn discards(&self) -> bool {
+    pub(super) fn discards(&self) -> bool {
         self.segments.is_empty()
     }
 
@@ -128,8 +133,7 @@ impl PartitionLog {
             return Err(invalid("the batch is not as long as its header says".to_owned()));
         }
         let base_offset = self.log_end_offset;
-        self.log_end_offset += i64::from(header.record_count);
-        self.log_start_offset = self.log_end_offset;
+        self.empty_at(base_offset + i64::from(header.record_count));
         let last_offset = self.log_end_offset - 1;
         Ok(Appended { base_offset, last_offset, log_append_time_ms: None, is_duplicate: false })
     }
@@ -193,7 +197,12 @@ impl PartitionLog {
     }
 
     /// Writes a batch whose header is final. On failure the log is as before, or out of service.
-    fn write(&mut self, header: &BatchHeader, records: &[u8], now_ms: i64) -> Result<(), LogError> {
+    pub(super) fn write(
+        &mut self,
+        header: &BatchHeader,
+        records: &[u8],
+        now_ms: i64,
+    ) -> Result<(), LogError> {
         let size = (BatchHeader::SIZE + records.len()) as u64;
         if self.must_roll(header, size) {
             self.roll().map_err(|error| LogError::io(&self.dir, error))?;
@@ -239,7 +248,7 @@ impl PartitionLog {
             active.flush_indexes(&*storage)?;
             let file = active.file(&*storage)?.clone();
             active.release_file();
-            self.unsynced.push(SyncJob { file, recovery_point: end });
+            self.unsynced.push(SyncJob { file, recovery_point: end, cuts: self.cuts });
         }
         producer_snapshot::write(&*storage, &self.dir, end, &self.producers)?;
         let created = Segment::create(&*storage, &self.dir, end, interval).inspect_err(|_| {
@@ -338,7 +347,7 @@ impl PartitionLog {
     }
 
     /// The segment that an offset belongs to.
-    fn segment_index(&self, offset: i64) -> usize {
+    pub(super) fn segment_index(&self, offset: i64) -> usize {
         self.segments.partition_point(|segment| segment.base_offset() <= offset).saturating_sub(1)
     }
 
@@ -346,14 +355,44 @@ impl PartitionLog {
         self.log_start_offset = self.log_start_offset.max(offset).min(self.log_end_offset);
     }
 
+    /// Moves the log's end back, and with it what must not lie behind it.
+    pub(super) fn end_at(&mut self, offset: i64) {
+        self.log_end_offset = offset;
+        self.log_start_offset = self.log_start_offset.min(offset);
+        self.recovery_point = self.recovery_point.min(offset);
+        self.cuts = self.cuts.wrapping_add(1);
+        self.unsynced.retain_mut(|job| {
+            job.cuts = self.cuts;
+            job.recovery_point <= offset
+        });
+    }
+
+    /// Lets a log without records begin and end at `offset`.
+    pub(super) fn empty_at(&mut self, offset: i64) {
+        (self.log_start_offset, self.log_end_offset) = (offset, offset);
+    }
+
+    /// An error when the log takes nothing any more.
+    pub(super) fn check_service(&self) -> Result<(), LogError> {
+        match &self.failure {
+            Some(failure) => Err(LogError::corrupt(&self.dir, failure.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the log out of service, as its files may be anywhere between two states.
+    pub(super) fn give_up(&mut self, error: LogError) -> LogError {
+        tracing::error!(%error, "truncation failed");
+        self.failure = Some(format!("out of service after a failed truncation: {error}"));
+        error
+    }
+
     /// Brings everything onto the medium, indexes and a snapshot of the producers included.
     ///
     /// # Errors
     /// What the disk says; also when the end of the log is in doubt since an earlier failure.
     pub fn close(&mut self, sync: bool) -> Result<(), LogError> {
-        if let Some(failure) = &self.failure {
-            return Err(LogError::corrupt(&self.dir, failure.clone()));
-        }
+        self.check_service()?;
         let storage = self.storage.clone();
         let end = self.log_end_offset;
         let closed = self.flush_all(&*storage, sync);
@@ -382,6 +421,14 @@ impl PartitionLog {
     /// Files that were closed since the last call and should be brought onto the medium.
     pub(crate) fn take_sync_jobs(&mut self) -> Vec<SyncJob> {
         std::mem::take(&mut self.unsynced)
+    }
+
+    /// Notes that a file which [`PartitionLog::take_sync_jobs`] gave out is on the medium.
+    pub(crate) fn handle_synced(&mut self, job: &SyncJob) {
+        // A segment that was cut since may have been written to again.
+        if job.cuts == self.cuts {
+            self.set_recovery_point(job.recovery_point);
+        }
     }
 
     /// Notes that everything before `offset` is on the medium.
@@ -432,6 +479,11 @@ impl PartitionLog {
     /// The leader epoch in which the record at an offset was written.
     pub fn leader_epoch_of(&self, offset: i64) -> Option<i32> {
         self.epochs.epoch_of(offset)
+    }
+
+    /// The newest leader epoch in which something was written.
+    pub fn latest_epoch(&self) -> Option<i32> {
+        self.epochs.latest()
     }
 
     /// The greatest epoch not later than `epoch` in which something was written, and where it

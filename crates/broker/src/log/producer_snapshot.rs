@@ -21,7 +21,7 @@ use super::producer_state::{
     ProducedBatch, ProducerEntry, ProducerStates, WINDOW_BATCHES, sequence_after,
 };
 use super::storage::{Storage, Survives};
-use super::{SNAPSHOT_SUFFIX, WINDOW_SUFFIX, file_name};
+use super::{SNAPSHOT_SUFFIX, WINDOW_SUFFIX, file_name, offset_in_name};
 
 const VERSION: i16 = 1;
 const WINDOW_MAGIC: [u8; 4] = *b"OTW1";
@@ -77,6 +77,20 @@ pub(super) fn remove(storage: &dyn Storage, dir: &Path, offset: i64) -> io::Resu
     storage.remove_file(&dir.join(file_name(offset, WINDOW_SUFFIX)))
 }
 
+/// The offsets of the snapshots in a partition's folder, in order.
+pub(super) fn offsets(storage: &dyn Storage, dir: &Path) -> io::Result<Vec<i64>> {
+    let names = storage.list(dir)?;
+    Ok(names.iter().filter_map(|found| offset_in_name(&found.name, SNAPSHOT_SUFFIX)).collect())
+}
+
+/// Removes both files of every offset from `from` on.
+pub(super) fn remove_from(storage: &dyn Storage, dir: &Path, from: i64) -> io::Result<()> {
+    for offset in offsets(storage, dir)?.into_iter().filter(|offset| *offset >= from) {
+        remove(storage, dir, offset)?;
+    }
+    Ok(())
+}
+
 fn read_if_present(storage: &dyn Storage, path: &Path) -> io::Result<Option<Vec<u8>>> {
     match storage.read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -88,7 +102,7 @@ fn read_if_present(storage: &dyn Storage, path: &Path) -> io::Result<Option<Vec<
 fn encode_snapshot(states: &ProducerStates) -> Vec<u8> {
     let mut body = Vec::with_capacity(4 + states.len() * 46);
     body.extend_from_slice(&(states.len() as i32).to_be_bytes());
-    for (producer_id, entry) in states.iter() {
+    for (producer_id, entry) in states.sorted() {
         let last = entry.batches.back();
         body.extend_from_slice(&producer_id.to_be_bytes());
         body.extend_from_slice(&entry.epoch.to_be_bytes());
@@ -147,7 +161,7 @@ fn decode_snapshot(bytes: &[u8], now_ms: i64) -> Option<ProducerStates> {
 
 fn encode_window(states: &ProducerStates) -> Vec<u8> {
     let mut body = Vec::new();
-    for (producer_id, entry) in states.iter() {
+    for (producer_id, entry) in states.sorted() {
         body.extend_from_slice(&producer_id.to_be_bytes());
         body.extend_from_slice(&entry.epoch.to_be_bytes());
         body.push(entry.batches.len() as u8);

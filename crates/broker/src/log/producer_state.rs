@@ -159,6 +159,13 @@ impl ProducerStates {
         self.producers.iter().map(|(id, entry)| (*id, entry))
     }
 
+    /// The producers in order of their ids, so that equal states make equal files.
+    pub(super) fn sorted(&self) -> Vec<(i64, &ProducerEntry)> {
+        let mut producers: Vec<_> = self.iter().collect();
+        producers.sort_unstable_by_key(|(id, _)| *id);
+        producers
+    }
+
     /// The entry of one producer.
     pub fn get(&self, producer_id: i64) -> Option<&ProducerEntry> {
         self.producers.get(&producer_id)

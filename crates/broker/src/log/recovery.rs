@@ -99,7 +99,11 @@ impl PartitionLog {
 
     /// Makes the producer states from the newest snapshot that can be read and the batches behind
     /// it.
-    fn rebuild_producers(&mut self, snapshots: &[i64], now_ms: i64) -> Result<(), LogError> {
+    pub(super) fn rebuild_producers(
+        &mut self,
+        snapshots: &[i64],
+        now_ms: i64,
+    ) -> Result<(), LogError> {
         let storage = self.storage().clone();
         let dir = self.dir().to_owned();
         let fault = |error| LogError::io(&dir, error);
