@@ -1,6 +1,5 @@
 //! How a cluster is described and started.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,16 +7,21 @@ use std::time::{Duration, Instant};
 use crate::cluster::{Cluster, Running, RunningListener};
 use crate::config::BrokerConfig;
 use crate::error::StartError;
+use crate::listen::ReservedPort;
 use crate::log::DiskStorage;
-use crate::node::{Node, NodeListener};
+use crate::nodes::{FIRST_NODE_ID, Nodes};
+use crate::peers::{Advertised, NodeListener};
 use crate::security::control::Described;
 use crate::security::tls::RunningTls;
 use crate::security::{Listener, Sasl};
 use crate::server::{self, Door, Entrance};
 use crate::topic_config::Overrides;
 
-/// The id of the only node.
-const NODE_ID: i32 = 1;
+/// More brokers than this in one process are a mistake.
+const MAX_NODES: usize = 100;
+
+/// How many replicas topics have that are created without a number, if there are so many nodes.
+const DEFAULT_REPLICAS: usize = 3;
 
 /// Describes a cluster; made by [`Cluster::builder`].
 #[derive(Debug)]
@@ -29,7 +33,8 @@ pub struct ClusterBuilder {
     pub(crate) others: Vec<Listener>,
     pub(crate) security: Described,
     data_dir: Option<PathBuf>,
-    topics: Vec<(String, i32, Overrides)>,
+    topics: Vec<NewTopic>,
+    replication_factor: Option<i32>,
     seed: Option<u64>,
     config: BrokerConfig,
 }
@@ -43,6 +48,7 @@ impl Default for ClusterBuilder {
             security: Described::default(),
             data_dir: None,
             topics: Vec::new(),
+            replication_factor: None,
             seed: None,
             config: BrokerConfig::default(),
         }
@@ -50,17 +56,22 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// How many brokers there are. Default 1, and for the time being no other number is possible.
+    /// How many brokers there are, 1 to 100. Default 1. Their ids count up from 1.
+    ///
+    /// A folder that had fewer gets more of them, empty ones. One that had more is short of those
+    /// that are left out, as if they were down.
     pub fn nodes(self, nodes: usize) -> Self {
         Self { nodes, ..self }
     }
 
-    /// The address to listen on, `host:port`. Port 0 lets the system choose. Default `127.0.0.1:0`.
+    /// The address to listen on, `host:port`, of the first node. The others take the ports after
+    /// it. Port 0 lets the system choose for each. Default `127.0.0.1:0`.
     pub fn listen(self, address: impl Into<String>) -> Self {
         Self { main: self.main.listen(address), ..self }
     }
 
-    /// The address that clients are told. Default: the one that they connected to.
+    /// The address that clients are told for the first node; for the others, the ports after it.
+    /// Default: the address that they connected to, with each node's own port.
     pub fn advertise(self, host: impl Into<String>, port: u16) -> Self {
         Self { main: self.main.advertise(host, port), ..self }
     }
@@ -85,7 +96,64 @@ impl ClusterBuilder {
         configs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let overrides = configs.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.topics.push((name.into(), partitions, overrides.collect()));
+        let overrides = overrides.collect();
+        self.topics.push(NewTopic { name: name.into(), partitions, replicas: None, overrides });
+        self
+    }
+
+    /// A topic with so many replicas of each partition.
+    pub fn topic_replicated(
+        mut self,
+        name: impl Into<String>,
+        partitions: i32,
+        replicas: i32,
+    ) -> Self {
+        let (name, replicas) = (name.into(), Some(replicas));
+        let overrides = Overrides::new();
+        self.topics.push(NewTopic { name, partitions, replicas, overrides });
+        self
+    }
+
+    /// Replicas of a topic that is created without a number, `default.replication.factor`. Default
+    /// 3, or as many as there are nodes.
+    pub fn default_replication_factor(self, replicas: i32) -> Self {
+        Self { replication_factor: Some(replicas), ..self }
+    }
+
+    /// How many replicas must be in sync for acks=all, in topics that do not say otherwise,
+    /// `min.insync.replicas`. Default 1.
+    pub fn min_insync_replicas(mut self, replicas: i32) -> Self {
+        self.config.min_insync_replicas = replicas;
+        self
+    }
+
+    /// Whether a replica that is not in sync may lead when no other can, in topics that do not say
+    /// otherwise, `unclean.leader.election.enable`. What it lacks is then lost. Default false.
+    pub fn unclean_leader_election(mut self, enabled: bool) -> Self {
+        self.config.unclean_leader_election = enabled;
+        self
+    }
+
+    /// After how long a follower that has not caught up is out of sync, `replica.lag.time.max.ms`.
+    /// Default 30 seconds.
+    pub fn replica_lag_time_max(mut self, lag: Duration) -> Self {
+        self.config.replica_lag_time_max = lag;
+        self
+    }
+
+    /// How long the controller counts on a node that is silent, `broker.session.timeout.ms`.
+    /// Default 200 milliseconds, so that a test need not wait for Kafka's 9 seconds.
+    pub fn node_session_timeout(mut self, timeout: Duration) -> Self {
+        self.config.node_session_timeout = timeout;
+        self
+    }
+
+    /// How long what one node says to another is under way. Default 0.
+    ///
+    /// With some of it one can see what acks=1 risks: between the answer and the next follower's
+    /// copy, the leader alone has the record.
+    pub fn replication_delay(mut self, delay: Duration) -> Self {
+        self.config.replication_delay = delay;
         self
     }
 
@@ -203,30 +271,47 @@ impl ClusterBuilder {
         let started = Instant::now();
         let storage = Arc::new(DiskStorage { is_durable: config.is_durable });
         let now = server::now_since(started);
-        let mut node = Node::open(NODE_ID, config, &dir, storage, seed, now)?;
-        node.users = self.security.users()?;
-        node.rules = self.security.rules();
-        for (name, partitions, overrides) in self.topics {
-            node.ensure_topic(&name, partitions, overrides, now)
+        let default_replicas = self.nodes.min(DEFAULT_REPLICAS) as i32;
+        config.default_replication_factor = self.replication_factor.unwrap_or(default_replicas);
+        let mut nodes = Nodes::open(self.nodes as i32, config, &dir, storage, seed, now)?;
+        nodes.users = self.security.users()?;
+        nodes.rules = self.security.rules();
+        for NewTopic { name, partitions, replicas, overrides } in self.topics {
+            nodes
+                .ensure_topic(&name, partitions, replicas, overrides, now)
                 .map_err(|error| StartError::Topic { name, reason: error.message })?;
         }
         let mut entrances = Vec::new();
         let mut listeners = Vec::new();
-        for listener in std::iter::once(self.main).chain(self.others) {
-            let (entrance, running) = open(listener, &mut node)?;
-            let RunningListener { name, address, .. } = &running;
-            tracing::info!(listener = name, %address, dir = %dir.display(), "broker started");
-            entrances.push(entrance);
+        for (place, listener) in std::iter::once(self.main).chain(self.others).enumerate() {
+            let running = open(place, listener, &mut nodes, &mut entrances)?;
+            let RunningListener { name, addresses, .. } = &running;
+            tracing::info!(listener = name, ?addresses, dir = %dir.display(), "broker started");
             listeners.push(running);
         }
-        let running = Running::start(entrances, Arc::new(Door::new(node, started)))?;
+        let running = Running::start(entrances, Arc::new(Door::new(nodes, started)))?;
         Ok(Cluster::new(running, listeners, temporary))
     }
 
     fn check(&self) -> Result<(), StartError> {
         let invalid = |message: String| Err(StartError::Config(message));
-        if self.nodes != 1 {
-            return invalid(format!("a cluster of {} nodes: only 1 is possible yet", self.nodes));
+        if self.nodes == 0 || self.nodes > MAX_NODES {
+            let nodes = self.nodes;
+            return invalid(format!("a cluster has 1 to {MAX_NODES} nodes, not {nodes}"));
+        }
+        if self.config.discards && self.nodes > 1 {
+            let message = "a broker that discards records has nothing to replicate: one node only";
+            return invalid(message.to_owned());
+        }
+        if let Some(replicas) = self.replication_factor
+            && !(1..=self.nodes as i32).contains(&replicas)
+        {
+            let nodes = self.nodes;
+            return invalid(format!("{replicas} replicas cannot be had of {nodes} nodes"));
+        }
+        if self.config.min_insync_replicas < 1 {
+            let replicas = self.config.min_insync_replicas;
+            return invalid(format!("min.insync.replicas={replicas}: it must be 1 or more"));
         }
         if let (true, Some(dir)) = (self.config.discards, &self.data_dir) {
             let dir = dir.display();
@@ -259,28 +344,70 @@ impl ClusterBuilder {
     }
 }
 
-/// Binds a listener and tells the node of it.
-fn open(listener: Listener, node: &mut Node) -> Result<(Entrance, RunningListener), StartError> {
+/// A topic that is to be there from the start.
+#[derive(Debug)]
+struct NewTopic {
+    name: String,
+    partitions: i32,
+    replicas: Option<i32>,
+    overrides: Overrides,
+}
+
+/// Binds a listener on each node, and tells the nodes of it.
+fn open(
+    place: usize,
+    listener: Listener,
+    nodes: &mut Nodes,
+    entrances: &mut Vec<Entrance>,
+) -> Result<RunningListener, StartError> {
     let name = listener.name().to_owned();
     let tls = listener.tls.map(RunningTls::start).transpose()?.map(Arc::new);
-    let bound = bind(&listener.address)?;
-    let address = local_address(&bound, &listener.address)?;
-    node.listeners.push(NodeListener {
-        advertised: listener.advertised.clone(),
-        sasl: listener.sasl.map(Arc::new),
-    });
-    let entrance = Entrance { bound, tls: tls.clone() };
-    Ok((entrance, RunningListener { name, address, advertised: listener.advertised, tls }))
+    let sasl = listener.sasl.map(Arc::new);
+    let mut addresses = Vec::new();
+    let mut reserved = Vec::new();
+    let mut advertised = Vec::new();
+    for (step, node) in (0..).zip(&mut nodes.nodes) {
+        let port = ReservedPort::take(&nth_address(&listener.address, step)?)?;
+        let shown = match &listener.advertised {
+            None => None,
+            Some(Advertised { host, port }) => Some(Advertised {
+                host: host.clone(),
+                port: nth_port(*port, step)
+                    .ok_or_else(|| StartError::Config(no_port_left(host, *port, step)))?,
+            }),
+        };
+        advertised.extend(shown.clone());
+        let (number, address) = (FIRST_NODE_ID + i32::from(step), port.address());
+        node.listeners.push(NodeListener {
+            advertised: shown,
+            port: address.port(),
+            sasl: sasl.clone(),
+        });
+        let bound = port.listen()?;
+        entrances.push(Entrance { node: number, listener: place, bound, tls: tls.clone() });
+        addresses.push(address);
+        reserved.push(port);
+    }
+    let advertised = listener.advertised.is_some().then_some(advertised);
+    Ok(RunningListener { name, addresses, advertised, tls, reserved })
 }
 
-fn bind(listen: &str) -> Result<TcpListener, StartError> {
-    let fault = |source| StartError::Listen { address: listen.to_owned(), source };
-    let listener = TcpListener::bind(listen).map_err(fault)?;
-    listener.set_nonblocking(true).map_err(fault)?;
-    Ok(listener)
+/// The address of the node so many places after the first.
+fn nth_address(first: &str, step: u16) -> Result<String, StartError> {
+    let split = first.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match split {
+        None | Some((_, 0)) => Ok(first.to_owned()),
+        Some((host, port)) => match nth_port(port, step) {
+            Some(port) => Ok(format!("{host}:{port}")),
+            None => Err(StartError::Config(no_port_left(host, port, step))),
+        },
+    }
 }
 
-fn local_address(listener: &TcpListener, listen: &str) -> Result<SocketAddr, StartError> {
-    let fault = |source| StartError::Listen { address: listen.to_owned(), source };
-    listener.local_addr().map_err(fault)
+fn nth_port(first: u16, step: u16) -> Option<u16> {
+    if first == 0 { Some(0) } else { first.checked_add(step) }
+}
+
+fn no_port_left(host: &str, port: u16, step: u16) -> String {
+    format!("there is no port {step} after that of {host}:{port}; begin with a lower one")
 }

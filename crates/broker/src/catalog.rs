@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::data_dir::CATALOG;
 use crate::error::StartError;
 use crate::log::{Storage, Survives};
+use crate::nodes::FIRST_NODE_ID;
 use crate::topic_config::{self, Overrides, TopicConfig};
 
 /// How many producer ids are taken from the file at once.
@@ -21,20 +22,51 @@ const PRODUCER_ID_BLOCK: i64 = 1000;
 
 const MAX_NAME_BYTES: usize = 249;
 
+/// The version of the file. 0 had leader epochs in place of partitions: there was one node.
+const VERSION: u32 = 1;
+
+/// Where a partition's replicas are and who leads, as the controller has decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Placement {
+    /// The nodes with a replica; the first is the preferred leader.
+    pub(crate) replicas: Vec<i32>,
+    /// Those of them that have all that was acknowledged to acks=all. Never empty.
+    pub(crate) isr: Vec<i32>,
+    /// -1 while nobody may lead.
+    pub(crate) leader: i32,
+    /// Rises with each new leader.
+    pub(crate) leader_epoch: i32,
+    /// Rises with each change.
+    pub(crate) partition_epoch: i32,
+}
+
+impl Placement {
+    /// A new partition: all replicas are in sync, the first one leads.
+    pub(crate) fn new(replicas: Vec<i32>) -> Self {
+        let leader = replicas.first().copied().unwrap_or(-1);
+        Self { isr: replicas.clone(), replicas, leader, leader_epoch: 0, partition_epoch: 0 }
+    }
+
+    /// Of the only node of a cluster that was one node.
+    fn alone(leader_epoch: i32) -> Self {
+        Self { leader_epoch, ..Self::new(vec![FIRST_NODE_ID]) }
+    }
+}
+
 /// One topic.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) id: Uuid,
-    /// The leader epoch of each partition.
-    pub(crate) leader_epochs: Vec<i32>,
+    pub(crate) partitions: Vec<Placement>,
     pub(crate) overrides: Overrides,
     pub(crate) config: TopicConfig,
 }
 
 impl Topic {
     pub(crate) fn partition_count(&self) -> i32 {
-        self.leader_epochs.len() as i32
+        self.partitions.len() as i32
     }
 }
 
@@ -67,14 +99,17 @@ struct Stored {
 struct StoredTopic {
     name: String,
     id: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     leader_epochs: Vec<i32>,
+    #[serde(default)]
+    partitions: Vec<Placement>,
     configs: Overrides,
 }
 
 impl Catalog {
     /// The content of the file in a new folder.
     pub(crate) fn empty_file() -> io::Result<Vec<u8>> {
-        Ok(serde_json::to_vec_pretty(&Stored::default())?)
+        Ok(serde_json::to_vec_pretty(&Stored { version: VERSION, ..Stored::default() })?)
     }
 
     /// Reads the file.
@@ -86,8 +121,9 @@ impl Catalog {
         let damaged = |reason: String| StartError::Damaged { path: path.clone(), reason };
         let stored: Stored =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if stored.version != 0 {
-            return Err(damaged(format!("it is of version {}, not 0", stored.version)));
+        if stored.version > VERSION {
+            let version = stored.version;
+            return Err(damaged(format!("it is of version {version}, not 0 to {VERSION}")));
         }
         let parse_id =
             |id: &str| Uuid::parse(id).ok_or_else(|| damaged(format!("{id:?} is not a topic id")));
@@ -107,16 +143,20 @@ impl Catalog {
             let id = parse_id(&topic.id)?;
             check_name(&topic.name).map_err(damaged)?;
             topic_config::check(&topic.configs).map_err(damaged)?;
-            catalog.add(&topic.name, id, topic.leader_epochs, topic.configs);
+            let of_one_node = topic.leader_epochs.into_iter().map(Placement::alone);
+            let partitions: Vec<Placement> = of_one_node.chain(topic.partitions).collect();
+            check_placements(&partitions)
+                .map_err(|reason| damaged(format!("topic {}: {reason}", topic.name)))?;
+            catalog.add(&topic.name, id, partitions, topic.configs);
         }
         Ok(catalog)
     }
 
-    fn add(&mut self, name: &str, id: Uuid, leader_epochs: Vec<i32>, overrides: Overrides) {
+    fn add(&mut self, name: &str, id: Uuid, partitions: Vec<Placement>, overrides: Overrides) {
         let name: Arc<str> = name.into();
         let config = TopicConfig::of(&overrides);
         self.names.insert(id, name.clone());
-        let topic = Topic { name: name.clone(), id, leader_epochs, overrides, config };
+        let topic = Topic { name: name.clone(), id, partitions, overrides, config };
         self.topics.insert(name, topic);
     }
 
@@ -151,11 +191,10 @@ impl Catalog {
         &mut self,
         name: &str,
         id: Uuid,
-        partitions: i32,
+        partitions: Vec<Placement>,
         overrides: Overrides,
     ) -> io::Result<()> {
-        let leader_epochs = vec![0; usize::try_from(partitions).unwrap_or_default()];
-        self.add(name, id, leader_epochs, overrides);
+        self.add(name, id, partitions, overrides);
         self.store().inspect_err(|_| {
             self.topics.remove(name);
             self.names.remove(&id);
@@ -163,18 +202,50 @@ impl Catalog {
     }
 
     /// Gives a topic more partitions and writes the file.
-    pub(crate) fn grow(&mut self, name: &str, partitions: i32) -> io::Result<()> {
-        let count = usize::try_from(partitions).unwrap_or_default();
-        if let Some(topic) = self.topics.get_mut(name) {
-            let before = topic.leader_epochs.len();
-            topic.leader_epochs.resize(count.max(before), 0);
-            return self.store().inspect_err(|_| {
-                if let Some(topic) = self.topics.get_mut(name) {
-                    topic.leader_epochs.truncate(before);
-                }
-            });
+    pub(crate) fn grow(&mut self, name: &str, more: Vec<Placement>) -> io::Result<()> {
+        let Some(topic) = self.topics.get_mut(name) else {
+            return Ok(());
+        };
+        let before = topic.partitions.len();
+        topic.partitions.extend(more);
+        self.store().inspect_err(|_| {
+            if let Some(topic) = self.topics.get_mut(name) {
+                topic.partitions.truncate(before);
+            }
+        })
+    }
+
+    /// Where a partition is.
+    pub(crate) fn placement(&self, topic: Uuid, partition: i32) -> Option<&Placement> {
+        self.by_id(topic)?.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    fn placement_mut(&mut self, topic: Uuid, partition: i32) -> Option<&mut Placement> {
+        let name = self.names.get(&topic)?;
+        let partition = usize::try_from(partition).ok()?;
+        self.topics.get_mut(name)?.partitions.get_mut(partition)
+    }
+
+    /// Changes where partitions are and who leads them, and writes the file. All or nothing.
+    pub(crate) fn place(&mut self, changes: &[(Uuid, i32, Placement)]) -> io::Result<()> {
+        let mut before = Vec::with_capacity(changes.len());
+        for (topic, partition, placement) in changes {
+            if let Some(place) = self.placement_mut(*topic, *partition) {
+                let mut placement = placement.clone();
+                placement.partition_epoch = place.partition_epoch + 1;
+                before.push((*topic, *partition, std::mem::replace(place, placement)));
+            }
         }
-        Ok(())
+        if before.is_empty() {
+            return Ok(());
+        }
+        self.store().inspect_err(|_| {
+            for (topic, partition, placement) in before {
+                if let Some(place) = self.placement_mut(topic, partition) {
+                    *place = placement;
+                }
+            }
+        })
     }
 
     /// Changes a topic's settings and writes the file.
@@ -221,7 +292,10 @@ impl Catalog {
             return Ok(());
         }
         for topic in self.topics.values_mut() {
-            topic.leader_epochs.iter_mut().for_each(|epoch| *epoch = epoch.saturating_add(1));
+            for place in &mut topic.partitions {
+                place.leader_epoch = place.leader_epoch.saturating_add(1);
+                place.partition_epoch = place.partition_epoch.saturating_add(1);
+            }
         }
         self.store()
     }
@@ -241,11 +315,12 @@ impl Catalog {
         let topics = self.sorted().into_iter().map(|topic| StoredTopic {
             name: topic.name.to_string(),
             id: topic.id.to_string(),
-            leader_epochs: topic.leader_epochs.clone(),
+            leader_epochs: Vec::new(),
+            partitions: topic.partitions.clone(),
             configs: topic.overrides.clone(),
         });
         let stored = Stored {
-            version: 0,
+            version: VERSION,
             next_producer_id: self.producer_id_limit,
             deleting: self.deleting.iter().map(Uuid::to_string).collect(),
             topics: topics.collect(),
@@ -254,6 +329,21 @@ impl Catalog {
         text.push(b'\n');
         self.storage.replace(&self.path, &text, Survives::PowerCut)
     }
+}
+
+/// Says why placements in a file cannot be.
+fn check_placements(placements: &[Placement]) -> Result<(), String> {
+    for (index, place) in placements.iter().enumerate() {
+        let Placement { replicas, isr, leader, .. } = place;
+        let is_known = |node: &i32| replicas.contains(node);
+        if replicas.is_empty() || isr.is_empty() || !isr.iter().all(is_known) {
+            return Err(format!("partition {index} has replicas {replicas:?} and ISR {isr:?}"));
+        }
+        if *leader != -1 && !isr.contains(leader) {
+            return Err(format!("partition {index} has leader {leader} and ISR {isr:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Says why a string cannot be the name of a topic.
@@ -289,16 +379,64 @@ mod tests {
         Catalog::load(dir, Arc::new(DiskStorage { is_durable: false })).unwrap()
     }
 
+    fn places(count: usize) -> Vec<Placement> {
+        vec![Placement::new(vec![1, 2, 3]); count]
+    }
+
+    #[test]
+    fn leaders_and_in_sync_replicas_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut catalog = open(dir.path());
+        let id = Uuid([1; 16]);
+        catalog.create("a", id, places(2), Overrides::new()).unwrap();
+        let moved =
+            Placement { isr: vec![2, 3], leader: 2, leader_epoch: 1, ..places(1)[0].clone() };
+        catalog.place(&[(id, 1, moved.clone())]).unwrap();
+
+        let catalog = open(dir.path());
+        assert_eq!(catalog.placement(id, 0), Some(&places(1)[0]));
+        assert_eq!(catalog.placement(id, 1), Some(&Placement { partition_epoch: 1, ..moved }));
+    }
+
+    #[test]
+    fn a_file_of_the_time_of_one_node_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = Uuid([7; 16]);
+        let text = format!(
+            r#"{{"version":0,"next_producer_id":3,"deleting":[],"topics":
+            [{{"name":"a","id":"{id}","leader_epochs":[4],"configs":{{}}}}]}}"#
+        );
+        std::fs::write(dir.path().join(CATALOG), text).unwrap();
+        let place = open(dir.path()).placement(id, 0).cloned().unwrap();
+        assert_eq!((place.leader, place.leader_epoch, place.isr), (1, 4, vec![1]));
+    }
+
+    #[test]
+    fn a_leader_that_is_not_in_sync_is_damage() {
+        for (isr, leader) in [("[2]", 1), ("[4]", 4), ("[]", -1)] {
+            let dir = tempfile::tempdir().unwrap();
+            let text = format!(
+                r#"{{"version":1,"next_producer_id":0,"deleting":[],"topics":[{{"name":"a",
+                "id":"{}","partitions":[{{"replicas":[1,2],"isr":{isr},"leader":{leader},
+                "leader_epoch":0,"partition_epoch":0}}],"configs":{{}}}}]}}"#,
+                Uuid([7; 16])
+            );
+            std::fs::write(dir.path().join(CATALOG), text).unwrap();
+            let storage = Arc::new(DiskStorage { is_durable: false });
+            assert!(Catalog::load(dir.path(), storage).is_err(), "{isr} {leader}");
+        }
+    }
+
     #[test]
     fn topics_and_their_settings_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let overrides = Overrides::from([("segment.bytes".to_owned(), "5000".to_owned())]);
         let mut catalog = open(dir.path());
-        catalog.create("a", Uuid([1; 16]), 3, overrides).unwrap();
-        catalog.create("b", Uuid([2; 16]), 1, Overrides::new()).unwrap();
-        catalog.grow("b", 4).unwrap();
+        catalog.create("a", Uuid([1; 16]), places(3), overrides).unwrap();
+        catalog.create("b", Uuid([2; 16]), places(1), Overrides::new()).unwrap();
+        catalog.grow("b", places(3)).unwrap();
         catalog.remove("a").unwrap();
-        catalog.create("a", Uuid([3; 16]), 2, Overrides::new()).unwrap();
+        catalog.create("a", Uuid([3; 16]), places(2), Overrides::new()).unwrap();
 
         let catalog = open(dir.path());
         assert_eq!(catalog.by_name("a").unwrap().id, Uuid([3; 16]));
@@ -323,7 +461,7 @@ mod tests {
     fn names_that_differ_in_dot_and_underscore_collide() {
         let dir = tempfile::tempdir().unwrap();
         let mut catalog = open(dir.path());
-        catalog.create("a.b_c", Uuid([1; 16]), 1, Overrides::new()).unwrap();
+        catalog.create("a.b_c", Uuid([1; 16]), places(1), Overrides::new()).unwrap();
         assert!(catalog.colliding("a_b_c").is_some());
         assert!(catalog.colliding("a.b_c").is_none());
         assert!(catalog.colliding("a-b-c").is_none());

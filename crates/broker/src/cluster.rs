@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use crate::builder::ClusterBuilder;
 use crate::error::StartError;
 use crate::fault::Fault;
-use crate::node::{Advertised, Node};
+use crate::listen::ReservedPort;
+use crate::nodes::Nodes;
+use crate::peers::Advertised;
 use crate::request_log::SeenRequest;
 use crate::security::tls::RunningTls;
 use crate::server::{self, Door, Entrance};
@@ -47,7 +49,7 @@ impl Cluster {
         listeners: Vec<RunningListener>,
         temporary: Option<TempDir>,
     ) -> Self {
-        let addresses = listeners.iter().take(1).map(|main| main.address).collect();
+        let addresses = listeners.first().map(|main| main.addresses.clone()).unwrap_or_default();
         Self { running, addresses, listeners, _temporary: temporary }
     }
 
@@ -64,27 +66,27 @@ impl Cluster {
 
     /// Lets something go wrong with the next request that the fault names.
     pub fn inject(&self, fault: Fault) {
-        self.running.door.with_node(|node, _| node.faults.inject(fault));
+        self.running.door.with_nodes(|nodes, _| nodes.faults.inject(fault));
     }
 
     /// Takes back all faults that have not happened yet.
     pub fn clear_faults(&self) {
-        self.running.door.with_node(|node, _| node.faults.clear());
+        self.running.door.with_nodes(|nodes, _| nodes.faults.clear());
     }
 
     /// How many faults have not happened yet, or not as often as they shall.
     pub fn pending_faults(&self) -> usize {
-        self.running.door.with_node(|node, _| node.faults.len())
+        self.running.door.with_nodes(|nodes, _| nodes.faults.len())
     }
 
     /// The requests that came in, oldest first; see [`ClusterBuilder::request_log`].
     pub fn requests(&self) -> Vec<SeenRequest> {
-        self.running.door.with_node(|node, _| node.seen.to_vec())
+        self.running.door.with_nodes(|nodes, _| nodes.seen.to_vec())
     }
 
     /// Forgets the requests that came in so far.
     pub fn clear_requests(&self) {
-        self.running.door.with_node(|node, _| node.seen.clear());
+        self.running.door.with_nodes(|nodes, _| nodes.seen.clear());
     }
 
     /// Waits until the requests that came in satisfy `is_done`, at most so long. Says whether they
@@ -94,13 +96,13 @@ impl Cluster {
         timeout: Duration,
         is_done: impl Fn(&[SeenRequest]) -> bool,
     ) -> bool {
-        self.running.door.wait_until(timeout, |node| is_done(&node.seen.to_vec()))
+        self.running.door.wait_until(timeout, |nodes| is_done(&nodes.seen.to_vec()))
     }
 
     /// The offset that the next record of a partition will get, `None` when there is no such
-    /// partition.
+    /// partition, or nobody leads it.
     pub fn log_end_offset(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.running.door.with_node(|node, _| log_end_offset(node, topic, partition))
+        self.running.door.with_nodes(|nodes, _| log_end_offset(nodes, topic, partition))
     }
 
     /// Ends the cluster: connections are closed, logs flushed, the folder marked as cleanly shut
@@ -117,33 +119,44 @@ impl Cluster {
     }
 }
 
-fn log_end_offset(node: &Node, topic: &str, partition: i32) -> Option<i64> {
-    let id = node.catalog.by_name(topic)?.id;
-    Some(node.partitions.get(id, partition)?.log.log_end_offset())
+fn log_end_offset(nodes: &Nodes, topic: &str, partition: i32) -> Option<i64> {
+    let id = nodes.catalog.by_name(topic)?.id;
+    let leader = nodes.catalog.placement(id, partition)?.leader;
+    Some(nodes.replica(leader, id, partition)?.log.log_end_offset())
 }
 
-/// A listener of a running cluster.
+/// A listener of a running cluster, on each of its nodes.
 #[derive(Debug)]
 pub(crate) struct RunningListener {
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
-    pub(crate) advertised: Option<Advertised>,
+    /// One for each node.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// One for each node, where that is not simply the address.
+    pub(crate) advertised: Option<Vec<Advertised>>,
     pub(crate) tls: Option<Arc<RunningTls>>,
+    /// Keeps the ports while a node is down.
+    pub(crate) reserved: Vec<ReservedPort>,
 }
 
 impl RunningListener {
     /// Where clients on this machine find it.
     pub(crate) fn servers(&self) -> String {
-        if let Some(Advertised { host, port }) = &self.advertised {
-            return format!("{host}:{port}");
-        }
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip => ip,
+        let servers: Vec<String> = match &self.advertised {
+            Some(all) => all.iter().map(|node| format!("{}:{}", node.host, node.port)).collect(),
+            None => self.addresses.iter().map(|address| reachable(*address).to_string()).collect(),
         };
-        SocketAddr::new(ip, self.address.port()).to_string()
+        servers.join(",")
     }
+}
+
+/// An address at which a client on this machine finds who listens on this one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// The broker's thread.
@@ -174,7 +187,7 @@ impl Running {
             Err(_) => tracing::error!("the broker's thread panicked"),
         }
         if cleanly {
-            self.door.with_node(|node, _| node.close());
+            self.door.with_nodes(|nodes, _| nodes.close());
         }
     }
 }

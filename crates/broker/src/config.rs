@@ -28,12 +28,35 @@ pub(crate) struct BrokerConfig {
     pub(crate) producer_id_expiration: Duration,
     /// `log.retention.check.interval.ms`: how often old segments are looked for.
     pub(crate) retention_check_interval: Duration,
+    /// `default.replication.factor`: replicas of a topic that is created without a number.
+    pub(crate) default_replication_factor: i32,
+    /// `min.insync.replicas` of topics that do not say otherwise.
+    pub(crate) min_insync_replicas: i32,
+    /// `unclean.leader.election.enable` of topics that do not say otherwise.
+    pub(crate) unclean_leader_election: bool,
+    /// `replica.lag.time.max.ms`: a follower that has not caught up for so long is out of sync.
+    pub(crate) replica_lag_time_max: Duration,
+    /// `broker.session.timeout.ms`: how long the controller counts on a node that is silent.
+    pub(crate) node_session_timeout: Duration,
+    /// How long a message between two nodes is under way.
+    pub(crate) replication_delay: Duration,
     /// How many requests are remembered for `Cluster::requests`; the oldest go first.
     pub(crate) request_log_capacity: usize,
     /// Whether logs keep nothing of what is appended.
     pub(crate) discards: bool,
     /// Whether files are flushed to the medium where Kafka does so. Off for temporary data.
     pub(crate) is_durable: bool,
+}
+
+impl BrokerConfig {
+    /// What a topic gets from the broker for a setting that it does not have itself.
+    pub(crate) fn for_topics(&self, name: &str) -> Option<String> {
+        match name {
+            "min.insync.replicas" => Some(self.min_insync_replicas.to_string()),
+            "unclean.leader.election.enable" => Some(self.unclean_leader_election.to_string()),
+            _ => None,
+        }
+    }
 }
 
 impl Default for BrokerConfig {
@@ -50,6 +73,12 @@ impl Default for BrokerConfig {
             group_max_session_timeout: Duration::from_secs(1800),
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             retention_check_interval: Duration::from_secs(300),
+            default_replication_factor: 1,
+            min_insync_replicas: 1,
+            unclean_leader_election: false,
+            replica_lag_time_max: Duration::from_secs(30),
+            node_session_timeout: Duration::from_millis(200),
+            replication_delay: Duration::ZERO,
             request_log_capacity: 10_000,
             discards: false,
             is_durable: true,

@@ -10,6 +10,8 @@
 //! log-start-offset-checkpoint       each log's first offset
 //! group-offsets.jsonl               what groups have committed (ours; see `groups::offsets`)
 //! <topic>-<partition>/              the logs
+//! nodes/<id>/                       the folder of each node but the first, with a lock,
+//!                                   `meta.properties`, checkpoints and logs of its own
 //! ```
 
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Written before `meta.properties`, so a folder with one and not the other is somebody else's.
 pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
+/// No topic's folder has a name like this.
+const OTHER_NODES: &str = "nodes";
 
 /// Offsets by topic and partition, as a checkpoint file holds them.
 pub(crate) type Offsets = HashMap<(String, i32), i64>;
@@ -49,16 +53,59 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the folder, or makes it a broker's folder when it is empty.
+    /// Takes the cluster's folder, which is its first node's too, or makes it one when it is empty.
     ///
     /// # Errors
     /// When another process has it, when it is not a broker's or another broker's, or when the disk
     /// fails.
-    pub(crate) fn open(
+    pub(crate) fn open_first(
         path: &Path,
         node_id: i32,
         new_cluster_id: Uuid,
         storage: Arc<dyn Storage>,
+    ) -> Result<Self, StartError> {
+        let data = Self::open(path, node_id, new_cluster_id, storage, true)?;
+        if data.is_absent(CATALOG) {
+            return Err(StartError::ForeignDataDir {
+                path: path.to_owned(),
+                reason: format!(
+                    "it has {META} but no {CATALOG}: another program such as Apache Kafka made it"
+                ),
+            });
+        }
+        Ok(data)
+    }
+
+    /// Takes the folder of one of the other nodes, inside of the cluster's.
+    ///
+    /// # Errors
+    /// As [`DataDir::open_first`]; also when the folder is another cluster's.
+    pub(crate) fn open_other(
+        cluster: &Path,
+        node_id: i32,
+        cluster_id: &str,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Self, StartError> {
+        let path = cluster.join(OTHER_NODES).join(node_id.to_string());
+        let Some(id) = Uuid::parse(cluster_id) else {
+            let reason = format!("{cluster_id:?} is not the id of a cluster");
+            return Err(StartError::Damaged { path: cluster.join(META), reason });
+        };
+        let data = Self::open(&path, node_id, id, storage, false)?;
+        if data.cluster_id != cluster_id {
+            let other = &data.cluster_id;
+            let reason = format!("it belongs to cluster {other}, this is cluster {cluster_id}");
+            return Err(StartError::ForeignDataDir { path, reason });
+        }
+        Ok(data)
+    }
+
+    fn open(
+        path: &Path,
+        node_id: i32,
+        new_cluster_id: Uuid,
+        storage: Arc<dyn Storage>,
+        has_catalog: bool,
     ) -> Result<Self, StartError> {
         let fault = |source| StartError::DataDir { path: path.to_owned(), source };
         storage.create_dir(path).map_err(fault)?;
@@ -77,27 +124,25 @@ impl DataDir {
                     "version=1\ncluster.id={cluster_id}\nnode.id={node_id}\n\
                      directory.id={directory_id}\n"
                 );
-                // A catalogue of no topics; the marks of a folder of ours are this file and the
-                // next.
-                let catalog = Catalog::empty_file().map_err(fault)?;
-                storage
-                    .replace(&path.join(CATALOG), &catalog, Survives::PowerCut)
-                    .map_err(fault)?;
+                if has_catalog {
+                    // A catalogue of no topics; the marks of a folder of ours are this file and
+                    // the next.
+                    let catalog = Catalog::empty_file().map_err(fault)?;
+                    let path = path.join(CATALOG);
+                    storage.replace(&path, &catalog, Survives::PowerCut).map_err(fault)?;
+                }
                 storage.replace(&meta, text.as_bytes(), Survives::PowerCut).map_err(fault)?;
                 cluster_id
             }
             Err(error) => return Err(fault(error)),
         };
-        if storage.read(&path.join(CATALOG)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            return Err(StartError::ForeignDataDir {
-                path: path.to_owned(),
-                reason: format!(
-                    "it has {META} but no {CATALOG}: another program such as Apache Kafka made it"
-                ),
-            });
-        }
         let was_clean = storage.read(&path.join(CLEAN_SHUTDOWN)).is_ok();
         Ok(Self { path: path.to_owned(), storage, cluster_id, was_clean, _lock: lock })
+    }
+
+    fn is_absent(&self, name: &str) -> bool {
+        let read = self.storage.read(&self.path.join(name));
+        read.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -125,6 +170,10 @@ impl DataDir {
 
     pub(crate) fn recovery_points(&self) -> Result<Offsets, StartError> {
         self.read_checkpoint(RECOVERY_POINTS)
+    }
+
+    pub(crate) fn high_watermarks(&self) -> Result<Offsets, StartError> {
+        self.read_checkpoint(HIGH_WATERMARKS)
     }
 
     pub(crate) fn log_starts(&self) -> Result<Offsets, StartError> {

@@ -93,3 +93,21 @@ pub enum StartError {
         source: io::Error,
     },
 }
+
+/// Why something cannot be done with a node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The cluster has no node of this id.
+    #[error("there is no node {0}")]
+    Unknown(i32),
+    /// The node is down.
+    #[error("node {0} is down")]
+    IsDown(i32),
+    /// The node runs.
+    #[error("node {0} runs already")]
+    Runs(i32),
+    /// The node does not start again.
+    #[error(transparent)]
+    Start(StartError),
+}

@@ -18,36 +18,50 @@
 //! - A batch of an idempotent producer is stored once, however often it is sent, also across
 //!   restarts.
 //! - Offsets have no gaps. What fails its checksum is never served.
+//! - Several nodes replicate as Kafka's do: a record that was acknowledged to acks=all outlives its
+//!   leader; one that was acknowledged to acks=1 need not.
 //! - Consumer groups (classic protocol), with offsets on disk, so that foreign consumers work.
 //! - Nothing that comes over the network makes it panic or take memory that was only announced.
 //!
 //! # What it leaves out, so far
 //!
-//! More than one node, transactions, quotas, compaction, GSSAPI, KIP-848 groups, fetch sessions,
+//! Transactions, quotas, compaction, GSSAPI, KIP-848 groups, fetch sessions,
 //! tiered storage. What is asked of these is refused with an error, not ignored; the page of each
 //! API under `handler` says the details.
 //!
 //! # Layout
 //!
-//! [`log`] is the log of one partition. A node (crate-private) holds the partitions, topics and
-//! groups, and turns a request into an answer without I/O of its own but for the log's files;
-//! `server` is the TCP door in front of it.
+//! [`log`] is the log of one partition. A node (crate-private) has replicas in a folder of its own.
+//! `nodes` holds all of them with what they share, topics and groups, and turns a request into an
+//! answer without I/O of its own but for the logs' files; `controller` decides who leads,
+//! `replication` lets followers follow. `server` is the TCP door in front of it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod assignment;
 mod builder;
 mod catalog;
 mod cluster;
+mod cluster_nodes;
 mod config;
+mod connection;
+mod controller;
 mod data_dir;
 mod error;
 mod fault;
 mod groups;
 mod handler;
+mod life;
+mod listen;
 pub mod log;
 mod node;
+mod nodes;
+mod outage;
 mod partitions;
+mod peers;
+mod replica;
+mod replication;
 mod request_log;
 mod rng;
 mod security;
@@ -58,7 +72,8 @@ mod topics;
 
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
-pub use error::StartError;
+pub use cluster_nodes::PartitionState;
+pub use error::{NodeError, StartError};
 pub use fault::Fault;
 pub use ottla_protocol::{ApiKey, ErrorCode};
 pub use request_log::{SeenBatch, SeenProduce, SeenRequest};

@@ -1,4 +1,4 @@
-//! The partitions that this node holds: a log each, its leader epoch, and who waits for records.
+//! The replicas that a node holds.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,7 +11,8 @@ use crate::catalog::{Catalog, Topic};
 use crate::data_dir::{DataDir, Offsets};
 use crate::error::StartError;
 use crate::log::{LogError, OpenState, PartitionLog, Storage, Survives};
-use crate::node::ConnectionId;
+use crate::peers::ConnectionId;
+use crate::replica::Replica;
 
 const METADATA: &str = "partition.metadata";
 
@@ -19,63 +20,54 @@ const METADATA: &str = "partition.metadata";
 /// in all, and opening one anew costs a few microseconds.
 const MAX_OPEN_LOGS: usize = 400;
 
-/// One partition.
-#[derive(Debug)]
-pub(crate) struct Partition {
-    pub(crate) log: PartitionLog,
-    pub(crate) leader_epoch: i32,
-    /// Connections whose Fetch waits for records here.
-    pub(crate) waiters: Vec<ConnectionId>,
-    /// Whether it is among those that may have a file open.
-    is_open: bool,
-}
-
-impl Partition {
-    fn new(log: PartitionLog, leader_epoch: i32) -> Self {
-        Self { log, leader_epoch, waiters: Vec::new(), is_open: false }
-    }
-
-    /// The offset before which every in-sync replica has the log. A single replica has all of it.
-    pub(crate) fn high_watermark(&self) -> i64 {
-        self.log.log_end_offset()
-    }
-}
-
-/// The partitions of all topics.
+/// The replicas of one node, by topic and partition.
 #[derive(Debug)]
 pub(crate) struct Partitions {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     /// Logs keep nothing, and have no folders.
     discards: bool,
-    by_topic: HashMap<Uuid, Vec<Partition>>,
+    /// `None` where another node holds the replicas.
+    by_topic: HashMap<Uuid, Vec<Option<Replica>>>,
     /// Partitions that may have a file open, in the order in which they were first used.
     open_logs: VecDeque<(Uuid, i32)>,
 }
 
 impl Partitions {
-    /// Opens the logs of every topic in the catalogue.
+    /// No replicas at all, as in a node that is down.
+    pub(crate) fn none(storage: Arc<dyn Storage>) -> Self {
+        Self::empty(storage, PathBuf::new(), false)
+    }
+
+    fn empty(storage: Arc<dyn Storage>, dir: PathBuf, discards: bool) -> Self {
+        Self { storage, dir, discards, by_topic: HashMap::new(), open_logs: VecDeque::new() }
+    }
+
+    /// Opens the logs of every partition in the catalogue that the node has a replica of.
     ///
     /// # Errors
     /// When a log is absent, damaged or another topic's. Nothing is served then: a partition that
     /// silently came back empty would be a loss that nobody notices.
     pub(crate) fn open(
+        node: i32,
         data: &DataDir,
         catalog: &Catalog,
         discards: bool,
         now_ms: i64,
     ) -> Result<Self, StartError> {
-        let storage = data.storage().clone();
-        let dir = data.path().to_owned();
-        let mut partitions =
-            Self { storage, dir, discards, by_topic: HashMap::new(), open_logs: VecDeque::new() };
+        let mut partitions = Self::empty(data.storage().clone(), data.path().to_owned(), discards);
         partitions.sweep(catalog)?;
         let recovery_points = data.recovery_points()?;
+        let high_watermarks = data.high_watermarks()?;
         let log_starts = data.log_starts()?;
         for topic in catalog.sorted() {
-            let mut opened = Vec::with_capacity(topic.leader_epochs.len());
-            for (index, &leader_epoch) in topic.leader_epochs.iter().enumerate() {
+            let mut opened = Vec::with_capacity(topic.partitions.len());
+            for (index, placement) in topic.partitions.iter().enumerate() {
                 let index = index as i32;
+                if !placement.replicas.contains(&node) {
+                    opened.push(None);
+                    continue;
+                }
                 let known = |offsets: &Offsets| {
                     offsets.get(&(topic.name.to_string(), index)).copied().unwrap_or_default()
                 };
@@ -85,8 +77,9 @@ impl Partitions {
                     log_start_offset: known(&log_starts),
                     now_ms,
                 };
-                let log = partitions.open_one(topic, index, state)?;
-                opened.push(Partition::new(log, leader_epoch));
+                let must_be_there = placement.isr.contains(&node);
+                let log = partitions.open_one(topic, index, state, must_be_there)?;
+                opened.push(Some(Replica::new(log, known(&high_watermarks))));
             }
             partitions.by_topic.insert(topic.id, opened);
         }
@@ -98,8 +91,14 @@ impl Partitions {
         topic: &Topic,
         index: i32,
         state: OpenState,
+        must_be_there: bool,
     ) -> Result<PartitionLog, StartError> {
         let dir = self.partition_dir(&topic.name, index);
+        if !must_be_there {
+            // It may have come into being while the node was down; the leader has the records.
+            let fault = |source| StartError::DataDir { path: dir.clone(), source };
+            self.storage.create_dir(&dir).map_err(fault)?;
+        }
         self.check_topic_id(topic, &dir)?;
         let storage = self.storage.clone();
         let path = dir.clone();
@@ -148,7 +147,9 @@ impl Partitions {
         self.storage.replace(&dir.join(METADATA), text.as_bytes(), Survives::Kill)
     }
 
-    /// Makes the logs of partitions `from..to` of a topic that is about to be in the catalogue.
+    /// Makes the logs of those partitions of a topic that have a replica on this node. The topic is
+    /// about to be in the catalogue; `from` is the first of the partitions, `is_here` says of each
+    /// whether it has.
     ///
     /// # Errors
     /// What the disk says; what was made so far is then gone again.
@@ -156,16 +157,21 @@ impl Partitions {
         &mut self,
         name: &str,
         id: Uuid,
-        range: std::ops::Range<i32>,
+        from: i32,
+        is_here: &[bool],
         config: &crate::log::LogConfig,
         now_ms: i64,
     ) -> Result<(), LogError> {
-        let mut made = Vec::new();
-        for index in range.clone() {
+        let mut made = Vec::with_capacity(is_here.len());
+        for (index, is_here) in (from..).zip(is_here) {
+            if !is_here {
+                made.push(None);
+                continue;
+            }
             match self.create_one(name, id, index, config, now_ms) {
-                Ok(log) => made.push(Partition::new(log, 0)),
+                Ok(log) => made.push(Some(Replica::new(log, 0))),
                 Err(error) => {
-                    for index in range.start..=index {
+                    for index in from..=index {
                         let _ = self.storage.remove_dir(&self.partition_dir(name, index));
                     }
                     return Err(error);
@@ -217,8 +223,12 @@ impl Partitions {
         let partitions = self.by_topic.remove(&id).unwrap_or_default();
         let mut result = Ok(());
         let mut waiters = Vec::new();
-        for (index, partition) in partitions.into_iter().enumerate() {
-            waiters.extend(partition.waiters);
+        for (index, replica) in partitions.into_iter().enumerate() {
+            let Some(replica) = replica else {
+                continue;
+            };
+            waiters.extend(replica.fetch_waiters);
+            waiters.extend(replica.produce_waiters);
             if self.discards {
                 continue;
             }
@@ -232,7 +242,7 @@ impl Partitions {
         (waiters, result)
     }
 
-    pub(crate) fn get_mut(&mut self, topic: Uuid, index: i32) -> Option<&mut Partition> {
+    pub(crate) fn get_mut(&mut self, topic: Uuid, index: i32) -> Option<&mut Replica> {
         let is_open = self.get(topic, index)?.is_open;
         if !is_open {
             self.note_open(topic, index);
@@ -240,9 +250,9 @@ impl Partitions {
         self.entry(topic, index)
     }
 
-    fn entry(&mut self, topic: Uuid, index: i32) -> Option<&mut Partition> {
+    fn entry(&mut self, topic: Uuid, index: i32) -> Option<&mut Replica> {
         let index = usize::try_from(index).ok()?;
-        self.by_topic.get_mut(&topic)?.get_mut(index)
+        self.by_topic.get_mut(&topic)?.get_mut(index)?.as_mut()
     }
 
     /// Takes a partition among those that may have files open; the one that was there longest
@@ -261,23 +271,33 @@ impl Partitions {
         }
     }
 
-    pub(crate) fn get(&self, topic: Uuid, index: i32) -> Option<&Partition> {
+    pub(crate) fn get(&self, topic: Uuid, index: i32) -> Option<&Replica> {
         let index = usize::try_from(index).ok()?;
-        self.by_topic.get(&topic)?.get(index)
+        self.by_topic.get(&topic)?.get(index)?.as_ref()
     }
 
-    /// The partitions of one topic, in order.
-    pub(crate) fn of_topic_mut(&mut self, topic: Uuid) -> &mut [Partition] {
-        self.by_topic.get_mut(&topic).map(Vec::as_mut_slice).unwrap_or_default()
+    /// The replicas of one topic that are here, with their partitions.
+    pub(crate) fn of_topic_mut(&mut self, topic: Uuid) -> impl Iterator<Item = &mut Replica> {
+        self.by_topic.get_mut(&topic).into_iter().flatten().flatten()
     }
 
-    pub(crate) fn of_topic(&self, topic: Uuid) -> &[Partition] {
-        self.by_topic.get(&topic).map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn of_topic(&self, topic: Uuid) -> impl Iterator<Item = (i32, &Replica)> {
+        let all = self.by_topic.get(&topic).into_iter().flatten();
+        (0..).zip(all).filter_map(|(index, replica)| Some((index, replica.as_ref()?)))
     }
 
-    /// Every partition.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
-        self.by_topic.values_mut().flatten()
+    /// Every replica.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Replica> {
+        self.by_topic.values_mut().flatten().flatten()
+    }
+
+    /// Which replicas are here.
+    pub(crate) fn keys(&self) -> Vec<(Uuid, i32)> {
+        let topics = self.by_topic.iter();
+        let keys = topics.flat_map(|(id, all)| {
+            (0..).zip(all).filter(|(_, replica)| replica.is_some()).map(|(index, _)| (*id, index))
+        });
+        keys.collect()
     }
 
     fn partition_dir(&self, name: &str, index: i32) -> PathBuf {

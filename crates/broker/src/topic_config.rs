@@ -154,7 +154,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &[],
         "A segment whose first record is so much older than the next is closed.",
     ),
-    setting("unclean.leader.election.enable", Kind::Boolean, "false", 0, &[], NO_EFFECT),
+    setting(
+        "unclean.leader.election.enable",
+        Kind::Boolean,
+        "false",
+        0,
+        &[],
+        "Whether a replica that is not in sync may lead when no other can; what it lacks is lost.",
+    ),
 ];
 
 /// Settings that a topic has been given, by name; the rest have their defaults.
@@ -164,7 +171,10 @@ pub(crate) type Overrides = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicConfig {
     pub(crate) log: LogConfig,
-    pub(crate) min_insync_replicas: i32,
+    /// `None` for the broker's default.
+    pub(crate) min_insync_replicas: Option<i32>,
+    /// `None` for the broker's default.
+    pub(crate) unclean_leader_election: Option<bool>,
 }
 
 /// The setting of a name.
@@ -254,7 +264,13 @@ impl TopicConfig {
             retention_bytes: size("retention.bytes"),
             ..LogConfig::default()
         };
-        Self { log, min_insync_replicas: number("min.insync.replicas") as i32 }
+        let own = |name: &str| overrides.get(name).map(|value| value.trim());
+        Self {
+            log,
+            min_insync_replicas: own("min.insync.replicas").and_then(|text| text.parse().ok()),
+            unclean_leader_election: own("unclean.leader.election.enable")
+                .and_then(|text| text.parse().ok()),
+        }
     }
 }
 
@@ -291,7 +307,7 @@ mod tests {
             ("retention.ms", "60000"),
             ("segment.bytes", "100"),
         ]));
-        assert_eq!(config.min_insync_replicas, 2);
+        assert_eq!(config.min_insync_replicas, Some(2));
         assert_eq!(config.log.max_message_bytes, 1000);
         assert_eq!(config.log.segment_bytes, 100);
         assert_eq!(config.log.retention_bytes, Some(500));

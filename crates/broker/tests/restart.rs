@@ -235,8 +235,9 @@ fn addresses_that_cannot_be_had_and_descriptions_that_make_no_sense_are_errors()
         assert!(error.to_string().contains(address), "{error}");
     }
     for builder in [
-        Cluster::builder().nodes(3),
         Cluster::builder().nodes(0),
+        Cluster::builder().nodes(101),
+        Cluster::builder().nodes(3).discard(true),
         Cluster::builder().default_partitions(0),
         Cluster::builder().topic("bad name", 1),
         Cluster::builder().topic("t", 0),

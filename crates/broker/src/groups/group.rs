@@ -17,7 +17,7 @@ use ottla_protocol::ErrorCode;
 
 use super::member::{DescribedMember, Member};
 use super::{GroupAnswer, GroupReply, JoinRequest, Joined, JoinedMember, SyncRequest, Synced};
-use crate::node::Call;
+use crate::peers::Call;
 
 /// Where a group stands; each state holds the deadlines that are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

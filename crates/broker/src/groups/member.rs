@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::node::Call;
+use crate::peers::Call;
 
 /// A member, with the requests of its that wait.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ pub(crate) use offsets::{Committed, GroupOffsets};
 use crate::config::BrokerConfig;
 use crate::error::StartError;
 use crate::log::Storage;
-use crate::node::Call;
+use crate::peers::Call;
 use crate::time::Now;
 
 /// A member that wants to join.

@@ -11,7 +11,8 @@ use ottla_protocol::messages::alter_configs::{
 
 use super::describe_configs::RESOURCE_TOPIC;
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -33,15 +34,15 @@ impl Api for AlterConfigsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
         let responses = self.resources.iter().map(|resource| {
             let mut overrides = Overrides::new();
             let configs = resource.configs.iter();
             overrides.extend(configs.filter_map(|c| Some((c.name.clone(), c.value.clone()?))));
             let name = &resource.resource_name;
             let kind = resource.resource_type;
-            let outcome = check_is_topic(node, call, kind, name)
-                .and_then(|()| alter(node, name, overrides, self.validate_only));
+            let outcome = check_is_topic(nodes, call, kind, name)
+                .and_then(|()| alter(nodes, name, overrides, self.validate_only));
             result(resource, outcome)
         });
         Reply::Now(AlterConfigsResponse {
@@ -53,19 +54,19 @@ impl Api for AlterConfigsRequest {
 
 /// Gives a topic the settings, after checking them.
 pub(super) fn alter(
-    node: &mut Node,
+    nodes: &mut Nodes,
     name: &str,
     overrides: Overrides,
     validate_only: bool,
 ) -> Result<(), TopicError> {
     topic_config::check(&overrides)
         .map_err(|reason| TopicError::new(ErrorCode::INVALID_CONFIG, reason))?;
-    if validate_only { Ok(()) } else { node.configure_topic(name, overrides) }
+    if validate_only { Ok(()) } else { nodes.configure_topic(name, overrides) }
 }
 
 /// Only topics can be configured while the broker runs, by those who may.
 pub(super) fn check_is_topic(
-    node: &Node,
+    nodes: &Nodes,
     call: &Call,
     resource_type: i8,
     name: &str,
@@ -74,10 +75,10 @@ pub(super) fn check_is_topic(
         let message = "only the settings of topics can be changed";
         return Err(TopicError::new(ErrorCode::INVALID_REQUEST, message));
     }
-    if !node.allows(call, Operation::AlterConfigs, On::Topic(name)) {
+    if !nodes.allows(call, Operation::AlterConfigs, On::Topic(name)) {
         return Err(TopicError::unauthorized());
     }
-    if node.catalog.by_name(name).is_none() {
+    if nodes.catalog.by_name(name).is_none() {
         let message = format!("there is no topic {name}");
         return Err(TopicError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message));
     }

@@ -11,7 +11,8 @@ use ottla_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, Api
 use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::{Api, Reply, advertised, finish};
-use crate::node::{Call, Flow, Node};
+use crate::nodes::Nodes;
+use crate::peers::{Call, Flow};
 use crate::time::Now;
 
 impl Api for ApiVersionsRequest {
@@ -23,7 +24,7 @@ impl Api for ApiVersionsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, _node: &mut Node, call: &Call, _now: Now) -> Reply<ApiVersionsResponse> {
+    fn handle(self, _node: &mut Nodes, call: &Call, _now: Now) -> Reply<ApiVersionsResponse> {
         let names = [&self.client_software_name, &self.client_software_version];
         if call.version >= 3 && !names.iter().all(|name| is_software_name(name)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUEST));
@@ -39,7 +40,7 @@ impl Api for ApiVersionsRequest {
 
 /// Answers a version that this broker does not have.
 pub(super) fn answer_unsupported(
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
     out: &mut Vec<u8>,
@@ -51,7 +52,7 @@ pub(super) fn answer_unsupported(
         ..ApiVersionsResponse::default()
     };
     let call = Call { version: 0, ..call.clone() };
-    finish::<ApiVersionsRequest>(node, &call, response, now, out)
+    finish::<ApiVersionsRequest>(nodes, &call, response, now, out)
 }
 
 fn row(key: ApiKey, min_version: i16, max_version: i16) -> ApiVersion {

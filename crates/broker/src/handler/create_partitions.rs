@@ -1,7 +1,7 @@
 //! CreatePartitions: key 37, versions 0-3.
 //!
 //! Behaviour: gives a topic the number of partitions that is asked for, which must be more than it
-//! has. Left out: replicas on other nodes: an assignment may only name this one.
+//! has. An assignment names the replicas of the new ones.
 //! Rights: Alter on each topic.
 
 use ottla_protocol::ErrorCode;
@@ -12,7 +12,8 @@ use ottla_protocol::messages::create_partitions::{
 
 use super::{Api, Reply};
 use crate::catalog::Catalog;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -37,11 +38,11 @@ impl Api for CreatePartitionsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
         let results = self
             .topics
             .iter()
-            .map(|topic| result(&topic.name, grow(topic, self.validate_only, node, call, now)));
+            .map(|topic| result(&topic.name, grow(topic, self.validate_only, nodes, call, now)));
         Reply::Now(CreatePartitionsResponse {
             results: results.collect(),
             ..CreatePartitionsResponse::default()
@@ -52,26 +53,20 @@ impl Api for CreatePartitionsRequest {
 fn grow(
     topic: &CreatePartitionsTopic,
     validate_only: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
 ) -> Result<(), TopicError> {
-    if !node.allows(call, Operation::Alter, On::Topic(&topic.name)) {
+    if !nodes.allows(call, Operation::Alter, On::Topic(&topic.name)) {
         return Err(TopicError::unauthorized());
     }
-    node.check_growth(&topic.name, topic.count)?;
-    if let Some(assignments) = &topic.assignments {
-        let present = node.catalog.by_name(&topic.name).map_or(0, |topic| topic.partition_count());
-        let is_whole = assignments.len() as i32 == topic.count - present;
-        if !is_whole || assignments.iter().any(|a| a.broker_ids != [node.id]) {
-            let message = format!(
-                "each new partition must have one replica, on the only broker, {}",
-                node.id
-            );
-            return Err(TopicError::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
-        }
+    let assignments = topic.assignments.as_ref();
+    let replicas =
+        assignments.map(|all| all.iter().map(|one| one.broker_ids.clone()).collect::<Vec<_>>());
+    if validate_only {
+        return nodes.lay_out_growth(&topic.name, topic.count, replicas).map(|_| ());
     }
-    if validate_only { Ok(()) } else { node.grow_topic(&topic.name, topic.count, now) }
+    nodes.grow_topic(&topic.name, topic.count, replicas, now)
 }
 
 fn result(name: &str, outcome: Result<(), TopicError>) -> CreatePartitionsTopicResult {

@@ -4,7 +4,6 @@
 //! `validate_only` everything is checked and nothing is done.
 //! Version notes: 4 defaults for partitions and replication factor (KIP-464), 5 the settings come
 //! back (KIP-525), 7 topic ids.
-//! Left out: replicas on other nodes: an assignment may only name this one.
 //! Rights: Create on the cluster, or on each topic.
 
 use std::collections::HashMap;
@@ -18,12 +17,13 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::{Overrides, SETTINGS};
-use crate::topics::TopicError;
+use crate::topics::{Layout, TopicError};
 
 /// What a request says when it leaves a number to the broker.
 const DEFAULT: i32 = -1;
@@ -46,7 +46,7 @@ impl Api for CreateTopicsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<CreateTopicsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<CreateTopicsResponse> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for topic in &self.topics {
             *counts.entry(&topic.name).or_default() += 1;
@@ -61,7 +61,7 @@ impl Api for CreateTopicsRequest {
                 }
                 continue;
             }
-            topics.push(match create(topic, self.validate_only, node, call, now) {
+            topics.push(match create(topic, self.validate_only, nodes, call, now) {
                 Ok(created) => created.result(topic, call.version),
                 Err(error) => refused(&topic.name, error),
             });
@@ -74,59 +74,55 @@ impl Api for CreateTopicsRequest {
 struct Created {
     id: Uuid,
     partitions: i32,
+    replication_factor: i16,
     overrides: Overrides,
 }
 
 fn create(
     topic: &CreatableTopic,
     validate_only: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
 ) -> Result<Created, TopicError> {
     // As in Kafka, either is enough.
-    let may_create = |thing| node.allows(call, Operation::Create, thing);
+    let may_create = |thing| nodes.allows(call, Operation::Create, thing);
     if !may_create(On::Cluster) && !may_create(On::Topic(&topic.name)) {
         return Err(TopicError::unauthorized());
     }
-    let partitions = match topic.assignments.is_empty() {
-        true if topic.num_partitions == DEFAULT => node.config.default_partitions,
-        true => topic.num_partitions,
-        false => check_assignments(topic, node.id)?,
+    let given = |number: i32| (number != DEFAULT).then_some(number);
+    let layout = match topic.assignments.is_empty() {
+        true => Layout::Numbers {
+            partitions: given(topic.num_partitions).unwrap_or(nodes.config.default_partitions),
+            replication_factor: given(i32::from(topic.replication_factor)),
+        },
+        false => Layout::Replicas(assigned(topic)?),
     };
     let overrides = overrides(topic)?;
-    node.check_new_topic(&topic.name, partitions, &overrides)?;
-    let factor = i32::from(topic.replication_factor);
-    if factor != DEFAULT && factor != 1 {
-        let message = format!("replication factor {factor}, but there is 1 broker");
-        return Err(TopicError::new(ErrorCode::INVALID_REPLICATION_FACTOR, message));
-    }
+    nodes.check_new_topic(&topic.name, &overrides)?;
+    let places = nodes.lay_out(&layout, 0)?;
     let id = match validate_only {
         true => Uuid::ZERO,
-        false => node.create_topic(&topic.name, partitions, overrides.clone(), now)?,
+        false => nodes.create_topic(&topic.name, &layout, overrides.clone(), now)?,
     };
-    Ok(Created { id, partitions, overrides })
+    let replication_factor = places.first().map_or(0, |place| place.replicas.len()) as i16;
+    Ok(Created { id, partitions: places.len() as i32, replication_factor, overrides })
 }
 
-/// The number of partitions in an assignment of replicas, which must all be on this node.
-fn check_assignments(topic: &CreatableTopic, node_id: i32) -> Result<i32, TopicError> {
+/// The replicas of each partition, in order, as an assignment has them.
+fn assigned(topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, TopicError> {
     let refuse = |code, message: String| Err(TopicError::new(code, message));
     if topic.num_partitions != DEFAULT || topic.replication_factor != DEFAULT as i16 {
         let message = "with an assignment, both partitions and replication factor must be -1";
         return refuse(ErrorCode::INVALID_REQUEST, message.to_owned());
     }
-    let mut indexes: Vec<i32> = topic.assignments.iter().map(|a| a.partition_index).collect();
-    indexes.sort_unstable();
-    if !indexes.iter().copied().eq(0..indexes.len() as i32) {
+    let mut assignments: Vec<_> = topic.assignments.iter().collect();
+    assignments.sort_by_key(|assignment| assignment.partition_index);
+    if !assignments.iter().map(|a| a.partition_index).eq(0..assignments.len() as i32) {
         let message = "the assignment must name each partition from 0 on once";
         return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message.to_owned());
     }
-    if topic.assignments.iter().any(|assignment| assignment.broker_ids != [node_id]) {
-        let message =
-            format!("each partition must have one replica, on the only broker, {node_id}");
-        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message);
-    }
-    Ok(indexes.len() as i32)
+    Ok(assignments.into_iter().map(|assignment| assignment.broker_ids.clone()).collect())
 }
 
 fn overrides(topic: &CreatableTopic) -> Result<Overrides, TopicError> {
@@ -157,7 +153,7 @@ impl Created {
             name: topic.name.clone(),
             topic_id: self.id,
             num_partitions: self.partitions,
-            replication_factor: 1,
+            replication_factor: self.replication_factor,
             configs: (version >= 5).then(|| configs.collect()),
             ..CreatableTopicResult::default()
         }

@@ -9,7 +9,8 @@ use ottla_protocol::messages::delete_groups::{
 };
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -23,13 +24,13 @@ impl Api for DeleteGroupsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DeleteGroupsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<DeleteGroupsResponse> {
         Reply::Now(answer(&self, |group_id| match group_id {
             "" => ErrorCode::INVALID_GROUP_ID,
-            _ if !node.allows(call, Operation::Delete, On::Group(group_id)) => {
+            _ if !nodes.allows(call, Operation::Delete, On::Group(group_id)) => {
                 ErrorCode::GROUP_AUTHORIZATION_FAILED
             }
-            _ => node.groups.delete(group_id).err().unwrap_or(ErrorCode::NONE),
+            _ => nodes.groups.delete(group_id).err().unwrap_or(ErrorCode::NONE),
         }))
     }
 }

@@ -15,7 +15,8 @@ use super::fetch::log_error_code;
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::log::ReadError;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -37,14 +38,15 @@ impl Api for DeleteRecordsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DeleteRecordsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<DeleteRecordsResponse> {
         let response = map_partitions(&self, |name, wanted| {
-            match node.allows(call, Operation::Delete, On::Topic(name)) {
-                true => delete(name, wanted, node),
+            match nodes.allows(call, Operation::Delete, On::Topic(name)) {
+                true => delete(name, wanted, nodes, call, now),
                 false => Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
             }
         });
-        if !node.write_checkpoints() {
+        let node = nodes.node(call.node);
+        if !node.is_none_or(|node| node.write_checkpoints(&nodes.catalog)) {
             return Reply::Now(map_partitions(&self, |_, _| Err(ErrorCode::KAFKA_STORAGE_ERROR)));
         }
         Reply::Now(response)
@@ -73,21 +75,30 @@ fn map_partitions(
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }
 
-fn delete(name: &str, wanted: &DeleteRecordsPartition, node: &mut Node) -> Result<i64, ErrorCode> {
-    let topic = node.catalog.by_name(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+fn delete(
+    name: &str,
+    wanted: &DeleteRecordsPartition,
+    nodes: &mut Nodes,
+    call: &Call,
+    now: Now,
+) -> Result<i64, ErrorCode> {
+    let topic = nodes.catalog.by_name(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     if !topic.config.log.is_deleted {
         // Records of a topic that is only compacted are not to be cut off (KIP-107).
         return Err(ErrorCode::POLICY_VIOLATION);
     }
-    let partition = node
-        .partitions
-        .get_mut(topic.id, wanted.partition_index)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let id = topic.id;
+    let replica = nodes.leader_mut(call.node, id, wanted.partition_index)?;
+    let high_watermark = replica.high_watermark();
     let offset = match wanted.offset {
-        END_OF_LOG => partition.high_watermark(),
+        END_OF_LOG => high_watermark,
+        offset if offset > high_watermark => return Err(ErrorCode::OFFSET_OUT_OF_RANGE),
         offset => offset,
     };
-    partition.log.delete_records(offset).map_err(|error| match error {
+    let deleted = replica.log.delete_records(offset);
+    // The followers hear of it with what they ask for next.
+    nodes.stir_followers(call.node, id, wanted.partition_index, now);
+    deleted.map_err(|error| match error {
         ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         ReadError::Log(error) => {
             tracing::error!(topic = name, %error, "records not deleted");

@@ -11,7 +11,8 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply};
 use crate::catalog::Catalog;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -40,8 +41,8 @@ impl Api for DeleteTopicsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
-        let responses = self.wanted().map(|wanted| delete(wanted, node, call, now)).collect();
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
+        let responses = self.wanted().map(|wanted| delete(wanted, nodes, call, now)).collect();
         Reply::Now(DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
     }
 }
@@ -63,7 +64,7 @@ impl Wanted for DeleteTopicsRequest {
 
 fn delete(
     wanted: DeleteTopicState,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
 ) -> DeletableTopicResult {
@@ -73,11 +74,11 @@ fn delete(
             let error = TopicError::new(ErrorCode::INVALID_REQUEST, message);
             return result(wanted.name, wanted.topic_id, Err(error));
         }
-        Some(name) => node.catalog.by_name(name),
-        None => node.catalog.by_id(wanted.topic_id),
+        Some(name) => nodes.catalog.by_name(name),
+        None => nodes.catalog.by_id(wanted.topic_id),
     };
     let name = found.map(|topic| &*topic.name).or(wanted.name.as_deref());
-    let allows = |operation| name.is_none_or(|name| node.allows(call, operation, On::Topic(name)));
+    let allows = |operation| name.is_none_or(|name| nodes.allows(call, operation, On::Topic(name)));
     if !allows(Operation::Delete) {
         // Who gave an id and may not know the name is not told.
         let name = name.filter(|_| wanted.name.is_some() || allows(Operation::Describe));
@@ -93,7 +94,7 @@ fn delete(
         return result(wanted.name, wanted.topic_id, Err(error));
     };
     let (name, id) = (topic.name.to_string(), topic.id);
-    let outcome = node.delete_topic(&name, now);
+    let outcome = nodes.delete_topic(&name, now);
     result(Some(name), id, outcome)
 }
 

@@ -10,7 +10,8 @@ use ottla_protocol::messages::describe_cluster::{
 };
 
 use super::{Api, Reply, operations};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::acl::On;
 use crate::time::Now;
 
@@ -29,22 +30,26 @@ impl Api for DescribeClusterRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeClusterResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<DescribeClusterResponse> {
         if self.endpoint_type != ENDPOINT_BROKERS {
             return Reply::Now(self.refuse(call.version, ErrorCode::MISMATCHED_ENDPOINT_TYPE));
         }
-        let address = node.address_for(call.connection);
-        let asked = self.include_cluster_authorized_operations;
-        Reply::Now(DescribeClusterResponse {
-            cluster_id: node.data.cluster_id().to_owned(),
-            controller_id: node.id,
-            brokers: vec![DescribeClusterBroker {
-                broker_id: node.id,
+        let brokers = nodes.live_nodes().map(|broker_id| {
+            let address = nodes.address_for(call.connection, broker_id);
+            DescribeClusterBroker {
+                broker_id,
                 host: address.host,
                 port: i32::from(address.port),
                 ..DescribeClusterBroker::default()
-            }],
-            cluster_authorized_operations: operations::allowed(asked, node, call, On::Cluster),
+            }
+        });
+        let brokers = brokers.collect();
+        let asked = self.include_cluster_authorized_operations;
+        Reply::Now(DescribeClusterResponse {
+            cluster_id: nodes.cluster_id.clone(),
+            controller_id: nodes.controller_id(),
+            brokers,
+            cluster_authorized_operations: operations::allowed(asked, nodes, call, On::Cluster),
             ..DescribeClusterResponse::default()
         })
     }

@@ -13,7 +13,8 @@ use ottla_protocol::messages::describe_configs::{
 
 use super::{Api, Reply};
 use crate::config::BrokerConfig;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -39,9 +40,9 @@ impl Api for DescribeConfigsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeConfigsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<DescribeConfigsResponse> {
         let results = self.resources.iter().map(|wanted| {
-            let described = describe(wanted, node, call).map(|mut configs| {
+            let described = describe(wanted, nodes, call).map(|mut configs| {
                 for config in &mut configs {
                     if !self.include_synonyms {
                         config.synonyms.clear();
@@ -63,10 +64,10 @@ impl Api for DescribeConfigsRequest {
 
 fn describe(
     wanted: &DescribeConfigsResource,
-    node: &Node,
+    nodes: &Nodes,
     call: &Call,
 ) -> Result<Vec<DescribeConfigsResourceResult>, ErrorCode> {
-    let allows = |thing| node.allows(call, Operation::DescribeConfigs, thing);
+    let allows = |thing| nodes.allows(call, Operation::DescribeConfigs, thing);
     let mut configs = match wanted.resource_type {
         RESOURCE_TOPIC if !allows(On::Topic(&wanted.resource_name)) => {
             return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
@@ -75,12 +76,15 @@ fn describe(
             return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
         }
         RESOURCE_TOPIC => {
-            let topic = node.catalog.by_name(&wanted.resource_name);
-            topic_configs(&topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.overrides)
+            let topic = nodes.catalog.by_name(&wanted.resource_name);
+            let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+            topic_configs(&topic.overrides, &nodes.config)
         }
         RESOURCE_BROKER => match wanted.resource_name.as_str() {
             "" => Vec::new(),
-            name if name.parse() == Ok(node.id) => broker_configs(&node.config),
+            name if name.parse().is_ok_and(|id| nodes.node(id).is_some()) => {
+                broker_configs(&nodes.config)
+            }
             _ => return Err(ErrorCode::INVALID_REQUEST),
         },
         _ => return Err(ErrorCode::INVALID_REQUEST),
@@ -92,12 +96,21 @@ fn describe(
     Ok(configs)
 }
 
-fn topic_configs(overrides: &Overrides) -> Vec<DescribeConfigsResourceResult> {
+fn topic_configs(
+    overrides: &Overrides,
+    broker: &BrokerConfig,
+) -> Vec<DescribeConfigsResourceResult> {
     let configs = SETTINGS.iter().map(|setting| {
         let given = overrides.get(setting.name);
-        let value = given.map_or(setting.default, String::as_str);
-        let source = if given.is_some() { SOURCE_TOPIC } else { SOURCE_DEFAULT };
+        let of_broker = broker.for_topics(setting.name).filter(|value| value != setting.default);
+        let (value, source) = match (given, &of_broker) {
+            (Some(given), _) => (given.as_str(), SOURCE_TOPIC),
+            (None, Some(value)) => (value.as_str(), SOURCE_STATIC_BROKER),
+            (None, None) => (setting.default, SOURCE_DEFAULT),
+        };
         let default = synonym(setting.name, setting.default, SOURCE_DEFAULT);
+        let of_broker = of_broker.as_ref();
+        let of_broker = of_broker.map(|value| synonym(setting.name, value, SOURCE_STATIC_BROKER));
         let own = given.map(|value| synonym(setting.name, value, SOURCE_TOPIC));
         DescribeConfigsResourceResult {
             name: setting.name.to_owned(),
@@ -105,7 +118,7 @@ fn topic_configs(overrides: &Overrides) -> Vec<DescribeConfigsResourceResult> {
             read_only: false,
             config_source: source,
             is_sensitive: false,
-            synonyms: own.into_iter().chain([default]).collect(),
+            synonyms: own.into_iter().chain(of_broker).chain([default]).collect(),
             config_type: setting.kind as i8,
             documentation: Some(setting.documentation.to_owned()),
         }
@@ -122,15 +135,22 @@ fn broker_configs(config: &BrokerConfig) -> Vec<DescribeConfigsResourceResult> {
     let settings = [
         ("auto.create.topics.enable", config.auto_create_topics.to_string(), Kind::Boolean),
         ("connections.max.idle.ms", ms(config.max_idle), Kind::Long),
-        ("default.replication.factor", "1".to_owned(), Kind::Int),
+        ("default.replication.factor", config.default_replication_factor.to_string(), Kind::Int),
         ("fetch.max.bytes", config.fetch_max_bytes.to_string(), Kind::Int),
         ("group.initial.rebalance.delay.ms", ms(config.group_initial_rebalance_delay), Kind::Int),
         ("group.max.session.timeout.ms", ms(config.group_max_session_timeout), Kind::Int),
         ("group.min.session.timeout.ms", ms(config.group_min_session_timeout), Kind::Int),
         ("max.connections", config.max_connections.to_string(), Kind::Int),
+        ("min.insync.replicas", config.min_insync_replicas.to_string(), Kind::Int),
         ("num.partitions", config.default_partitions.to_string(), Kind::Int),
         ("producer.id.expiration.ms", ms(config.producer_id_expiration), Kind::Int),
+        ("replica.lag.time.max.ms", ms(config.replica_lag_time_max), Kind::Long),
         ("socket.request.max.bytes", config.max_request_bytes.to_string(), Kind::Int),
+        (
+            "unclean.leader.election.enable",
+            config.unclean_leader_election.to_string(),
+            Kind::Boolean,
+        ),
     ];
     let configs = settings.into_iter().map(|(name, value, kind)| DescribeConfigsResourceResult {
         name: name.to_owned(),

@@ -12,7 +12,8 @@ use ottla_protocol::messages::describe_groups::{
 
 use super::{Api, Reply, operations};
 use crate::groups::DescribedMember;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -31,16 +32,16 @@ impl Api for DescribeGroupsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<DescribeGroupsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<DescribeGroupsResponse> {
         let asked = self.include_authorized_operations;
         let groups = self.groups.iter().map(|group_id| {
             let thing = On::Group(group_id);
-            if !node.allows(call, Operation::Describe, thing) {
+            if !nodes.allows(call, Operation::Describe, thing) {
                 return refused(group_id, ErrorCode::GROUP_AUTHORIZATION_FAILED);
             }
             DescribedGroup {
-                authorized_operations: operations::allowed(asked, node, call, thing),
-                ..describe(node, group_id, call.version)
+                authorized_operations: operations::allowed(asked, nodes, call, thing),
+                ..describe(nodes, group_id, call.version)
             }
         });
         Reply::Now(DescribeGroupsResponse {
@@ -58,9 +59,9 @@ fn refused(group_id: &str, code: ErrorCode) -> DescribedGroup {
     }
 }
 
-fn describe(node: &Node, group_id: &str, version: i16) -> DescribedGroup {
+fn describe(nodes: &Nodes, group_id: &str, version: i16) -> DescribedGroup {
     let described = DescribedGroup { group_id: group_id.to_owned(), ..DescribedGroup::default() };
-    if let Some(group) = node.groups.get(group_id) {
+    if let Some(group) = nodes.groups.get(group_id) {
         let members = group.describe_members().into_iter();
         return DescribedGroup {
             group_state: group.state_name().to_owned(),
@@ -70,7 +71,7 @@ fn describe(node: &Node, group_id: &str, version: i16) -> DescribedGroup {
             ..described
         };
     }
-    if node.groups.offsets.has_group(group_id) {
+    if nodes.groups.offsets.has_group(group_id) {
         return DescribedGroup { group_state: "Empty".to_owned(), ..described };
     }
     let is_error = version >= UNKNOWN_IS_ERROR_VERSION;

@@ -4,16 +4,17 @@
 //! first batch that is larger than the limits comes all the same (KIP-74). With fewer than
 //! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
 //! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
-//! (KIP-516). Left out: sessions (each request stands for itself, and the answer says so with
-//! session id 0); fetches of followers; transactions (the last stable offset is the high
-//! watermark).
+//! (KIP-516), 16 the leader along with an error (KIP-951). Left out: sessions (each request stands
+//! for itself, and the answer says so with session id 0); fetches of followers, which go another
+//! way (see `replication`); transactions (the last stable offset is the high watermark).
 //! Rights: Read on each topic, also when the answer has waited.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::messages::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
@@ -21,8 +22,9 @@ use super::{Api, Reply, finish_late};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
 use crate::log::{LogError, ReadError};
-use crate::node::{Call, ConnectionId, Node};
-use crate::partitions::Partition;
+use crate::nodes::Nodes;
+use crate::peers::{Call, ConnectionId};
+use crate::replica::Replica;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -30,11 +32,13 @@ use crate::time::Now;
 const READ_COMMITTED: i8 = 1;
 const TOPIC_ID_VERSION: i16 = 13;
 const SESSION_VERSION: i16 = 7;
+/// The first version whose answer names the leader along with an error (KIP-951).
+const LEADER_HINT_VERSION: i16 = 16;
 
 /// A Fetch that waits for records.
 #[derive(Debug)]
 pub(crate) struct ParkedFetch {
-    call: Call,
+    pub(crate) call: Call,
     request: FetchRequest,
     /// On the monotonic clock.
     pub(crate) deadline: Duration,
@@ -74,11 +78,11 @@ impl Api for FetchRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<FetchResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<FetchResponse> {
         if call.version >= SESSION_VERSION && self.session_id != 0 {
             return Reply::Now(self.refuse(call.version, ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
         }
-        let answer = read_all(&self, node, call);
+        let answer = read_all(&self, nodes, call);
         let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
         let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
         let is_enough = answer.bytes >= min_bytes || answer.has_error;
@@ -86,7 +90,7 @@ impl Api for FetchRequest {
             return Reply::Now(answer.response);
         }
         let missing_bytes = min_bytes - answer.bytes;
-        park(node, call, self, answer.watched, missing_bytes, now.monotonic + max_wait);
+        park(nodes, call, self, answer.watched, missing_bytes, now.monotonic + max_wait);
         Reply::Wait
     }
 }
@@ -99,7 +103,7 @@ struct Answer {
     watched: Vec<(Uuid, i32)>,
 }
 
-fn read_all(request: &FetchRequest, node: &mut Node, call: &Call) -> Answer {
+fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
     let mut answer = Answer {
         response: FetchResponse::default(),
         bytes: 0,
@@ -107,12 +111,12 @@ fn read_all(request: &FetchRequest, node: &mut Node, call: &Call) -> Answer {
         watched: Vec::new(),
     };
     let limit = usize::try_from(request.max_bytes).unwrap_or_default();
-    let mut left = limit.min(node.config.fetch_max_bytes);
+    let mut left = limit.min(nodes.config.fetch_max_bytes);
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
             let at_least_one = answer.bytes == 0;
-            let (id, mut data) = read_one(topic, wanted, left, at_least_one, node, call);
+            let (id, mut data) = read_one(topic, wanted, left, at_least_one, nodes, call);
             let size = data.records.as_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(size);
             answer.bytes += size as u64;
@@ -129,6 +133,7 @@ fn read_all(request: &FetchRequest, node: &mut Node, call: &Call) -> Answer {
             partitions,
         });
     }
+    name_endpoints(nodes, call, &mut answer.response);
     answer
 }
 
@@ -138,18 +143,18 @@ fn read_one(
     wanted: &FetchPartition,
     left_bytes: usize,
     at_least_one: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
 ) -> (Option<Uuid>, PartitionData) {
     let index = wanted.partition;
     let by_id = call.version >= TOPIC_ID_VERSION;
-    let may_read = |name: &str| node.allows(call, Operation::Read, On::Topic(name));
+    let may_read = |name: &str| nodes.allows(call, Operation::Read, On::Topic(name));
     if !by_id && !may_read(&topic.topic) {
         return (None, failed(index, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     }
     let found = match by_id {
-        true => node.catalog.by_id(topic.topic_id),
-        false => node.catalog.by_name(&topic.topic),
+        true => nodes.catalog.by_id(topic.topic_id),
+        false => nodes.catalog.by_name(&topic.topic),
     };
     let Some(Topic { id, name, .. }) = found else {
         let unknown = match by_id {
@@ -167,15 +172,44 @@ fn read_one(
         return (None, failed(index, code));
     }
     let id = *id;
-    let Some(partition) = node.partitions.get_mut(id, index) else {
-        return (None, failed(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
-    };
     let limit = usize::try_from(wanted.partition_max_bytes).unwrap_or_default().min(left_bytes);
-    (Some(id), read_partition(partition, wanted, limit, at_least_one))
+    match nodes.leader_mut(call.node, id, index) {
+        Ok(replica) => (Some(id), read_replica(replica, wanted, limit, at_least_one)),
+        Err(code) => (None, name_leader(nodes, call, id, failed(index, code))),
+    }
 }
 
-fn read_partition(
-    partition: &mut Partition,
+/// Tells along with NOT_LEADER_OR_FOLLOWER who leads, where that is known (KIP-951).
+fn name_leader(nodes: &Nodes, call: &Call, topic: Uuid, mut data: PartitionData) -> PartitionData {
+    let place = nodes.catalog.placement(topic, data.partition_index);
+    if data.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER.0
+        && call.version >= LEADER_HINT_VERSION
+        && let Some(place) = place.filter(|place| place.leader != call.node)
+    {
+        data.current_leader =
+            LeaderIdAndEpoch { leader_id: place.leader, leader_epoch: place.leader_epoch };
+    }
+    data
+}
+
+/// The addresses of leaders that an answer names.
+fn name_endpoints(nodes: &Nodes, call: &Call, response: &mut FetchResponse) {
+    let mut leaders: Vec<i32> = Vec::new();
+    for partition in response.responses.iter().flat_map(|topic| &topic.partitions) {
+        let leader = partition.current_leader.leader_id;
+        if leader != -1 && !leaders.contains(&leader) {
+            leaders.push(leader);
+        }
+    }
+    let endpoint = |node_id: i32| {
+        let address = nodes.address_for(call.connection, node_id);
+        NodeEndpoint { node_id, host: address.host, port: i32::from(address.port), rack: None }
+    };
+    response.node_endpoints = leaders.into_iter().map(endpoint).collect();
+}
+
+fn read_replica(
+    partition: &mut Replica,
     wanted: &FetchPartition,
     max_bytes: usize,
     at_least_one: bool,
@@ -233,7 +267,7 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData {
 }
 
 fn park(
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     request: FetchRequest,
     watched: Vec<(Uuid, i32)>,
@@ -242,38 +276,38 @@ fn park(
 ) {
     let connection = call.connection;
     for &(topic, index) in &watched {
-        if let Some(partition) = node.partitions.get_mut(topic, index)
-            && !partition.waiters.contains(&connection)
+        if let Some(replica) = nodes.replica_mut(call.node, topic, index)
+            && !replica.fetch_waiters.contains(&connection)
         {
-            partition.waiters.push(connection);
+            replica.fetch_waiters.push(connection);
         }
     }
-    node.fetch_deadlines.insert((deadline, connection));
+    nodes.fetch_deadlines.insert((deadline, connection));
     let call = call.clone();
     let parked = ParkedFetch { call, request, deadline, watched, missing_bytes };
-    node.parked_fetches.insert(connection, parked);
+    nodes.parked_fetches.insert(connection, parked);
 }
 
-/// Tells those who wait for a partition that so many bytes have been appended to it.
-pub(crate) fn wake(node: &mut Node, topic: Uuid, index: i32, bytes: usize, now: Now) {
-    let waiters: Vec<ConnectionId> = match node.partitions.get(topic, index) {
-        Some(partition) if !partition.waiters.is_empty() => partition.waiters.clone(),
+/// Tells those who wait for a partition that so many bytes more can be read of it.
+pub(crate) fn wake(nodes: &mut Nodes, id: i32, topic: Uuid, index: i32, bytes: usize, now: Now) {
+    let waiters: Vec<ConnectionId> = match nodes.replica(id, topic, index) {
+        Some(replica) if !replica.fetch_waiters.is_empty() => replica.fetch_waiters.clone(),
         _ => return,
     };
     for connection in waiters {
-        let Some(parked) = node.parked_fetches.get_mut(&connection) else {
+        let Some(parked) = nodes.parked_fetches.get_mut(&connection) else {
             continue;
         };
         parked.missing_bytes = parked.missing_bytes.saturating_sub(bytes as u64);
         if parked.missing_bytes == 0 {
-            node.complete_fetch(connection, now);
+            nodes.complete_fetch(connection, now);
         }
     }
 }
 
 /// Answers a Fetch that has waited long enough.
-pub(crate) fn complete(node: &mut Node, parked: ParkedFetch, now: Now) {
+pub(crate) fn complete(nodes: &mut Nodes, parked: ParkedFetch, now: Now) {
     let ParkedFetch { call, request, .. } = parked;
-    let answer = read_all(&request, node, &call);
-    finish_late::<FetchRequest>(node, &call, answer.response, now);
+    let answer = read_all(&request, nodes, &call);
+    finish_late::<FetchRequest>(nodes, &call, answer.response, now);
 }

@@ -11,7 +11,8 @@ use ottla_protocol::messages::find_coordinator::{
 };
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -29,22 +30,27 @@ impl Api for FindCoordinatorRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<FindCoordinatorResponse> {
-        let address = node.address_for(call.connection);
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<FindCoordinatorResponse> {
         Reply::Now(answer(&self, call.version, |key| match self.key_type {
             GROUP if key.is_empty() => refused(key, ErrorCode::INVALID_GROUP_ID, None),
-            GROUP if !node.allows(call, Operation::Describe, On::Group(key)) => {
+            GROUP if !nodes.allows(call, Operation::Describe, On::Group(key)) => {
                 refused(key, ErrorCode::GROUP_AUTHORIZATION_FAILED, None)
             }
-            GROUP => Coordinator {
-                key: key.to_owned(),
-                node_id: node.id,
-                host: address.host.clone(),
-                port: i32::from(address.port),
-                error_code: 0,
-                error_message: None,
+            GROUP => match nodes.coordinator_of(key) {
+                Some(node_id) => {
+                    let address = nodes.address_for(call.connection, node_id);
+                    Coordinator {
+                        key: key.to_owned(),
+                        node_id,
+                        host: address.host,
+                        port: i32::from(address.port),
+                        error_code: 0,
+                        error_message: None,
+                    }
+                }
+                None => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, None),
             },
-            TRANSACTION if !node.allows(call, Operation::Describe, On::TransactionalId(key)) => {
+            TRANSACTION if !nodes.allows(call, Operation::Describe, On::TransactionalId(key)) => {
                 refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None)
             }
             TRANSACTION => {

@@ -7,22 +7,27 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 
 use super::{Api, Reply, one_error_code};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for HeartbeatRequest {
+    fn group(&self) -> Option<&str> {
+        Some(&self.group_id)
+    }
+
     one_error_code!(HeartbeatResponse);
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<HeartbeatResponse> {
-        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<HeartbeatResponse> {
+        if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
         let instance_id = self.group_instance_id.as_deref();
         let generation = self.generation_id;
         let code =
-            node.groups.heartbeat(&self.group_id, &self.member_id, instance_id, generation, now);
+            nodes.groups.heartbeat(&self.group_id, &self.member_id, instance_id, generation, now);
         Reply::Now(self.refuse(call.version, code))
     }
 }

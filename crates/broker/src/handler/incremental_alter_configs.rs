@@ -12,7 +12,8 @@ use ottla_protocol::messages::incremental_alter_configs::{
 
 use super::alter_configs::{alter, check_is_topic};
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::time::Now;
 use crate::topic_config::{self, Kind, Overrides};
 use crate::topics::TopicError;
@@ -39,14 +40,14 @@ impl Api for IncrementalAlterConfigsRequest {
 
     fn handle(
         self,
-        node: &mut Node,
+        nodes: &mut Nodes,
         call: &Call,
         _now: Now,
     ) -> Reply<IncrementalAlterConfigsResponse> {
         let responses = self
             .resources
             .iter()
-            .map(|resource| result(resource, change(resource, self.validate_only, node, call)));
+            .map(|resource| result(resource, change(resource, self.validate_only, nodes, call)));
         Reply::Now(IncrementalAlterConfigsResponse {
             responses: responses.collect(),
             ..IncrementalAlterConfigsResponse::default()
@@ -57,17 +58,17 @@ impl Api for IncrementalAlterConfigsRequest {
 fn change(
     resource: &AlterConfigsResource,
     validate_only: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
 ) -> Result<(), TopicError> {
     let name = &resource.resource_name;
-    check_is_topic(node, call, resource.resource_type, name)?;
-    let present = node.catalog.by_name(name).map(|topic| topic.overrides.clone());
+    check_is_topic(nodes, call, resource.resource_type, name)?;
+    let present = nodes.catalog.by_name(name).map(|topic| topic.overrides.clone());
     let mut overrides = present.unwrap_or_default();
     for config in &resource.configs {
         apply(config, &mut overrides)?;
     }
-    alter(node, name, overrides, validate_only)
+    alter(nodes, name, overrides, validate_only)
 }
 
 fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), TopicError> {

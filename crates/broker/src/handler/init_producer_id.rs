@@ -10,7 +10,8 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -29,7 +30,7 @@ impl Api for InitProducerIdRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<InitProducerIdResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<InitProducerIdResponse> {
         if let Some(transactional_id) = &self.transactional_id {
             let code = match transactional_id.as_str() {
                 "" => ErrorCode::INVALID_REQUEST,
@@ -37,12 +38,12 @@ impl Api for InitProducerIdRequest {
             };
             return Reply::Now(self.refuse(call.version, code));
         }
-        let may_write = node.allows(call, Operation::IdempotentWrite, On::Cluster)
-            || node.rules.allows_some_topic(node.principal(call), Operation::Write);
+        let may_write = nodes.allows(call, Operation::IdempotentWrite, On::Cluster)
+            || nodes.rules.allows_some_topic(nodes.principal(call), Operation::Write);
         if !may_write {
             return Reply::Now(self.refuse(call.version, ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
         }
-        Reply::Now(match node.catalog.next_producer_id() {
+        Reply::Now(match nodes.catalog.next_producer_id() {
             Ok(producer_id) => InitProducerIdResponse {
                 producer_id,
                 producer_epoch: 0,

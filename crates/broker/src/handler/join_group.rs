@@ -14,12 +14,17 @@ use ottla_protocol::messages::join_group::{
 
 use super::{Api, Reply};
 use crate::groups::{JoinRequest, Joined};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for JoinGroupRequest {
+    fn group(&self) -> Option<&str> {
+        Some(&self.group_id)
+    }
+
     fn refuse(&self, version: i16, code: ErrorCode) -> JoinGroupResponse {
         encode(version, Joined::refused(code, &*self.member_id))
     }
@@ -28,8 +33,8 @@ impl Api for JoinGroupRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<JoinGroupResponse> {
-        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<JoinGroupResponse> {
+        if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
         let ms = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
@@ -39,7 +44,7 @@ impl Api for JoinGroupRequest {
             _ => ms(self.rebalance_timeout_ms),
         };
         let client_id = call.client_id.clone().unwrap_or_default();
-        let remote = node.peers.get(&call.connection).map(|peer| peer.remote.ip().to_canonical());
+        let remote = nodes.peers.get(&call.connection).map(|peer| peer.remote.ip().to_canonical());
         let id_prefix = self.group_instance_id.clone().unwrap_or_else(|| client_id.clone());
         let request = JoinRequest {
             member_id: self.member_id,
@@ -57,8 +62,8 @@ impl Api for JoinGroupRequest {
             asks_member_id: call.version >= 4,
             can_skip_assignment: call.version >= 9,
         };
-        let new_id = || format!("{id_prefix}-{}", node.rng.next_uuid());
-        match node.groups.join(&self.group_id, request, new_id, call, now) {
+        let new_id = || format!("{id_prefix}-{}", nodes.rng.next_uuid());
+        match nodes.groups.join(&self.group_id, request, new_id, call, now) {
             Some(joined) => Reply::Now(encode(call.version, joined)),
             None => Reply::Wait,
         }

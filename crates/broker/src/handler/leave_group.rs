@@ -10,7 +10,8 @@ use ottla_protocol::messages::leave_group::{
 };
 
 use super::{Api, Reply, one_error_code};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -18,19 +19,23 @@ use crate::time::Now;
 const SEVERAL_MEMBERS_VERSION: i16 = 3;
 
 impl Api for LeaveGroupRequest {
+    fn group(&self) -> Option<&str> {
+        Some(&self.group_id)
+    }
+
     one_error_code!(LeaveGroupResponse);
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<LeaveGroupResponse> {
-        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<LeaveGroupResponse> {
+        if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
         if call.version < SEVERAL_MEMBERS_VERSION {
-            let left = node.groups.leave(&self.group_id, &self.member_id, None, now);
+            let left = nodes.groups.leave(&self.group_id, &self.member_id, None, now);
             return Reply::Now(self.refuse(call.version, left.err().unwrap_or(ErrorCode::NONE)));
         }
         let members = self.members.iter().map(|member| {
             let instance_id = member.group_instance_id.as_deref();
-            let left = node.groups.leave(&self.group_id, &member.member_id, instance_id, now);
+            let left = nodes.groups.leave(&self.group_id, &member.member_id, instance_id, now);
             MemberResponse {
                 member_id: member.member_id.clone(),
                 group_instance_id: member.group_instance_id.clone(),

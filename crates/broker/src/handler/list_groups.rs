@@ -9,7 +9,8 @@ use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsRespons
 
 use super::{Api, Reply, one_error_code};
 use crate::groups::Group;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -19,17 +20,20 @@ const TYPE: &str = "classic";
 impl Api for ListGroupsRequest {
     one_error_code!(ListGroupsResponse);
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<ListGroupsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<ListGroupsResponse> {
         let passes = |filter: &[String], value: &str| {
             filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
         };
-        let may_know_all = node.allows(call, Operation::Describe, On::Cluster);
+        let may_know_all = nodes.allows(call, Operation::Describe, On::Cluster);
         let mut groups = Vec::new();
-        for group_id in node.groups.ids() {
-            if !may_know_all && !node.allows(call, Operation::Describe, On::Group(group_id)) {
+        for group_id in nodes.groups.ids() {
+            if !nodes.coordinates(call, group_id) {
                 continue;
             }
-            let group = node.groups.get(group_id);
+            if !may_know_all && !nodes.allows(call, Operation::Describe, On::Group(group_id)) {
+                continue;
+            }
+            let group = nodes.groups.get(group_id);
             let state = group.map_or("Empty", Group::state_name);
             if passes(&self.states_filter, state) && passes(&self.types_filter, TYPE) {
                 groups.push(ListedGroup {

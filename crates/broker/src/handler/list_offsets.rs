@@ -18,8 +18,9 @@ use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::fault::Action;
 use crate::log::LogError;
-use crate::node::{Call, Node};
-use crate::partitions::Partition;
+use crate::nodes::Nodes;
+use crate::peers::Call;
+use crate::replica::Replica;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -50,7 +51,7 @@ impl Api for ListOffsetsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<ListOffsetsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<ListOffsetsResponse> {
         Reply::Now(map_partitions(&self, |name, wanted| {
             let index = wanted.partition_index;
             let fault = call.fault.as_ref().filter(|fault| fault.covers(name, index));
@@ -59,14 +60,15 @@ impl Api for ListOffsetsRequest {
             if let Some(code) = code {
                 return failed(wanted, code);
             }
-            if !node.allows(call, Operation::Describe, On::Topic(name)) {
+            if !nodes.allows(call, Operation::Describe, On::Topic(name)) {
                 return failed(wanted, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
             }
-            let id = node.catalog.by_name(name).map(|topic| topic.id);
-            let partition = id.and_then(|id| node.partitions.get_mut(id, index));
-            let mut answer = match partition {
-                Some(partition) => find(partition, wanted),
-                None => failed(wanted, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            let id = nodes.catalog.by_name(name).map(|topic| topic.id);
+            let leader = id.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+            let leader = leader.and_then(|id| nodes.leader_mut(call.node, id, index));
+            let mut answer = match leader {
+                Ok(replica) => find(replica, wanted),
+                Err(code) => failed(wanted, code),
             };
             if call.version < LEADER_EPOCH_VERSION {
                 answer.leader_epoch = -1;
@@ -87,7 +89,7 @@ fn map_partitions(
     ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
 }
 
-fn find(partition: &mut Partition, wanted: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
+fn find(partition: &mut Replica, wanted: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
     if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
         return failed(wanted, code);
     }
@@ -120,7 +122,7 @@ fn find(partition: &mut Partition, wanted: &ListOffsetsPartition) -> ListOffsets
 
 /// Offset, timestamp and leader epoch of the record with a timestamp, or with the greatest one.
 fn at_time(
-    partition: &mut Partition,
+    partition: &mut Replica,
     timestamp_ms: Option<i64>,
 ) -> Result<(i64, i64, i32), LogError> {
     let found = match timestamp_ms {

@@ -5,7 +5,7 @@
 //! has its leaders.
 //! Version notes: 0 an empty list means all topics, from 1 on null does; 4 the request says whether
 //! topics may be created; 8-10 operations on the cluster (KIP-430); 10 topic ids; 13 an error for
-//! the whole. Left out: racks, offline replicas.
+//! the whole. Left out: racks.
 //! Rights: Describe on each topic; a topic without is refused by name and left out of all. Create
 //! on the cluster or the topic, for one that comes into being. Operations that are asked for are
 //! told.
@@ -18,11 +18,13 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply, operations};
 use crate::catalog::{self, Catalog, Topic};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 use crate::topic_config::Overrides;
+use crate::topics::Layout;
 
 impl Api for MetadataRequest {
     const FAULTS_BY_PARTITION: bool = true;
@@ -56,33 +58,32 @@ impl Api for MetadataRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<MetadataResponse> {
-        let address = node.address_for(call.connection);
-        let broker = MetadataResponseBroker {
-            node_id: node.id,
-            host: address.host,
-            port: i32::from(address.port),
-            rack: None,
-        };
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<MetadataResponse> {
         let mut topics = match &self.topics {
             Some(topics) if call.version > 0 || !topics.is_empty() => {
-                describe_wanted(topics, self.allow_auto_topic_creation, node, call, now)
+                describe_wanted(topics, self.allow_auto_topic_creation, nodes, call, now)
             }
-            _ => describe_all(node, call),
+            _ => describe_all(nodes, call),
         };
         apply_fault(&mut topics, call);
         for topic in &mut topics {
             let asked = self.include_topic_authorized_operations && topic.error_code == 0;
             let thing = On::Topic(topic.name.as_deref().unwrap_or_default());
-            topic.topic_authorized_operations = operations::allowed(asked, node, call, thing);
+            topic.topic_authorized_operations = operations::allowed(asked, nodes, call, thing);
         }
         let asked = self.include_cluster_authorized_operations;
+        let brokers = nodes.live_nodes().map(|node_id| {
+            let address = nodes.address_for(call.connection, node_id);
+            let port = i32::from(address.port);
+            MetadataResponseBroker { node_id, host: address.host, port, rack: None }
+        });
+        let brokers = brokers.collect();
         Reply::Now(MetadataResponse {
-            brokers: vec![broker],
-            cluster_id: Some(node.data.cluster_id().to_owned()),
-            controller_id: node.id,
+            brokers,
+            cluster_id: Some(nodes.cluster_id.clone()),
+            controller_id: nodes.controller_id(),
             topics,
-            cluster_authorized_operations: operations::allowed(asked, node, call, On::Cluster),
+            cluster_authorized_operations: operations::allowed(asked, nodes, call, On::Cluster),
             ..MetadataResponse::default()
         })
     }
@@ -91,7 +92,7 @@ impl Api for MetadataRequest {
 fn describe_wanted(
     topics: &[MetadataRequestTopic],
     may_create: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
 ) -> Vec<MetadataResponseTopic> {
@@ -104,8 +105,8 @@ fn describe_wanted(
         };
         if is_new {
             described.push(match &wanted.name {
-                Some(name) => describe_by_name(name, may_create, node, call, now),
-                None => describe_by_id(wanted.topic_id, node, call),
+                Some(name) => describe_by_name(name, may_create, nodes, call, now),
+                None => describe_by_id(wanted.topic_id, nodes, call),
             });
         }
     }
@@ -113,22 +114,22 @@ fn describe_wanted(
 }
 
 /// All that the client may know of.
-fn describe_all(node: &Node, call: &Call) -> Vec<MetadataResponseTopic> {
-    let all = node.catalog.sorted().into_iter();
-    let may_know = |topic: &&Topic| node.allows(call, Operation::Describe, On::Topic(&topic.name));
-    all.filter(may_know).map(|topic| describe(topic, node)).collect()
+fn describe_all(nodes: &Nodes, call: &Call) -> Vec<MetadataResponseTopic> {
+    let all = nodes.catalog.sorted().into_iter();
+    let may_know = |topic: &&Topic| nodes.allows(call, Operation::Describe, On::Topic(&topic.name));
+    all.filter(may_know).map(|topic| describe(topic, nodes)).collect()
 }
 
-fn describe_by_id(id: Uuid, node: &Node, call: &Call) -> MetadataResponseTopic {
-    match node.catalog.by_id(id) {
-        Some(topic) if !node.allows(call, Operation::Describe, On::Topic(&topic.name)) => {
+fn describe_by_id(id: Uuid, nodes: &Nodes, call: &Call) -> MetadataResponseTopic {
+    match nodes.catalog.by_id(id) {
+        Some(topic) if !nodes.allows(call, Operation::Describe, On::Topic(&topic.name)) => {
             MetadataResponseTopic {
                 error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
                 topic_id: id,
                 ..MetadataResponseTopic::default()
             }
         }
-        Some(topic) => describe(topic, node),
+        Some(topic) => describe(topic, nodes),
         None => MetadataResponseTopic {
             error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
             topic_id: id,
@@ -140,7 +141,7 @@ fn describe_by_id(id: Uuid, node: &Node, call: &Call) -> MetadataResponseTopic {
 fn describe_by_name(
     name: &str,
     may_create: bool,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
 ) -> MetadataResponseTopic {
@@ -150,42 +151,52 @@ fn describe_by_name(
         ..MetadataResponseTopic::default()
     };
     // Before it is looked for: not even whether it is there shall be known.
-    if !node.allows(call, Operation::Describe, On::Topic(name)) {
+    if !nodes.allows(call, Operation::Describe, On::Topic(name)) {
         return failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
-    if let Some(topic) = node.catalog.by_name(name) {
-        return describe(topic, node);
+    if let Some(topic) = nodes.catalog.by_name(name) {
+        return describe(topic, nodes);
     }
     if catalog::check_name(name).is_err() {
         return failed(ErrorCode::INVALID_TOPIC_EXCEPTION);
     }
-    if !(may_create && node.config.auto_create_topics) {
+    if !(may_create && nodes.config.auto_create_topics) {
         return failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
-    let may_create = |thing| node.allows(call, Operation::Create, thing);
+    let may_create = |thing| nodes.allows(call, Operation::Create, thing);
     if !may_create(On::Cluster) && !may_create(On::Topic(name)) {
         return failed(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
-    let partitions = node.config.default_partitions;
-    match node.create_topic(name, partitions, Overrides::new(), now) {
-        Ok(_) => match node.catalog.by_name(name) {
-            Some(topic) => describe(topic, node),
+    let partitions = nodes.config.default_partitions;
+    let layout = Layout::Numbers { partitions, replication_factor: None };
+    match nodes.create_topic(name, &layout, Overrides::new(), now) {
+        Ok(_) => match nodes.catalog.by_name(name) {
+            Some(topic) => describe(topic, nodes),
             None => failed(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         },
         Err(error) => failed(error.code),
     }
 }
 
-fn describe(topic: &Topic, node: &Node) -> MetadataResponseTopic {
-    let partitions =
-        topic.leader_epochs.iter().enumerate().map(|(index, epoch)| MetadataResponsePartition {
-            partition_index: index as i32,
-            leader_id: node.id,
-            leader_epoch: *epoch,
-            replica_nodes: vec![node.id],
-            isr_nodes: vec![node.id],
-            ..MetadataResponsePartition::default()
-        });
+fn describe(topic: &Topic, nodes: &Nodes) -> MetadataResponseTopic {
+    let live: Vec<i32> = nodes.live_nodes().collect();
+    let partitions = (0..).zip(&topic.partitions).map(|(partition_index, place)| {
+        let is_led = live.contains(&place.leader);
+        MetadataResponsePartition {
+            error_code: if is_led { 0 } else { ErrorCode::LEADER_NOT_AVAILABLE.0 },
+            partition_index,
+            leader_id: if is_led { place.leader } else { -1 },
+            leader_epoch: place.leader_epoch,
+            replica_nodes: place.replicas.clone(),
+            isr_nodes: place.isr.clone(),
+            offline_replicas: place
+                .replicas
+                .iter()
+                .copied()
+                .filter(|id| !live.contains(id))
+                .collect(),
+        }
+    });
     MetadataResponseTopic {
         error_code: 0,
         name: Some(topic.name.to_string()),

@@ -13,7 +13,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
-pub(crate) mod fetch;
+mod fetch;
 mod find_coordinator;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -27,6 +27,7 @@ mod offset_commit;
 mod offset_fetch;
 mod operations;
 mod produce;
+mod produce_wait;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
@@ -48,12 +49,16 @@ use ottla_protocol::messages::{
     sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
     sync_group::SyncGroupRequest,
 };
-use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, VersionRange, encode_response};
+use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
+
+pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fetches};
+pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 
 use crate::catalog::Catalog;
 use crate::fault::Action;
 use crate::groups::{GroupAnswer, GroupReply};
-use crate::node::{Call, Flow, Node, Transmit};
+use crate::nodes::Nodes;
+use crate::peers::{Call, Flow, Transmit};
 use crate::request_log::{SeenProduce, SeenRequest};
 use crate::time::Now;
 
@@ -85,6 +90,11 @@ pub(crate) trait Api: Request {
         false
     }
 
+    /// The group that the request is about, when it must come to the group's coordinator.
+    fn group(&self) -> Option<&str> {
+        None
+    }
+
     /// What the request log says of the body.
     fn describe(&self, catalog: &Catalog) -> Option<SeenProduce> {
         let _ = catalog;
@@ -98,7 +108,7 @@ pub(crate) trait Api: Request {
     fn set_throttle(response: &mut Self::Response, throttle_ms: i32);
 
     /// Serves the request.
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<Self::Response>;
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<Self::Response>;
 }
 
 /// One row of the table.
@@ -106,7 +116,7 @@ struct Entry {
     key: ApiKey,
     versions: VersionRange,
     advertised_min: i16,
-    serve: fn(&mut Node, Call, &mut Reader<'_>, usize, Now, &mut Vec<u8>) -> Flow,
+    serve: fn(&mut Nodes, Call, &mut Reader<'_>, usize, Now, &mut Vec<u8>) -> Flow,
 }
 
 const fn entry<R: Api>() -> Entry {
@@ -158,7 +168,7 @@ fn advertised() -> impl Iterator<Item = (ApiKey, VersionRange)> {
 
 /// Serves one request. The reader stands at its body.
 pub(crate) fn dispatch(
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: Call,
     reader: &mut Reader<'_>,
     now: Now,
@@ -172,7 +182,7 @@ pub(crate) fn dispatch(
     };
     if !entry.versions.contains(call.version) {
         if call.api == ApiKey::API_VERSIONS {
-            return api_versions::answer_unsupported(node, &call, now, out);
+            return api_versions::answer_unsupported(nodes, &call, now, out);
         }
         tracing::warn!(
             connection = call.connection, api = %call.api, version = call.version,
@@ -180,11 +190,11 @@ pub(crate) fn dispatch(
         );
         return Flow::Close;
     }
-    (entry.serve)(node, call, reader, size_bytes, now, out)
+    (entry.serve)(nodes, call, reader, size_bytes, now, out)
 }
 
 fn serve<R: Api>(
-    node: &mut Node,
+    nodes: &mut Nodes,
     mut call: Call,
     reader: &mut Reader<'_>,
     size_bytes: usize,
@@ -201,17 +211,18 @@ fn serve<R: Api>(
             return Flow::Close;
         }
     };
-    let catalog = &node.catalog;
+    let catalog = &nodes.catalog;
     let client_id = call.client_id.as_deref();
-    call.fault = node.faults.meet(R::API_KEY, client_id, |covers| request.touches(catalog, covers));
-    if node.seen.is_on() {
-        let produce = request.describe(&node.catalog);
-        note(node, &call, size_bytes, now, produce);
+    call.fault =
+        nodes.faults.meet(R::API_KEY, client_id, |covers| request.touches(catalog, covers));
+    if nodes.seen.is_on() {
+        let produce = request.describe(&nodes.catalog);
+        note(nodes, &call, size_bytes, now, produce);
     }
     let action = call.fault.as_ref().map_or(Action::Serve, |fault| fault.action);
     let reply = match action {
         Action::DropRequest => {
-            if let Some(peer) = node.peers.get_mut(&call.connection) {
+            if let Some(peer) = nodes.peers.get_mut(&call.connection) {
                 peer.is_deaf = true;
             }
             return Flow::Continue;
@@ -222,17 +233,20 @@ fn serve<R: Api>(
         }
         Action::ErrorAfterApply(code) if !R::FAULTS_BY_PARTITION => {
             let refusal = request.refuse(call.version, code);
-            match request.handle(node, &call, now) {
+            match request.handle(nodes, &call, now) {
                 Reply::Now(_) => Reply::Now(refusal),
                 other => other,
             }
         }
-        _ => request.handle(node, &call, now),
+        _ if request.group().is_some_and(|group| !nodes.coordinates(&call, group)) => {
+            Reply::Now(request.refuse(call.version, ErrorCode::NOT_COORDINATOR))
+        }
+        _ => request.handle(nodes, &call, now),
     };
     match reply {
-        Reply::Now(response) => finish::<R>(node, &call, response, now, out),
+        Reply::Now(response) => finish::<R>(nodes, &call, response, now, out),
         Reply::Final { response, after } => {
-            finish_as::<R>(node, &call, response, now, out, Some(after))
+            finish_as::<R>(nodes, &call, response, now, out, Some(after))
         }
         Reply::Wait => Flow::Wait,
         Reply::Silent => Flow::Continue,
@@ -244,15 +258,15 @@ fn serve<R: Api>(
     }
 }
 
-fn note(node: &mut Node, call: &Call, size_bytes: usize, now: Now, produce: Option<SeenProduce>) {
-    node.seen.push(SeenRequest {
-        node: node.id,
+fn note(nodes: &mut Nodes, call: &Call, size_bytes: usize, now: Now, produce: Option<SeenProduce>) {
+    nodes.seen.push(SeenRequest {
+        node: call.node,
         connection: call.connection,
         api: call.api,
         version: call.version,
         correlation_id: call.correlation_id,
         client_id: call.client_id.clone(),
-        principal: node.principal(call).clone(),
+        principal: nodes.principal(call).clone(),
         size_bytes,
         at: now.monotonic,
         met_fault: call.fault.is_some(),
@@ -262,18 +276,18 @@ fn note(node: &mut Node, call: &Call, size_bytes: usize, now: Now, produce: Opti
 
 /// Writes an answer, unless a fault has other plans for it.
 pub(crate) fn finish<R: Api>(
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     response: R::Response,
     now: Now,
     out: &mut Vec<u8>,
 ) -> Flow {
-    finish_as::<R>(node, call, response, now, out, None)
+    finish_as::<R>(nodes, call, response, now, out, None)
 }
 
 /// Writes an answer; one that is the last word leaves so much later, and ends the connection.
 fn finish_as<R: Api>(
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     mut response: R::Response,
     now: Now,
@@ -284,13 +298,13 @@ fn finish_as<R: Api>(
     match fault.map(|fault| fault.action) {
         Some(Action::DisconnectAfterApply) => return Flow::Close,
         Some(Action::DropResponse) => {
-            if let Some(peer) = node.peers.get_mut(&call.connection) {
+            if let Some(peer) = nodes.peers.get_mut(&call.connection) {
                 peer.is_mute = true;
             }
         }
         _ => {}
     }
-    if node.peers.get(&call.connection).is_none_or(|peer| peer.is_mute) {
+    if nodes.peers.get(&call.connection).is_none_or(|peer| peer.is_mute) {
         return Flow::Continue;
     }
     let throttle = fault.and_then(|fault| fault.throttle);
@@ -318,30 +332,46 @@ fn finish_as<R: Api>(
         None => flow,
         Some(delay) => {
             let transmit = Transmit { connection: call.connection, bytes: late, flow };
-            node.delay(transmit, now.monotonic + delay);
+            nodes.delay(transmit, now.monotonic + delay);
             Flow::Wait
         }
     }
 }
 
 /// Sends an answer that had to wait.
-pub(crate) fn finish_late<R: Api>(node: &mut Node, call: &Call, response: R::Response, now: Now) {
+pub(crate) fn finish_late<R: Api>(nodes: &mut Nodes, call: &Call, response: R::Response, now: Now) {
     let mut bytes = Vec::new();
-    let flow = finish::<R>(node, call, response, now, &mut bytes);
+    let flow = finish::<R>(nodes, call, response, now, &mut bytes);
     if flow != Flow::Wait {
-        node.transmit(Transmit { connection: call.connection, bytes, flow });
+        nodes.transmit(Transmit { connection: call.connection, bytes, flow });
+    }
+}
+
+/// Answers everybody who waits at a replica whose leader has changed. Who waits for records asks
+/// again, and is told then.
+pub(crate) fn answer_all_waiters(
+    nodes: &mut Nodes,
+    id: i32,
+    topic: Uuid,
+    partition: i32,
+    now: Now,
+) {
+    settle_produces(nodes, id, topic, partition, now);
+    let waiters = nodes.replica(id, topic, partition).map(|replica| replica.fetch_waiters.clone());
+    for connection in waiters.unwrap_or_default() {
+        nodes.complete_fetch(connection, now);
     }
 }
 
 /// Sends what a member of a group has waited for.
-pub(crate) fn answer_group_member(node: &mut Node, answer: GroupAnswer, now: Now) {
+pub(crate) fn answer_group_member(nodes: &mut Nodes, answer: GroupAnswer, now: Now) {
     let GroupAnswer { call, reply } = answer;
     match reply {
         GroupReply::Join(joined) => {
-            finish_late::<JoinGroupRequest>(node, &call, join_group::response(&call, joined), now);
+            finish_late::<JoinGroupRequest>(nodes, &call, join_group::response(&call, joined), now);
         }
         GroupReply::Sync(synced) => {
-            finish_late::<SyncGroupRequest>(node, &call, sync_group::response(synced), now);
+            finish_late::<SyncGroupRequest>(nodes, &call, sync_group::response(synced), now);
         }
     }
 }

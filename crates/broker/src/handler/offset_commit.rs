@@ -16,7 +16,8 @@ use ottla_protocol::messages::offset_commit::{
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::groups::Committed;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -32,6 +33,10 @@ impl Api for OffsetCommitRequest {
         })
     }
 
+    fn group(&self) -> Option<&str> {
+        Some(&self.group_id)
+    }
+
     fn refuse(&self, _version: i16, code: ErrorCode) -> OffsetCommitResponse {
         answer(self, |_, _| code)
     }
@@ -40,14 +45,14 @@ impl Api for OffsetCommitRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<OffsetCommitResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<OffsetCommitResponse> {
         if self.group_id.is_empty() {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
         }
-        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+        if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
-        let checked = node.groups.check_commit(
+        let checked = nodes.groups.check_commit(
             &self.group_id,
             &self.member_id,
             self.group_instance_id.as_deref(),
@@ -60,11 +65,11 @@ impl Api for OffsetCommitRequest {
         let mut commits = Vec::new();
         let mut response = answer(&self, |topic, index| {
             let partition = &topic.partitions[index];
-            let name = match topic_name(topic, partition.partition_index, call.version, node) {
+            let name = match topic_name(topic, partition.partition_index, call.version, nodes) {
                 Ok(name) => name,
                 Err(code) => return code,
             };
-            if !node.allows(call, Operation::Read, On::Topic(&name)) {
+            if !nodes.allows(call, Operation::Read, On::Topic(&name)) {
                 return ErrorCode::TOPIC_AUTHORIZATION_FAILED;
             }
             let metadata = partition.committed_metadata.clone().unwrap_or_default();
@@ -79,7 +84,7 @@ impl Api for OffsetCommitRequest {
             commits.push((name, partition.partition_index, committed));
             ErrorCode::NONE
         });
-        if let Err(error) = node.groups.offsets.commit(&self.group_id, commits) {
+        if let Err(error) = nodes.groups.offsets.commit(&self.group_id, commits) {
             tracing::error!(group = %self.group_id, %error, "offsets not committed");
             response = self.refuse(call.version, ErrorCode::COORDINATOR_NOT_AVAILABLE);
         }
@@ -113,14 +118,14 @@ fn topic_name(
     wanted: &OffsetCommitRequestTopic,
     partition: i32,
     version: i16,
-    node: &Node,
+    nodes: &Nodes,
 ) -> Result<String, ErrorCode> {
     let topic = match version {
         TOPIC_ID_VERSION.. => {
-            node.catalog.by_id(wanted.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
+            nodes.catalog.by_id(wanted.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?
         }
         _ => {
-            let topic = node.catalog.by_name(&wanted.name);
+            let topic = nodes.catalog.by_name(&wanted.name);
             topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
         }
     };

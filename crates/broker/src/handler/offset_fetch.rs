@@ -14,7 +14,8 @@ use ottla_protocol::messages::offset_fetch::{
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
@@ -23,6 +24,14 @@ const SEVERAL_GROUPS_VERSION: i16 = 8;
 const TOPIC_ID_VERSION: i16 = 10;
 
 impl Api for OffsetFetchRequest {
+    fn group(&self) -> Option<&str> {
+        match self.groups.as_slice() {
+            [] => Some(&self.group_id),
+            // A client asks for several at once only when they have one coordinator.
+            [first, ..] => Some(&first.group_id),
+        }
+    }
+
     fn refuse(&self, version: i16, code: ErrorCode) -> OffsetFetchResponse {
         if version < SEVERAL_GROUPS_VERSION {
             return OffsetFetchResponse {
@@ -45,14 +54,14 @@ impl Api for OffsetFetchRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
         if call.version >= SEVERAL_GROUPS_VERSION {
             let groups = self.groups.iter().map(|group| {
-                let may_know = may_know(node, call, &group.group_id);
+                let may_know = may_know(nodes, call, &group.group_id);
                 let refused = ErrorCode::GROUP_AUTHORIZATION_FAILED.0;
                 OffsetFetchResponseGroup {
                     group_id: group.group_id.clone(),
-                    topics: if may_know { fetch(node, group, call) } else { Vec::new() },
+                    topics: if may_know { fetch(nodes, group, call) } else { Vec::new() },
                     error_code: if may_know { 0 } else { refused },
                 }
             });
@@ -61,7 +70,7 @@ impl Api for OffsetFetchRequest {
                 ..OffsetFetchResponse::default()
             });
         }
-        if !may_know(node, call, &self.group_id) {
+        if !may_know(nodes, call, &self.group_id) {
             let code = ErrorCode::GROUP_AUTHORIZATION_FAILED;
             return Reply::Now(self.refuse(call.version, code));
         }
@@ -75,7 +84,7 @@ impl Api for OffsetFetchRequest {
         });
         let group =
             OffsetFetchRequestGroup { group_id: self.group_id, topics, ..Default::default() };
-        let topics = fetch(node, &group, call).into_iter().map(single_group_topic);
+        let topics = fetch(nodes, &group, call).into_iter().map(single_group_topic);
         Reply::Now(OffsetFetchResponse {
             topics: topics.collect(),
             ..OffsetFetchResponse::default()
@@ -83,31 +92,31 @@ impl Api for OffsetFetchRequest {
     }
 }
 
-fn may_know(node: &Node, call: &Call, group_id: &str) -> bool {
-    node.allows(call, Operation::Describe, On::Group(group_id))
+fn may_know(nodes: &Nodes, call: &Call, group_id: &str) -> bool {
+    nodes.allows(call, Operation::Describe, On::Group(group_id))
 }
 
 fn fetch(
-    node: &Node,
+    nodes: &Nodes,
     group: &OffsetFetchRequestGroup,
     call: &Call,
 ) -> Vec<OffsetFetchResponseTopics> {
     match &group.topics {
         Some(topics) => {
-            topics.iter().map(|wanted| fetch_topic(node, group, wanted, call)).collect()
+            topics.iter().map(|wanted| fetch_topic(nodes, group, wanted, call)).collect()
         }
-        None => fetch_everything(node, &group.group_id, call),
+        None => fetch_everything(nodes, &group.group_id, call),
     }
 }
 
 fn fetch_topic(
-    node: &Node,
+    nodes: &Nodes,
     group: &OffsetFetchRequestGroup,
     wanted: &OffsetFetchRequestTopics,
     call: &Call,
 ) -> OffsetFetchResponseTopics {
     let name = match call.version {
-        TOPIC_ID_VERSION.. => node.catalog.by_id(wanted.topic_id).map(|topic| &*topic.name),
+        TOPIC_ID_VERSION.. => nodes.catalog.by_id(wanted.topic_id).map(|topic| &*topic.name),
         _ => Some(wanted.name.as_str()),
     };
     let partitions = wanted.partition_indexes.iter().map(|&partition| {
@@ -117,13 +126,13 @@ fn fetch_topic(
                 ..nothing_committed(partition)
             };
         };
-        if !node.allows(call, Operation::Describe, On::Topic(name)) {
+        if !nodes.allows(call, Operation::Describe, On::Topic(name)) {
             return OffsetFetchResponsePartitions {
                 error_code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
                 ..nothing_committed(partition)
             };
         }
-        match node.groups.offsets.get(&group.group_id, name, partition) {
+        match nodes.groups.offsets.get(&group.group_id, name, partition) {
             Some(committed) => OffsetFetchResponsePartitions {
                 partition_index: partition,
                 committed_offset: committed.offset,
@@ -141,14 +150,14 @@ fn fetch_topic(
     }
 }
 
-fn fetch_everything(node: &Node, group_id: &str, call: &Call) -> Vec<OffsetFetchResponseTopics> {
+fn fetch_everything(nodes: &Nodes, group_id: &str, call: &Call) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
-    for (name, partition, committed) in node.groups.offsets.of_group(group_id) {
-        if !node.allows(call, Operation::Describe, On::Topic(name)) {
+    for (name, partition, committed) in nodes.groups.offsets.of_group(group_id) {
+        if !nodes.allows(call, Operation::Describe, On::Topic(name)) {
             continue;
         }
         if topics.last().is_none_or(|topic| topic.name != name) {
-            let topic_id = node.catalog.by_name(name).map_or(Uuid::ZERO, |topic| topic.id);
+            let topic_id = nodes.catalog.by_name(name).map_or(Uuid::ZERO, |topic| topic.id);
             let name = name.to_owned();
             topics.push(OffsetFetchResponseTopics { name, topic_id, partitions: Vec::new() });
         }

@@ -1,6 +1,7 @@
 //! What a client may do with a thing, as the bits that some answers carry (KIP-430).
 
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 
@@ -30,17 +31,17 @@ const CLUSTER: &[Operation] = &[
 
 /// The bits of what is allowed of all that the kind of thing knows. Who may not describe the
 /// cluster is told that it may do nothing, as Kafka does it.
-pub(super) fn allowed(asked: bool, node: &Node, call: &Call, thing: On<'_>) -> i32 {
+pub(super) fn allowed(asked: bool, nodes: &Nodes, call: &Call, thing: On<'_>) -> i32 {
     if !asked {
         return NOT_ASKED;
     }
     let all = match thing {
         On::Topic(_) => TOPIC,
         On::Group(_) => GROUP,
-        On::Cluster if !node.allows(call, Operation::Describe, thing) => &[],
+        On::Cluster if !nodes.allows(call, Operation::Describe, thing) => &[],
         On::Cluster => CLUSTER,
         On::TransactionalId(_) => &[],
     };
-    let allowed = all.iter().filter(|operation| node.allows(call, **operation, thing));
+    let allowed = all.iter().filter(|operation| nodes.allows(call, **operation, thing));
     allowed.fold(0, |bits, operation| bits | operation.bit())
 }

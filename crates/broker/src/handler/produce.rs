@@ -2,11 +2,15 @@
 //!
 //! Behaviour: one batch for each partition, validated as a whole and record by record, discarded
 //! when the producer has sent it before, written with one call. acks=0 gets no answer, and a closed
-//! connection on any error; acks=1 and acks=all are answered once the batch is in the file.
-//! Version notes: 5 log start offset, 7 zstd (KIP-110), 8 record errors (KIP-467), 13 topic ids
-//! (KIP-516). Left out: transactions (a transactional batch is refused); the new leader along with
-//! an error (KIP-951), since there is only one node.
+//! connection on any error; acks=1 is answered once the batch is in the leader's file, acks=all
+//! once it is in those of all in-sync replicas (see `produce_wait`), of which there must be
+//! `min.insync.replicas`, or as many as there are replicas if that is less.
+//! Version notes: 5 log start offset, 7 zstd (KIP-110), 8 record errors (KIP-467), 10 the leader
+//! along with an error (KIP-951), 13 topic ids (KIP-516). Left out: transactions (a transactional
+//! batch is refused).
 //! Rights: Write on each topic.
+
+use std::time::Duration;
 
 use ottla_protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
@@ -15,11 +19,13 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::record::{BatchHeader, CompressionType};
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::produce_wait::{self, Wait};
 use super::{Api, Reply};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Fault;
 use crate::log::Rejection;
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::request_log::{SeenBatch, SeenProduce};
 use crate::security::Operation;
 use crate::security::acl::On;
@@ -68,15 +74,22 @@ impl Api for ProduceRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<ProduceResponse> {
-        let response = if !matches!(self.acks, ACKS_ALL | 0 | 1) {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<ProduceResponse> {
+        let mut waits = Vec::new();
+        let mut response = if !matches!(self.acks, ACKS_ALL | 0 | 1) {
             self.refuse(call.version, ErrorCode::INVALID_REQUIRED_ACKS)
         } else if self.transactional_id.is_some() {
             self.refuse(call.version, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         } else {
-            append_all(&self, node, call, now)
+            append_all(&self, nodes, call, now, &mut waits)
         };
+        if !waits.is_empty() {
+            let timeout = Duration::from_millis(u64::try_from(self.timeout_ms).unwrap_or_default());
+            produce_wait::park(nodes, call, response, waits, now.monotonic + timeout);
+            return Reply::Wait;
+        }
         if self.acks != 0 {
+            produce_wait::name_leaders(nodes, call, &mut response);
             return Reply::Now(response);
         }
         let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
@@ -91,21 +104,37 @@ impl Api for ProduceRequest {
     }
 }
 
-fn append_all(request: &ProduceRequest, node: &mut Node, call: &Call, now: Now) -> ProduceResponse {
+fn append_all(
+    request: &ProduceRequest,
+    nodes: &mut Nodes,
+    call: &Call,
+    now: Now,
+    waits: &mut Vec<Wait>,
+) -> ProduceResponse {
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         let known = match call.version {
-            13.. => node.catalog.by_id(topic.topic_id).map(Known::of),
-            _ => node.catalog.by_name(&topic.name).map(Known::of),
+            13.. => nodes.catalog.by_id(topic.topic_id).map(Known::of),
+            _ => nodes.catalog.by_name(&topic.name).map(Known::of),
         };
         let name = known.as_ref().map_or(topic.name.as_str(), |known| &known.name);
-        let may_write = node.allows(call, Operation::Write, On::Topic(name));
+        let may_write = nodes.allows(call, Operation::Write, On::Topic(name));
         for partition in &topic.partition_data {
             let response = match &known {
                 None if call.version >= 13 => refused(partition.index, ErrorCode::UNKNOWN_TOPIC_ID),
                 _ if !may_write => refused(partition.index, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
-                Some(known) => append_one(request.acks, known, partition, node, call, now),
+                Some(known) => {
+                    let appended = append_one(request.acks, known, partition, nodes, call, now);
+                    appended.map_or_else(
+                        |refused| refused,
+                        |(response, wait)| {
+                            let place = (responses.len(), partition_responses.len());
+                            waits.extend(wait.map(|wait| Wait { place, ..wait }));
+                            response
+                        },
+                    )
+                }
                 None => refused(partition.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
             };
             partition_responses.push(response);
@@ -123,71 +152,72 @@ fn append_all(request: &ProduceRequest, node: &mut Node, call: &Call, now: Now) 
 struct Known {
     name: std::sync::Arc<str>,
     id: Uuid,
-    min_insync_replicas: i32,
 }
 
 impl Known {
     fn of(topic: &Topic) -> Self {
-        Self {
-            name: topic.name.clone(),
-            id: topic.id,
-            min_insync_replicas: topic.config.min_insync_replicas,
-        }
+        Self { name: topic.name.clone(), id: topic.id }
     }
 }
 
+/// Appends a batch. Gives the answer, and what it must wait for; an error is an answer too.
 fn append_one(
     acks: i16,
     topic: &Known,
     data: &PartitionProduceData,
-    node: &mut Node,
+    nodes: &mut Nodes,
     call: &Call,
     now: Now,
-) -> PartitionProduceResponse {
-    let index = data.index;
+) -> Result<(PartitionProduceResponse, Option<Wait>), PartitionProduceResponse> {
+    let (id, index) = (topic.id, data.index);
+    let refuse = |code| refused(index, code);
     let fault = call.fault.as_ref().filter(|fault| fault.covers(&topic.name, index));
     if let Some(code) = fault.and_then(|fault| fault.action.error_instead()) {
-        return refused(index, code);
-    }
-    let in_sync_replicas = 1;
-    if acks == ACKS_ALL && in_sync_replicas < topic.min_insync_replicas {
-        return refused(index, ErrorCode::NOT_ENOUGH_REPLICAS);
+        return Err(refuse(code));
     }
     let bytes = data.records.as_deref().unwrap_or_default();
-    if let Err(rejection) = check_for_version(bytes, call.version) {
-        return rejected(index, rejection);
-    }
-    let Some(partition) = node.partitions.get_mut(topic.id, index) else {
-        return refused(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    check_for_version(bytes, call.version).map_err(|rejection| rejected(index, rejection))?;
+    let min_insync_replicas = nodes.min_insync_replicas(id);
+    let Nodes { nodes: all, validator, .. } = &mut *nodes;
+    let node = all.iter_mut().find(|node| node.id == call.node);
+    let replica = node.and_then(|node| node.partitions.get_mut(id, index));
+    let Some(replica) = replica.filter(|replica| replica.leading.is_some()) else {
+        return Err(refuse(nodes.not_leader(id, index)));
     };
-    let epoch = partition.leader_epoch;
-    let appended = partition.log.append(&mut node.validator, bytes, epoch, now.unix_ms);
-    let log_start_offset = partition.log.log_start_offset();
-    match appended {
-        Ok(appended) => {
-            if !appended.is_duplicate {
-                node.queue_syncs(topic.id, index);
-                super::fetch::wake(node, topic.id, index, bytes.len(), now);
-            }
-            if let Some(code) = fault.and_then(|fault: &Fault| fault.action.error_after()) {
-                return refused(index, code);
-            }
-            PartitionProduceResponse {
-                index,
-                base_offset: appended.base_offset,
-                log_append_time_ms: appended.log_append_time_ms.unwrap_or(-1),
-                log_start_offset,
-                ..PartitionProduceResponse::default()
-            }
-        }
-        Err(rejection) => {
-            tracing::debug!(
-                topic = %topic.name, partition = index, code = %rejection.code,
-                reason = %rejection.message, "batch refused"
-            );
-            rejected(index, rejection)
-        }
+    if acks == ACKS_ALL && !replica.has_enough(min_insync_replicas) {
+        return Err(refuse(ErrorCode::NOT_ENOUGH_REPLICAS));
     }
+    let leader_epoch = replica.leader_epoch;
+    let appended = replica.log.append(validator, bytes, leader_epoch, now.unix_ms);
+    let appended = appended.map_err(|rejection| {
+        tracing::debug!(
+            topic = %topic.name, partition = index, code = %rejection.code,
+            reason = %rejection.message, "batch refused"
+        );
+        rejected(index, rejection)
+    })?;
+    let log_start_offset = replica.log.log_start_offset();
+    if !appended.is_duplicate {
+        replica.note_appended(bytes.len());
+        nodes.queue_syncs(call.node, id, index);
+        nodes.raise_high_watermark(call.node, id, index, now);
+        nodes.stir_followers(call.node, id, index, now);
+    }
+    if let Some(code) = fault.and_then(|fault: &Fault| fault.action.error_after()) {
+        return Err(refuse(code));
+    }
+    let response = PartitionProduceResponse {
+        index,
+        base_offset: appended.base_offset,
+        log_append_time_ms: appended.log_append_time_ms.unwrap_or(-1),
+        log_start_offset,
+        ..PartitionProduceResponse::default()
+    };
+    let until_offset = appended.last_offset + 1;
+    let replica = nodes.replica(call.node, id, index);
+    let is_open = replica.is_some_and(|replica| replica.high_watermark() < until_offset);
+    let wait = Wait { topic: id, partition: index, leader_epoch, until_offset, place: (0, 0) };
+    Ok((response, (acks == ACKS_ALL && is_open).then_some(wait)))
 }
 
 /// What the version of the request forbids, before the log looks at the batch.

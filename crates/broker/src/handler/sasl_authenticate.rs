@@ -11,7 +11,8 @@ use ottla_protocol::messages::sasl_authenticate::{
 };
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::principal_of;
 use crate::security::session::Authentication;
 use crate::time::Now;
@@ -23,8 +24,8 @@ impl Api for SaslAuthenticateRequest {
 
     fn set_throttle(_response: &mut SaslAuthenticateResponse, _throttle_ms: i32) {}
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<SaslAuthenticateResponse> {
-        let Some(peer) = node.peers.get_mut(&call.connection) else {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<SaslAuthenticateResponse> {
+        let Some(peer) = nodes.peers.get_mut(&call.connection) else {
             return Reply::Silent;
         };
         let Some(session) = &mut peer.session else {
@@ -36,7 +37,7 @@ impl Api for SaslAuthenticateRequest {
             Bytes::from(rewrite.map_or_else(|| message.clone(), |rewrite| rewrite.apply(&message)))
         };
         let told_ms = call.fault.as_ref().and_then(|fault| fault.session_lifetime_ms);
-        match session.authenticate(&self.auth_bytes, &node.users, now) {
+        match session.authenticate(&self.auth_bytes, &nodes.users, now) {
             Authentication::Challenge(bytes) => Reply::Now(SaslAuthenticateResponse {
                 error_message: None,
                 auth_bytes: said(bytes),

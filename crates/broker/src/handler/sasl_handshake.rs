@@ -10,7 +10,8 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 
 use super::{Api, Reply};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::session::Handshake;
 use crate::time::Now;
 
@@ -23,8 +24,8 @@ impl Api for SaslHandshakeRequest {
 
     fn set_throttle(_response: &mut SaslHandshakeResponse, _throttle_ms: i32) {}
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<SaslHandshakeResponse> {
-        let session = node.peers.get_mut(&call.connection).and_then(|peer| peer.session.as_mut());
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<SaslHandshakeResponse> {
+        let session = nodes.peers.get_mut(&call.connection).and_then(|peer| peer.session.as_mut());
         let Some(session) = session else {
             return Reply::Now(self.refuse(call.version, ErrorCode::ILLEGAL_SASL_STATE));
         };

@@ -10,16 +10,21 @@ use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use super::join_group::detached;
 use super::{Api, Reply, one_error_code};
 use crate::groups::{SyncRequest, Synced};
-use crate::node::{Call, Node};
+use crate::nodes::Nodes;
+use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for SyncGroupRequest {
+    fn group(&self) -> Option<&str> {
+        Some(&self.group_id)
+    }
+
     one_error_code!(SyncGroupResponse);
 
-    fn handle(self, node: &mut Node, call: &Call, now: Now) -> Reply<SyncGroupResponse> {
-        if !node.allows(call, Operation::Read, On::Group(&self.group_id)) {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<SyncGroupResponse> {
+        if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
         let assignments = self.assignments.into_iter();
@@ -31,7 +36,7 @@ impl Api for SyncGroupRequest {
             protocol: self.protocol_name,
             assignments: assignments.map(|a| (a.member_id, detached(&a.assignment))).collect(),
         };
-        match node.groups.sync(&self.group_id, request, call, now) {
+        match nodes.groups.sync(&self.group_id, request, call, now) {
             Some(synced) => Reply::Now(response(synced)),
             None => Reply::Wait,
         }

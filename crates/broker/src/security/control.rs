@@ -144,31 +144,31 @@ impl Cluster {
     /// When the system has no randomness to give.
     pub fn set_user(&self, name: &str, password: &str) -> Result<(), StartError> {
         let door = &self.running.door;
-        let iterations = door.with_node(|node, _| node.users.scram_iterations);
+        let iterations = door.with_nodes(|nodes, _| nodes.users.scram_iterations);
         // Nobody should wait for this.
         let made = Credential::new(name, password, iterations).map_err(no_randomness)?;
-        door.with_node(|node, _| node.users.insert(made));
+        door.with_nodes(|nodes, _| nodes.users.insert(made));
         Ok(())
     }
 
     /// Denies something from the next request on. What is not denied is allowed: a cluster without
     /// rules lets everybody do everything.
     pub fn deny(&self, rule: Acl) {
-        self.running.door.with_node(|node, _| node.rules.deny(rule));
+        self.running.door.with_nodes(|nodes, _| nodes.rules.deny(rule));
     }
 
     /// Takes a rule back, and says whether there was one like it.
     pub fn allow(&self, rule: &Acl) -> bool {
-        self.running.door.with_node(|node, _| node.rules.allow(rule))
+        self.running.door.with_nodes(|nodes, _| nodes.rules.allow(rule))
     }
 
     /// Takes all rules back.
     pub fn allow_everything(&self) {
-        self.running.door.with_node(|node, _| node.rules.clear());
+        self.running.door.with_nodes(|nodes, _| nodes.rules.clear());
     }
 
     /// Removes a user, and says whether there was one. Connections that are there stay.
     pub fn remove_user(&self, name: &str) -> bool {
-        self.running.door.with_node(|node, _| node.users.remove(name))
+        self.running.door.with_nodes(|nodes, _| nodes.users.remove(name))
     }
 }

@@ -1,6 +1,6 @@
 //! Where clients come in, and what they have to bring.
 
-use crate::node::Advertised;
+use crate::peers::Advertised;
 
 use super::{Sasl, Tls};
 

@@ -9,23 +9,25 @@ use super::words::{self, TopicSpec};
 use crate::exit::Failure;
 
 const DETAILS: &str = "\
-When clients may come, one line 'ready HOST:PORT' is printed on standard output. Ctrl-C and
+When clients may come, one line 'ready HOST:PORT,…' is printed on standard output. Ctrl-C and
 SIGTERM end the broker cleanly. The data folder is Kafka's own format and outlives the broker.
 
 Examples:
   ottla broker
   ottla broker --listen 127.0.0.1:0 --data ./log --topic user-events:6 --topic page-views:3
+  ottla broker --nodes 3 --min-insync-replicas 2 --topic payments:6:3
   ottla broker --tls-certificate broker.pem --tls-key broker.key --sasl-users users.txt";
 
 /// Options of `ottla broker`, as typed.
 #[derive(Debug, Args)]
 #[command(after_help = DETAILS)]
 pub(crate) struct BrokerArgs {
-    /// How many brokers the cluster has; more than 1 is yet to come
+    /// How many brokers the cluster has; each listens on a port of its own
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
 
-    /// Address to listen on; with port 0 the system chooses one
+    /// Address to listen on, the first of several; with port 0 the system chooses each
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: String,
 
@@ -55,6 +57,15 @@ pub(crate) struct BrokerArgs {
     #[arg(value_parser = clap::value_parser!(i32).range(1..=100_000))]
     default_partitions: i32,
 
+    /// Replicas of topics that do not say [default: 3, or as many as there are brokers]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    default_replication: Option<i32>,
+
+    /// In-sync replicas that acks=all needs, in topics that do not say
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    min_insync_replicas: i32,
+
     #[command(flatten)]
     access: AccessArgs,
 }
@@ -70,24 +81,38 @@ pub(crate) struct BrokerPlan {
     pub(crate) topics: Vec<TopicSpec>,
     pub(crate) auto_create: bool,
     pub(crate) default_partitions: i32,
+    pub(crate) nodes: u32,
+    /// `None` is what the broker takes by itself.
+    pub(crate) default_replication: Option<i32>,
+    pub(crate) min_insync_replicas: i32,
     pub(crate) access: AccessPlan,
 }
 
 impl BrokerArgs {
     /// Checks the options against each other.
     pub(crate) fn resolve(self) -> Result<BrokerPlan, Failure> {
-        if self.nodes != 1 {
-            let asked = self.nodes;
+        let nodes = self.nodes;
+        let too_many = |replicas: i64| replicas > i64::from(nodes);
+        if let Some(TopicSpec { name, replicas, .. }) =
+            self.topics.iter().find(|topic| too_many(topic.replicas.unwrap_or(1).into()))
+        {
+            let replicas = replicas.unwrap_or(1);
             return Err(Failure::usage(format!(
-                "--nodes {asked}: the broker runs one node for now"
+                "--topic {name}: {replicas} replicas need {replicas} nodes, and there are {nodes}"
             ))
-            .cure("leave --nodes out; clusters of several nodes are not there yet"));
+            .cure(format!("add --nodes {replicas}")));
         }
-        if let Some(topic) = self.topics.iter().find(|topic| topic.replicas > 1) {
-            let TopicSpec { name, replicas, .. } = topic;
+        if let Some(replicas) = self.default_replication
+            && (replicas < 1 || too_many(replicas.into()))
+        {
             return Err(Failure::usage(format!(
-                "--topic {name}: {replicas} replicas need {replicas} nodes, and there is one"
+                "--default-replication {replicas}: it must lie between 1 and the {nodes} of --nodes"
             )));
+        }
+        if self.discard && nodes > 1 {
+            return Err(Failure::usage(
+                "--discard with several nodes: nothing is kept that could be replicated",
+            ));
         }
         let is_address = self
             .listen
@@ -104,6 +129,9 @@ impl BrokerArgs {
             topics: self.topics,
             auto_create: !self.no_auto_create,
             default_partitions: self.default_partitions,
+            nodes,
+            default_replication: self.default_replication,
+            min_insync_replicas: self.min_insync_replicas,
             access: self.access.resolve()?,
         })
     }
@@ -126,9 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn several_nodes_are_refused_for_now() {
-        assert!(plan(&["--nodes", "3"]).unwrap_err().contains("one node"));
-        assert!(plan(&["--nodes", "1"]).is_ok());
+    fn nodes_that_cannot_be_had_are_named() {
+        assert_eq!(plan(&["--nodes", "3"]).unwrap().nodes, 3);
+        for wrong in [&["--nodes", "0"][..], &["--nodes", "101"], &["--nodes", "-1"]] {
+            assert!(plan(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(plan(&["--nodes", "2", "--discard"]).unwrap_err().contains("--discard"));
+        let error = plan(&["--nodes", "2", "--default-replication", "3"]).unwrap_err();
+        assert!(error.contains("--default-replication 3"), "{error}");
+        assert!(plan(&["--nodes", "3", "--topic", "a:1:3"]).is_ok());
     }
 
     #[test]

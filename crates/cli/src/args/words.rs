@@ -119,7 +119,8 @@ pub(crate) fn partition(text: &str) -> Result<i32, String> {
 pub(crate) struct TopicSpec {
     pub(crate) name: String,
     pub(crate) partitions: i32,
-    pub(crate) replicas: i16,
+    /// `None`: as many as the broker takes by itself.
+    pub(crate) replicas: Option<i32>,
 }
 
 /// Parses a [`TopicSpec`]; a bare `NAME` has one partition.
@@ -131,8 +132,8 @@ pub(crate) fn topic_spec(text: &str) -> Result<TopicSpec, String> {
         None => Some(1),
     };
     let replicas = match parts.next() {
-        Some(number) => number.parse().ok().filter(|number| *number > 0),
-        None => Some(1),
+        Some(number) => number.parse().ok().filter(|number| (1..=100).contains(number)).map(Some),
+        None => Some(None),
     };
     match (partitions, replicas, parts.next()) {
         (Some(partitions), Some(replicas), None) => Ok(TopicSpec { name, partitions, replicas }),
@@ -230,9 +231,9 @@ mod tests {
             partitions,
             replicas,
         };
-        assert_eq!(topic_spec("a:6"), Ok(spec("a", 6, 1)));
-        assert_eq!(topic_spec("a:6:3"), Ok(spec("a", 6, 3)));
-        assert_eq!(topic_spec("a"), Ok(spec("a", 1, 1)));
+        assert_eq!(topic_spec("a:6"), Ok(spec("a", 6, None)));
+        assert_eq!(topic_spec("a:6:3"), Ok(spec("a", 6, Some(3))));
+        assert_eq!(topic_spec("a"), Ok(spec("a", 1, None)));
         for wrong in ["", ":3", "a:0", "a:x", "a:1:0", "a:1:1:1", "a b:1", "..", "ü"] {
             assert!(topic_spec(wrong).is_err(), "{wrong:?}");
         }

@@ -16,14 +16,22 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
     let mut builder = Cluster::builder()
+        .nodes(plan.nodes as usize)
         .listen(&plan.listen)
         .request_log(0)
         .auto_create_topics(plan.auto_create)
-        .default_partitions(plan.default_partitions);
+        .default_partitions(plan.default_partitions)
+        .min_insync_replicas(plan.min_insync_replicas);
+    if let Some(replicas) = plan.default_replication {
+        builder = builder.default_replication_factor(replicas);
+    }
     let advice = advice(&plan.access);
     builder = secure(builder, plan.access)?;
     for topic in &plan.topics {
-        builder = builder.topic(&topic.name, topic.partitions);
+        builder = match topic.replicas {
+            Some(replicas) => builder.topic_replicated(&topic.name, topic.partitions, replicas),
+            None => builder.topic(&topic.name, topic.partitions),
+        };
     }
     let cluster = if plan.discard {
         let cluster = builder.discard(true).start().map_err(|error| cannot_start(&error))?;

@@ -1,0 +1,498 @@
+//! The nodes of a cluster and all they know, driven from outside.
+//!
+//! Neither clock nor socket is read here. `handle_*` tells what the world did, `poll_*` asks
+//! what must be done: bytes to send, files to flush, when to call again. One request of a
+//! connection is handled at a time; the next is given in once the last is answered, as Kafka does
+//! it.
+//!
+//! Each node has its own folder with its own replicas, and acts on what the controller last told
+//! it. The controller is not a node: it is the catalogue and what `controller` does with it.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
+
+use crate::catalog::Catalog;
+use crate::config::BrokerConfig;
+use crate::data_dir::{DataDir, GROUP_OFFSETS};
+use crate::error::StartError;
+use crate::fault::Faults;
+use crate::groups::Groups;
+use crate::handler::{self, ParkedFetch, ParkedProduce};
+use crate::log::{Storage, SyncJob, Validator};
+use crate::node::{Node, State};
+use crate::peers::{Advertised, Arrival, Call, ConnectionId, Flow, Peer, Transmit};
+use crate::replica::Replica;
+use crate::request_log::RequestLog;
+use crate::rng::Rng;
+use crate::security::acl::{On, Rules};
+use crate::security::session::Session;
+use crate::security::users::Users;
+use crate::security::{self, Operation};
+use crate::time::Now;
+
+/// `sasl.server.max.receive.size`: nobody needs more to say who they are.
+const MAX_UNKNOWN_REQUEST_BYTES: usize = 512 * 1024;
+
+/// The id of a cluster's first node.
+pub(crate) const FIRST_NODE_ID: i32 = 1;
+
+/// A closed segment that should reach the medium.
+#[derive(Debug)]
+pub(crate) struct PendingSync {
+    node: i32,
+    topic: Uuid,
+    partition: i32,
+    job: SyncJob,
+}
+
+impl PendingSync {
+    /// Waits for the medium; not to be called on the broker's own thread.
+    pub(crate) fn run(&self) -> std::io::Result<()> {
+        self.job.run()
+    }
+}
+
+/// All nodes of a cluster, and what they share.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    pub(crate) config: BrokerConfig,
+    /// The first has [`FIRST_NODE_ID`], the others count up from there.
+    pub(crate) nodes: Vec<Node>,
+    /// Pairs of nodes that do not hear each other, the lower id first. 0 is the controller.
+    pub(crate) cuts: BTreeSet<(i32, i32)>,
+    pub(crate) cluster_id: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) users: Users,
+    pub(crate) rules: Rules,
+    /// The principal of those who have not said who they are.
+    nobody: Arc<str>,
+    pub(crate) catalog: Catalog,
+    pub(crate) groups: Groups,
+    pub(crate) faults: Faults,
+    pub(crate) seen: RequestLog,
+    pub(crate) validator: Validator,
+    pub(crate) rng: Rng,
+    pub(crate) peers: HashMap<ConnectionId, Peer>,
+    pub(crate) parked_fetches: HashMap<ConnectionId, ParkedFetch>,
+    pub(crate) fetch_deadlines: BTreeSet<(Duration, ConnectionId)>,
+    pub(crate) parked_produces: HashMap<ConnectionId, ParkedProduce>,
+    pub(crate) produce_deadlines: BTreeSet<(Duration, ConnectionId)>,
+    delayed: HashMap<ConnectionId, Transmit>,
+    delay_deadlines: BTreeSet<(Duration, ConnectionId)>,
+    transmits: VecDeque<Transmit>,
+    syncs: Vec<PendingSync>,
+    next_housekeeping: Duration,
+    pub(crate) next_lag_check: Duration,
+}
+
+impl Nodes {
+    /// Opens the folders of all nodes and everything in them.
+    ///
+    /// The first node has the cluster's own folder, the others have folders of their own in it.
+    pub(crate) fn open(
+        count: i32,
+        config: BrokerConfig,
+        dir: &Path,
+        storage: Arc<dyn Storage>,
+        seed: u64,
+        now: Now,
+    ) -> Result<Self, StartError> {
+        let mut rng = Rng::new(seed);
+        let first = DataDir::open_first(dir, FIRST_NODE_ID, rng.next_uuid(), storage.clone())?;
+        let cluster_id = first.cluster_id().to_owned();
+        let mut catalog = Catalog::load(dir, storage.clone())?;
+        if !first.was_clean() {
+            let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
+            catalog.bump_leader_epochs().map_err(fault)?;
+        }
+        let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
+        let mut nodes = vec![Node::open(FIRST_NODE_ID, first, &catalog, config.discards, now)?];
+        for id in FIRST_NODE_ID + 1..FIRST_NODE_ID + count {
+            let data = DataDir::open_other(dir, id, &cluster_id, storage.clone())?;
+            nodes.push(Node::open(id, data, &catalog, config.discards, now)?);
+        }
+        let mut cluster = Self {
+            nodes,
+            cuts: BTreeSet::new(),
+            cluster_id,
+            dir: dir.to_owned(),
+            storage,
+            users: Users::default(),
+            rules: Rules::default(),
+            nobody: security::ANONYMOUS.into(),
+            catalog,
+            groups,
+            faults: Faults::default(),
+            seen: RequestLog::new(config.request_log_capacity),
+            validator: Validator::default(),
+            rng,
+            peers: HashMap::new(),
+            parked_fetches: HashMap::new(),
+            fetch_deadlines: BTreeSet::new(),
+            parked_produces: HashMap::new(),
+            produce_deadlines: BTreeSet::new(),
+            delayed: HashMap::new(),
+            delay_deadlines: BTreeSet::new(),
+            transmits: VecDeque::new(),
+            syncs: Vec::new(),
+            next_housekeeping: now.monotonic + config.retention_check_interval,
+            next_lag_check: now.monotonic + config.replica_lag_time_max / 2,
+            config,
+        };
+        cluster.forget_deleted();
+        cluster.begin_control(now);
+        Ok(cluster)
+    }
+
+    /// A node by its id.
+    pub(crate) fn node(&self, id: i32) -> Option<&Node> {
+        self.nodes.get(usize::try_from(id.checked_sub(FIRST_NODE_ID)?).ok()?)
+    }
+
+    pub(crate) fn node_mut(&mut self, id: i32) -> Option<&mut Node> {
+        self.nodes.get_mut(usize::try_from(id.checked_sub(FIRST_NODE_ID)?).ok()?)
+    }
+
+    /// A node's replica of a partition.
+    pub(crate) fn replica(&self, node: i32, topic: Uuid, partition: i32) -> Option<&Replica> {
+        self.node(node)?.partitions.get(topic, partition)
+    }
+
+    pub(crate) fn replica_mut(
+        &mut self,
+        node: i32,
+        topic: Uuid,
+        partition: i32,
+    ) -> Option<&mut Replica> {
+        self.node_mut(node)?.partitions.get_mut(topic, partition)
+    }
+
+    /// A node's replica of a partition that it leads.
+    ///
+    /// # Errors
+    /// What a client is told when it has come to the wrong node, or there is no such partition.
+    pub(crate) fn leader_mut(
+        &mut self,
+        node: i32,
+        topic: Uuid,
+        partition: i32,
+    ) -> Result<&mut Replica, ErrorCode> {
+        let otherwise = self.not_leader(topic, partition);
+        let replica = self.replica_mut(node, topic, partition);
+        replica.filter(|replica| replica.leading.is_some()).ok_or(otherwise)
+    }
+
+    /// What a client is told that has come to a node that does not lead a partition.
+    pub(crate) fn not_leader(&self, topic: Uuid, partition: i32) -> ErrorCode {
+        match self.catalog.placement(topic, partition) {
+            Some(_) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        }
+    }
+
+    /// How many replicas a topic wants in sync before acks=all is promised.
+    pub(crate) fn min_insync_replicas(&self, topic: Uuid) -> i32 {
+        let own = self.catalog.by_id(topic).and_then(|topic| topic.config.min_insync_replicas);
+        own.unwrap_or(self.config.min_insync_replicas)
+    }
+
+    /// Removes the notes of deleted topics, once no node can have anything of them.
+    pub(crate) fn forget_deleted(&mut self) {
+        if self.nodes.iter().all(|node| node.state != State::Down)
+            && let Err(error) = self.catalog.forget_deleted()
+        {
+            tracing::warn!(%error, "notes of deleted topics are left");
+        }
+    }
+
+    /// A client has connected.
+    pub(crate) fn handle_connected(&mut self, connection: ConnectionId, arrival: Arrival) {
+        let known = self.node(arrival.node).and_then(|node| node.listeners.get(arrival.listener));
+        let sasl = known.and_then(|known| known.sasl.clone());
+        let principal = arrival.certificate_name.as_deref().map(security::principal_of);
+        let peer = Peer {
+            node: arrival.node,
+            listener: arrival.listener,
+            local: arrival.local,
+            remote: arrival.remote,
+            principal: principal.unwrap_or_else(|| self.nobody.clone()),
+            session: sasl.map(|sasl| Box::new(Session::new(sasl))),
+            is_deaf: false,
+            is_mute: false,
+        };
+        self.peers.insert(connection, peer);
+    }
+
+    /// The largest request in bytes that may come on a connection. It changes once: when the client
+    /// is known.
+    pub(crate) fn max_request_bytes(&self, connection: ConnectionId) -> usize {
+        let session = self.peers.get(&connection).and_then(|peer| peer.session.as_ref());
+        match session {
+            Some(session) if !session.is_known() => {
+                self.config.max_request_bytes.min(MAX_UNKNOWN_REQUEST_BYTES)
+            }
+            _ => self.config.max_request_bytes,
+        }
+    }
+
+    /// A client is gone; what it waited for is not waited for any more.
+    pub(crate) fn handle_disconnected(&mut self, connection: ConnectionId) {
+        self.peers.remove(&connection);
+        self.unpark_fetch(connection);
+        self.unpark_produce(connection);
+        self.delayed.remove(&connection);
+    }
+
+    /// A whole request has come in. An answer that is ready is written at the end of `out`.
+    pub(crate) fn handle_request(
+        &mut self,
+        connection: ConnectionId,
+        frame: &Bytes,
+        now: Now,
+        out: &mut Vec<u8>,
+    ) -> Flow {
+        let peer = match self.peers.get_mut(&connection) {
+            Some(peer) if peer.is_deaf => return Flow::Continue,
+            Some(peer) => peer,
+            None => return Flow::Close,
+        };
+        let mut reader = Reader::new(frame);
+        let header = match RequestHeader::decode(&mut reader) {
+            Ok(header) => header,
+            Err(error) => {
+                tracing::warn!(connection, %error, "not a request, connection closed");
+                return Flow::Close;
+            }
+        };
+        if let Some(session) = &mut peer.session {
+            let (api, version) = (header.api_key, header.api_version);
+            if let Err(reason) = session.admit(api, version, ApiVersionsRequest::VERSIONS, now) {
+                let remote = peer.remote;
+                tracing::warn!(connection, %remote, reason, "connection closed");
+                return Flow::Close;
+            }
+        }
+        let call = Call {
+            node: peer.node,
+            connection,
+            api: header.api_key,
+            version: header.api_version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id,
+            fault: None,
+        };
+        let flow = handler::dispatch(self, call, &mut reader, now, out);
+        self.answer_group_members(now);
+        flow
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        while let Some(&(deadline, connection)) = self.fetch_deadlines.first() {
+            if deadline > now.monotonic {
+                break;
+            }
+            self.complete_fetch(connection, now);
+        }
+        while let Some(&(deadline, connection)) = self.produce_deadlines.first() {
+            if deadline > now.monotonic {
+                break;
+            }
+            handler::settle_produce(self, connection, now, true);
+        }
+        while let Some(&(deadline, connection)) = self.delay_deadlines.first() {
+            if deadline > now.monotonic {
+                break;
+            }
+            self.delay_deadlines.pop_first();
+            self.transmits.extend(self.delayed.remove(&connection));
+        }
+        self.control(now);
+        self.replicate(now);
+        self.groups.handle_timeout(now);
+        self.answer_group_members(now);
+        if now.monotonic >= self.next_housekeeping {
+            self.next_housekeeping = now.monotonic + self.config.retention_check_interval;
+            self.keep_house(now);
+        }
+    }
+
+    /// A file that [`Nodes::poll_sync`] gave out has reached the medium.
+    pub(crate) fn handle_synced(&mut self, synced: &PendingSync) {
+        if let Some(replica) = self.replica_mut(synced.node, synced.topic, synced.partition) {
+            replica.log.handle_synced(&synced.job);
+            if let Some(node) = self.node(synced.node) {
+                node.write_checkpoints(&self.catalog);
+            }
+        }
+    }
+
+    /// The next answer that was waited for.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next file to flush, away from the broker's thread.
+    pub(crate) fn poll_sync(&mut self) -> Option<PendingSync> {
+        self.syncs.pop()
+    }
+
+    /// When [`Nodes::handle_timeout`] must be called next, on the monotonic clock.
+    pub(crate) fn poll_timeout(&self) -> Duration {
+        let fetch = self.fetch_deadlines.first().map(|(deadline, _)| *deadline);
+        let delay = self.delay_deadlines.first().map(|(deadline, _)| *deadline);
+        let produce = self.produce_deadlines.first().map(|(deadline, _)| *deadline);
+        let group = self.groups.next_timeout();
+        let control = self.next_control();
+        let replication = self.next_replication();
+        let all = [fetch, produce, delay, group, control, replication];
+        let next = all.into_iter().flatten().min();
+        next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
+    }
+
+    /// Brings everything onto the medium and marks the folders as properly closed. The first one
+    /// last: it speaks for all.
+    pub(crate) fn close(&mut self) {
+        let is_durable = self.config.is_durable;
+        for node in self.nodes.iter_mut().rev() {
+            node.close(&self.catalog, is_durable);
+        }
+    }
+
+    /// Removes what is too old, and makes note of where the logs stand.
+    fn keep_house(&mut self, now: Now) {
+        let idle_ms = self.config.producer_id_expiration.as_millis() as i64;
+        for node in &mut self.nodes {
+            for replica in node.partitions.iter_mut() {
+                replica.log.expire_producers(now.unix_ms.saturating_sub(idle_ms));
+                // Only what every in-sync replica has may go.
+                let removed = replica.log.apply_retention(now.unix_ms);
+                if let Err(error) = removed {
+                    tracing::error!(%error, "old segments not removed");
+                }
+            }
+            node.write_checkpoints(&self.catalog);
+        }
+    }
+
+    /// Takes note of segments that a partition has just closed.
+    pub(crate) fn queue_syncs(&mut self, node: i32, topic: Uuid, partition: i32) {
+        let Some(found) = self.replica_mut(node, topic, partition) else {
+            return;
+        };
+        let jobs = found.log.take_sync_jobs();
+        if self.config.is_durable {
+            let syncs = jobs.into_iter().map(|job| PendingSync { node, topic, partition, job });
+            self.syncs.extend(syncs);
+        }
+    }
+
+    /// Lets an answer leave later than now.
+    pub(crate) fn delay(&mut self, transmit: Transmit, until: Duration) {
+        self.delay_deadlines.insert((until, transmit.connection));
+        self.delayed.insert(transmit.connection, transmit);
+    }
+
+    pub(crate) fn transmit(&mut self, transmit: Transmit) {
+        self.transmits.push_back(transmit);
+    }
+
+    /// Takes a waiting Fetch out of all lists.
+    pub(crate) fn unpark_fetch(&mut self, connection: ConnectionId) -> Option<ParkedFetch> {
+        let parked = self.parked_fetches.remove(&connection)?;
+        self.fetch_deadlines.remove(&(parked.deadline, connection));
+        for &(topic, partition) in &parked.watched {
+            if let Some(replica) = self.replica_mut(parked.call.node, topic, partition) {
+                replica.fetch_waiters.retain(|waiter| *waiter != connection);
+            }
+        }
+        Some(parked)
+    }
+
+    /// Takes a waiting Produce out of all lists.
+    pub(crate) fn unpark_produce(&mut self, connection: ConnectionId) -> Option<ParkedProduce> {
+        let parked = self.parked_produces.remove(&connection)?;
+        self.produce_deadlines.remove(&(parked.deadline, connection));
+        for wait in &parked.waits {
+            if let Some(replica) = self.replica_mut(parked.call.node, wait.topic, wait.partition) {
+                replica.produce_waiters.retain(|waiter| *waiter != connection);
+            }
+        }
+        Some(parked)
+    }
+
+    /// Answers a waiting Fetch with what is there now.
+    pub(crate) fn complete_fetch(&mut self, connection: ConnectionId, now: Now) {
+        if let Some(parked) = self.unpark_fetch(connection) {
+            handler::complete_fetch(self, parked, now);
+        }
+    }
+
+    fn answer_group_members(&mut self, now: Now) {
+        while let Some(answer) = self.groups.poll_answer() {
+            handler::answer_group_member(self, answer, now);
+        }
+    }
+
+    /// Whether who is behind a request may do this.
+    pub(crate) fn allows(&self, call: &Call, operation: Operation, thing: On<'_>) -> bool {
+        self.rules.is_empty() || self.rules.allows(self.principal(call), operation, thing)
+    }
+
+    /// Who is behind a request.
+    pub(crate) fn principal(&self, call: &Call) -> &Arc<str> {
+        self.peers.get(&call.connection).map_or(&self.nobody, |peer| &peer.principal)
+    }
+
+    /// Where a client finds a node: the listener of the same name as the one that it has come to.
+    pub(crate) fn address_for(&self, connection: ConnectionId, node: i32) -> Advertised {
+        let none = || Advertised { host: String::new(), port: 0 };
+        let Some(peer) = self.peers.get(&connection) else {
+            return none();
+        };
+        let Some(listener) = self.node(node).and_then(|node| node.listeners.get(peer.listener))
+        else {
+            return none();
+        };
+        listener.advertised.clone().unwrap_or_else(|| Advertised {
+            host: peer.local.ip().to_canonical().to_string(),
+            port: if node == peer.node { peer.local.port() } else { listener.port },
+        })
+    }
+
+    /// The node that looks after a group. Each has its own share of them, and gets another's only
+    /// when that is no longer counted on.
+    pub(crate) fn coordinator_of(&self, group: &str) -> Option<i32> {
+        let score = |id: &i32| {
+            let bytes = group.bytes().chain(id.to_le_bytes());
+            // FNV-1a, with its bits mixed at the end.
+            let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+            (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        self.live_nodes().max_by_key(score)
+    }
+
+    /// Whether a request about a group has come to the right node.
+    pub(crate) fn coordinates(&self, call: &Call, group: &str) -> bool {
+        self.nodes.len() == 1 || self.coordinator_of(group) == Some(call.node)
+    }
+
+    /// The node that clients are told is the controller: any will do, as each knows what it does.
+    pub(crate) fn controller_id(&self) -> i32 {
+        self.live_nodes().next().unwrap_or(-1)
+    }
+
+    /// The nodes that the controller counts on.
+    pub(crate) fn live_nodes(&self) -> impl Iterator<Item = i32> {
+        self.nodes.iter().filter(|node| !node.is_fenced).map(|node| node.id)
+    }
+}

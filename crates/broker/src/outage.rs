@@ -1,0 +1,94 @@
+//! What can become of a node: killed, stopped, started again, paused, cut off from others.
+
+use crate::controller::CONTROLLER;
+use crate::data_dir::DataDir;
+use crate::error::StartError;
+use crate::node::{Node, State};
+use crate::nodes::{FIRST_NODE_ID, Nodes};
+use crate::peers::ConnectionId;
+use crate::time::Now;
+
+impl Nodes {
+    /// Ends a node as the kill of its process would. Its connections are forgotten; whoever holds
+    /// their sockets must close them.
+    pub(crate) fn kill(&mut self, id: i32, now: Now) {
+        let gone: Vec<ConnectionId> =
+            self.peers.iter().filter(|(_, peer)| peer.node == id).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|connection| self.handle_disconnected(connection));
+        let storage = self.storage.clone();
+        if let Some(node) = self.node_mut(id) {
+            node.kill(&storage);
+            tracing::info!(node = id, "node killed");
+        }
+        self.look_round(now);
+    }
+
+    /// Ends a node in order (KIP-631): others lead before it goes, and its folder is closed.
+    pub(crate) fn shut_down(&mut self, id: i32, now: Now) {
+        if self.can_reach(CONTROLLER, id) {
+            self.fence(id, now);
+        }
+        let is_durable = self.config.is_durable;
+        let Self { nodes, catalog, .. } = self;
+        if let Some(node) = nodes.iter_mut().find(|node| node.id == id) {
+            node.close(catalog, is_durable);
+        }
+        self.kill(id, now);
+    }
+
+    /// Starts a node that is down, on the folder that it left.
+    pub(crate) fn revive(&mut self, id: i32, now: Now) -> Result<(), StartError> {
+        // The first one's folder is the cluster's.
+        let data = match id {
+            FIRST_NODE_ID => {
+                let cluster_id = ottla_protocol::Uuid::parse(&self.cluster_id).unwrap_or_default();
+                DataDir::open_first(&self.dir, id, cluster_id, self.storage.clone())?
+            }
+            _ => DataDir::open_other(&self.dir, id, &self.cluster_id, self.storage.clone())?,
+        };
+        let opened = Node::open(id, data, &self.catalog, self.config.discards, now)?;
+        if let Some(node) = self.node_mut(id) {
+            node.data = opened.data;
+            node.partitions = opened.partitions;
+            node.state = State::Running;
+        }
+        tracing::info!(node = id, "node started");
+        self.forget_deleted();
+        self.look_round(now);
+        Ok(())
+    }
+
+    /// Lets a node stand still, or go on.
+    pub(crate) fn set_paused(&mut self, id: i32, is_paused: bool, now: Now) {
+        let next_fetch = now.monotonic;
+        if let Some(node) = self.node_mut(id).filter(|node| node.state != State::Down) {
+            node.state = if is_paused { State::Paused } else { State::Running };
+            if !is_paused && !node.behind.is_empty() {
+                node.next_fetch = Some(next_fetch);
+            }
+        }
+        self.look_round(now);
+    }
+
+    /// Cuts two nodes off from each other, or a node from the controller, which is 0.
+    pub(crate) fn cut(&mut self, one: i32, other: i32, now: Now) {
+        self.cuts.insert((one.min(other), one.max(other)));
+        self.look_round(now);
+    }
+
+    /// Takes back all cuts.
+    pub(crate) fn heal(&mut self, now: Now) {
+        self.cuts.clear();
+        self.look_round(now);
+    }
+
+    /// Lets a node ask no leader for a while, or ask again.
+    pub(crate) fn hold_replication(&mut self, id: i32, holds: bool, now: Now) {
+        if let Some(node) = self.node_mut(id) {
+            node.holds_replication = holds;
+            if !holds && !node.behind.is_empty() {
+                node.next_fetch = Some(now.monotonic);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! How followers get what their leaders have, and leaders learn how far that is.
+//!
+//! It goes as in Kafka, without the sockets: a follower asks for what comes behind its log's end,
+//! and says in which leader epoch the last batch before it was written. A leader that has ended
+//! that epoch earlier tells it where, and the follower cuts its log there (KIP-101, KIP-279). What
+//! a follower asks for is what it has: with that the leader moves the high watermark. The follower
+//! hears of the high watermark with the next answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::Uuid;
+
+use crate::handler;
+use crate::log::{LogError, PartitionLog, ReadError};
+use crate::node::State;
+use crate::nodes::Nodes;
+use crate::time::Now;
+
+/// `replica.fetch.max.bytes`, beyond a first batch that is larger.
+const FETCH_BYTES: usize = 1024 * 1024;
+
+/// `replica.fetch.backoff.ms`: after a leader could not be asked.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// How many times a node asks before others get their turn.
+const ROUNDS: usize = 16;
+
+/// What a follower wants to know.
+struct Ask {
+    offset: i64,
+    leader_epoch: i32,
+    /// The epoch of the last batch before the offset, `None` in an empty log.
+    last_epoch: Option<i32>,
+}
+
+/// What its leader says.
+enum Answer {
+    /// It does not lead, or not in that epoch.
+    NotLeader,
+    /// The epoch, or the greatest before it, ended there.
+    Diverges {
+        epoch: i32,
+        end: i64,
+    },
+    /// The log begins behind the offset.
+    BeginsAt(i64),
+    Records {
+        bytes: Bytes,
+        high_watermark: i64,
+        log_start_offset: i64,
+    },
+    /// It cannot read its log.
+    Failed,
+}
+
+/// What is to be done about a partition after its leader was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    AskAgain,
+    AskLater,
+    /// It has everything, or will be told whom to ask.
+    Rest,
+}
+
+impl Nodes {
+    /// When [`Nodes::replicate`] has something to do, on the monotonic clock.
+    pub(crate) fn next_replication(&self) -> Option<Duration> {
+        let asks = self.nodes.iter().filter(|node| node.replicates());
+        asks.filter_map(|node| node.next_fetch).min()
+    }
+
+    /// Has every follower whose time has come ask its leaders.
+    pub(crate) fn replicate(&mut self, now: Now) {
+        for _ in 0..ROUNDS {
+            let is_due = |due: Duration| due <= now.monotonic;
+            let due: Vec<i32> = self
+                .nodes
+                .iter()
+                .filter(|node| node.replicates() && node.next_fetch.is_some_and(is_due))
+                .map(|node| node.id)
+                .collect();
+            if due.is_empty() {
+                return;
+            }
+            for id in due {
+                self.ask_leaders(id, now);
+            }
+        }
+    }
+
+    /// Something has come that the followers of a partition do not have.
+    pub(crate) fn stir_followers(&mut self, leader: i32, topic: Uuid, partition: i32, now: Now) {
+        let due = now.monotonic + self.config.replication_delay;
+        let Some(leading) =
+            self.replica(leader, topic, partition).and_then(|replica| replica.leading.as_ref())
+        else {
+            return;
+        };
+        let followers: Vec<i32> = leading.followers.iter().map(|follower| follower.node).collect();
+        for id in followers {
+            if let Some(node) = self.node_mut(id).filter(|node| node.state != State::Down) {
+                node.fall_behind(topic, partition, due);
+            }
+        }
+    }
+
+    /// Moves a leader's high watermark, if the in-sync replicas allow it, and lets everybody know
+    /// who waits for that.
+    pub(crate) fn raise_high_watermark(&mut self, id: i32, topic: Uuid, index: i32, now: Now) {
+        let min_insync_replicas = self.min_insync_replicas(topic);
+        let Some(replica) = self.replica_mut(id, topic, index) else {
+            return;
+        };
+        let moved = replica.advance(min_insync_replicas);
+        let seen_bytes = replica.take_seen_bytes();
+        if !moved {
+            return;
+        }
+        let has_followers =
+            replica.leading.as_ref().is_some_and(|leading| !leading.followers.is_empty());
+        handler::settle_produces(self, id, topic, index, now);
+        handler::wake_fetches(self, id, topic, index, seen_bytes, now);
+        if has_followers {
+            self.stir_followers(id, topic, index, now);
+        }
+    }
+
+    fn ask_leaders(&mut self, id: i32, now: Now) {
+        let Some(node) = self.node_mut(id) else {
+            return;
+        };
+        node.next_fetch = None;
+        let asked = std::mem::take(&mut node.behind);
+        let mut next: Option<Duration> = None;
+        for (topic, partition) in asked {
+            let wait = match self.ask_leader(id, topic, partition, now) {
+                Then::Rest => continue,
+                Then::AskAgain => self.config.replication_delay,
+                Then::AskLater => BACKOFF,
+            };
+            let due = now.monotonic + wait;
+            next = Some(next.map_or(due, |next| next.min(due)));
+            if let Some(node) = self.node_mut(id) {
+                node.behind.insert((topic, partition));
+            }
+        }
+        if let (Some(next), Some(node)) = (next, self.node_mut(id)) {
+            node.next_fetch = Some(node.next_fetch.map_or(next, |present| present.min(next)));
+        }
+    }
+
+    fn ask_leader(&mut self, id: i32, topic: Uuid, partition: i32, now: Now) -> Then {
+        let Some(replica) = self.replica(id, topic, partition) else {
+            return Then::Rest;
+        };
+        let leader = replica.leader;
+        if leader == -1 || replica.leading.is_some() || replica.log.failure().is_some() {
+            return Then::Rest;
+        }
+        let ask = Ask {
+            offset: replica.log.log_end_offset(),
+            leader_epoch: replica.leader_epoch,
+            last_epoch: replica.log.latest_epoch(),
+        };
+        if !self.can_reach(id, leader) {
+            return Then::AskLater;
+        }
+        let answer = self.answer_follower(leader, id, topic, partition, &ask, now);
+        let Some(replica) = self.replica_mut(id, topic, partition) else {
+            return Then::Rest;
+        };
+        let (log, unix_ms) = (&mut replica.log, now.unix_ms);
+        let done = match answer {
+            Answer::NotLeader => return Then::Rest,
+            Answer::Failed => return Then::AskLater,
+            Answer::Diverges { epoch, end } => {
+                let to = match log.end_of_leader_epoch(epoch) {
+                    Some((own, own_end)) if own == epoch => end.min(own_end),
+                    Some((_, own_end)) => own_end,
+                    None => log.log_start_offset(),
+                };
+                tracing::info!(node = id, %topic, partition, to, "log cut to its leader's");
+                log.truncate_to(to, unix_ms).map(|()| Then::AskAgain)
+            }
+            Answer::BeginsAt(start) => log.reset_to(start, unix_ms).map(|()| Then::AskAgain),
+            Answer::Records { bytes, high_watermark, log_start_offset } => {
+                let appended = log.append_replicated(&bytes, unix_ms);
+                let done = appended.and_then(|()| follow_start(log, log_start_offset));
+                replica.learn_high_watermark(high_watermark);
+                done.map(|()| if bytes.is_empty() { Then::Rest } else { Then::AskAgain })
+            }
+        };
+        replica.note_truncated();
+        match done {
+            Ok(then) => {
+                self.queue_syncs(id, topic, partition);
+                then
+            }
+            Err(error) => {
+                tracing::error!(node = id, %topic, partition, %error, "follower cannot follow");
+                Then::AskLater
+            }
+        }
+    }
+
+    fn answer_follower(
+        &mut self,
+        leader: i32,
+        follower: i32,
+        topic: Uuid,
+        partition: i32,
+        ask: &Ask,
+        now: Now,
+    ) -> Answer {
+        let Some(replica) = self.replica_mut(leader, topic, partition) else {
+            return Answer::NotLeader;
+        };
+        let epoch = replica.leader_epoch;
+        let end = replica.log.log_end_offset();
+        let log_start_offset = replica.log.log_start_offset();
+        let Some(leading) = replica.leading.as_mut().filter(|_| epoch == ask.leader_epoch) else {
+            return Answer::NotLeader;
+        };
+        if let Some(last_epoch) = ask.last_epoch {
+            let Some((epoch, end)) = replica.log.end_of_leader_epoch(last_epoch) else {
+                // Its last epoch is older than anything here.
+                return Answer::BeginsAt(log_start_offset);
+            };
+            if epoch < last_epoch || end < ask.offset {
+                return Answer::Diverges { epoch, end };
+            }
+        }
+        if ask.offset < log_start_offset || ask.offset > end {
+            return Answer::BeginsAt(log_start_offset);
+        }
+        leading.note_ask(follower, ask.offset, end, now.monotonic);
+        let is_caught_up = ask.offset >= replica.high_watermark().max(leading_start(replica));
+        let isr = replica.leading.as_ref().map(|leading| leading.isr.clone()).unwrap_or_default();
+        if is_caught_up && !isr.contains(&follower) {
+            let wider = isr.into_iter().chain([follower]).collect();
+            self.alter_isr(leader, epoch, topic, partition, wider, now);
+        }
+        self.raise_high_watermark(leader, topic, partition, now);
+        let Some(replica) = self.replica_mut(leader, topic, partition) else {
+            return Answer::NotLeader;
+        };
+        let high_watermark = replica.high_watermark();
+        match replica.log.read(ask.offset, i64::MAX, FETCH_BYTES, true) {
+            Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset },
+            Err(ReadError::OutOfRange { start, .. }) => Answer::BeginsAt(start),
+            Err(ReadError::Log(error)) => {
+                report(leader, topic, partition, &error);
+                Answer::Failed
+            }
+        }
+    }
+}
+
+/// Lets a follower's log begin no earlier than its leader's.
+fn follow_start(log: &mut PartitionLog, leaders: i64) -> Result<(), LogError> {
+    let start = leaders.min(log.log_end_offset());
+    if start <= log.log_start_offset() {
+        return Ok(());
+    }
+    match log.delete_records(start) {
+        Ok(_) | Err(ReadError::OutOfRange { .. }) => Ok(()),
+        Err(ReadError::Log(error)) => Err(error),
+    }
+}
+
+fn leading_start(replica: &crate::replica::Replica) -> i64 {
+    replica.leading.as_ref().map_or(0, |leading| leading.epoch_start)
+}
+
+fn report(leader: i32, topic: Uuid, partition: i32, error: &LogError) {
+    tracing::error!(node = leader, %topic, partition, %error, "log cannot be read");
+}
