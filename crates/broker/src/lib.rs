@@ -81,3 +81,6 @@ pub use security::{
     Acl, Listener, Mechanism, NotARule, Operation, Sasl, SecurityProtocol, Tls, Tokens,
     UnknownMechanism,
 };
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,11 @@ impl Nodes {
             _ => DataDir::open_other(&self.dir, id, &self.cluster_id, self.storage.clone())?,
         };
         let opened = Node::open(id, data, &self.catalog, self.config.discards, now)?;
+        if !self.node(id).is_some_and(|node| node.is_fenced) {
+            // What it led before it went down, it leads no more: it is another process now, that
+            // does not know how far its followers were.
+            self.fence(id, now);
+        }
         if let Some(node) = self.node_mut(id) {
             node.data = opened.data;
             node.partitions = opened.partitions;

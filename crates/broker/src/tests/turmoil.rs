@@ -1,0 +1,304 @@
+//! Nodes that fail in every way while records come, by seed: what was acknowledged to acks=all is
+//! there at the end, once and in order, and all replicas are equal.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::record::validate_batch;
+
+use super::world::{Answer, PARTITIONS, World, batch};
+use crate::config::BrokerConfig;
+use crate::node::State;
+use crate::peers::ConnectionId;
+use crate::rng::Rng;
+
+const STEPS: u64 = 250;
+
+/// A writer with acks=all that sends each batch until it knows what has become of it.
+struct Careful {
+    producer_id: i64,
+    partition: i32,
+    next_value: u64,
+    sequence: i32,
+    /// The batch that it is about, as values.
+    open: Option<Vec<u64>>,
+    waiting: Option<ConnectionId>,
+    /// Values with the offsets that were told.
+    acknowledged: Vec<(u64, i64)>,
+}
+
+impl Careful {
+    fn new(partition: i32) -> Self {
+        Self {
+            producer_id: 1000 + i64::from(partition),
+            partition,
+            next_value: 0,
+            sequence: 0,
+            open: None,
+            waiting: None,
+            acknowledged: Vec::new(),
+        }
+    }
+
+    /// Takes an answer if there is one, and sends if nothing is under way: what is not settled yet,
+    /// or something new. `target` is where to.
+    fn step(&mut self, world: &mut World, target: i32, rng: &mut Rng, begins: bool) {
+        if let Some(connection) = self.waiting {
+            let Some(answer) = world.take_answer(connection) else {
+                return;
+            };
+            self.waiting = None;
+            if let Answer::Is(answer) = answer {
+                self.take(ErrorCode(answer.error_code), answer.base_offset);
+            }
+        }
+        if self.open.is_none() && !begins {
+            return;
+        }
+        let values = self.open.get_or_insert_with(|| {
+            let count = 1 + rng.next_u64() % 3;
+            let values = (self.next_value..self.next_value + count).collect();
+            self.next_value += count;
+            values
+        });
+        let bytes = batch(Some((self.producer_id, self.sequence)), values);
+        self.waiting = world.produce(target, -1, self.partition, &bytes);
+    }
+
+    fn take(&mut self, code: ErrorCode, base_offset: i64) {
+        match code {
+            ErrorCode::NONE => {
+                let values = self.open.take().unwrap();
+                self.sequence += values.len() as i32;
+                self.acknowledged.extend(values.into_iter().zip(base_offset..));
+            }
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::NOT_ENOUGH_REPLICAS
+            | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            | ErrorCode::REQUEST_TIMED_OUT => {}
+            other => panic!("partition {}: {other}", self.partition),
+        }
+    }
+}
+
+struct Turmoil {
+    seed: u64,
+    rng: Rng,
+    world: World,
+    careful: Vec<Careful>,
+    careless: u64,
+    /// Leader epoch and high watermark that were seen last, by partition.
+    seen: HashMap<i32, (i32, i64)>,
+    failed: [u32; 5],
+}
+
+impl Turmoil {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let config = BrokerConfig {
+            min_insync_replicas: 1 + (rng.next_u64() % 2) as i32,
+            replica_lag_time_max: Duration::from_millis(200),
+            replication_delay: Duration::from_millis(rng.next_u64() % 4),
+            is_durable: false,
+            request_log_capacity: 0,
+            ..BrokerConfig::default()
+        };
+        Self {
+            seed,
+            world: World::new(seed, config),
+            rng,
+            careful: (0..PARTITIONS).map(Careful::new).collect(),
+            careless: 1 << 40,
+            seen: HashMap::new(),
+            failed: [0; 5],
+        }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound
+    }
+
+    fn run(&mut self) {
+        for _ in 0..STEPS {
+            match self.below(20) {
+                0..6 => {
+                    let passed = Duration::from_millis(self.below(120));
+                    self.world.pass(passed);
+                }
+                6..12 => self.write_carefully(),
+                12..15 => self.write_carelessly(),
+                _ => self.fail(),
+            }
+            self.check();
+        }
+        self.recover();
+    }
+
+    fn target(&mut self, partition: i32) -> i32 {
+        match self.below(10) {
+            0 => 1 + self.below(3) as i32,
+            _ => self.world.leader(partition),
+        }
+    }
+
+    fn write_carefully(&mut self) {
+        let partition = self.below(PARTITIONS as u64) as i32;
+        let target = self.target(partition);
+        let Self { careful, world, rng, .. } = self;
+        careful[partition as usize].step(world, target, rng, true);
+    }
+
+    fn write_carelessly(&mut self) {
+        let partition = self.below(PARTITIONS as u64) as i32;
+        let target = self.target(partition);
+        self.careless += 1;
+        let bytes = batch(None, &[self.careless]);
+        self.world.produce(target, 1, partition, &bytes);
+    }
+
+    fn fail(&mut self) {
+        let node = 1 + self.below(3) as i32;
+        let other = 1 + self.below(3) as i32;
+        let now = self.world.now();
+        let topic = self.world.topic;
+        let nodes = &mut self.world.nodes;
+        let state = nodes.node(node).unwrap().state;
+        let kind = self.rng.next_u64() % 10;
+        let mut count = |index: usize| self.failed[index] += 1;
+        match (kind, state) {
+            (0, State::Down) | (1, State::Down) | (2, State::Down) => {
+                nodes.revive(node, now).unwrap();
+                count(0);
+            }
+            (0, _) => nodes.kill(node, now),
+            (1, _) => nodes.shut_down(node, now),
+            (2, State::Running) => {
+                nodes.set_paused(node, true, now);
+                count(1);
+            }
+            (3, _) => nodes.set_paused(node, false, now),
+            (4, _) => {
+                nodes.cut(node, 0, now);
+                nodes.cut(node, 1 + node % 3, now);
+                nodes.cut(node, 1 + (node + 1) % 3, now);
+                count(2);
+            }
+            (5, _) if node != other => nodes.cut(node, other, now),
+            (6, _) => nodes.heal(now),
+            (7, _) => {
+                nodes.hold_replication(node, true, now);
+                count(3);
+            }
+            (8, _) => nodes.hold_replication(node, false, now),
+            _ => {
+                let partition = (self.rng.next_u64() % PARTITIONS as u64) as i32;
+                if nodes.move_leader(topic, partition, node, now).is_ok() {
+                    self.failed[4] += 1;
+                }
+            }
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&mut self) {
+        let seed = self.seed;
+        for partition in 0..PARTITIONS {
+            let topic = self.world.topic;
+            for node in 1..=3 {
+                if let Some(replica) = self.world.nodes.replica(node, topic, partition) {
+                    let end = replica.log.log_end_offset();
+                    assert!(replica.high_watermark() <= end, "seed {seed}");
+                }
+            }
+            let place = self.world.nodes.catalog.placement(topic, partition).unwrap().clone();
+            assert!(!place.isr.is_empty(), "seed {seed}");
+            assert!(place.leader == -1 || place.isr.contains(&place.leader), "seed {seed}");
+            let Some(leader) = self.world.nodes.replica(place.leader, topic, partition) else {
+                continue;
+            };
+            if leader.leading.is_none() || leader.leader_epoch != place.leader_epoch {
+                continue;
+            }
+            let now = (place.leader_epoch, leader.high_watermark());
+            let before = self.seen.insert(partition, now).unwrap_or_default();
+            assert!(now.0 >= before.0, "seed {seed}: epoch {before:?} then {now:?}");
+            assert!(
+                now.0 > before.0 || now.1 >= before.1,
+                "seed {seed}: high watermark {before:?} then {now:?}"
+            );
+            // What counts as replicated is with everybody who counts.
+            for id in &place.isr {
+                let has = self.world.nodes.replica(*id, topic, partition);
+                let has_all = has.is_none_or(|replica| replica.log.log_end_offset() >= now.1);
+                assert!(has_all, "seed {seed}: node {id} is short of {now:?}");
+            }
+        }
+    }
+
+    /// Everything is mended, and after a while all is well.
+    fn recover(&mut self) {
+        let seed = self.seed;
+        let now = self.world.now();
+        self.world.nodes.heal(now);
+        for node in 1..=3 {
+            if self.world.nodes.node(node).unwrap().state == State::Down {
+                self.world.nodes.revive(node, now).unwrap();
+            }
+            self.world.nodes.set_paused(node, false, now);
+            self.world.nodes.hold_replication(node, false, now);
+        }
+        for _ in 0..200 {
+            self.world.pass(Duration::from_millis(20));
+            for partition in 0..PARTITIONS {
+                let target = self.world.leader(partition);
+                let Self { careful, world, rng, .. } = self;
+                careful[partition as usize].step(world, target, rng, false);
+            }
+            self.check();
+        }
+        for partition in 0..PARTITIONS {
+            let place = self.world.nodes.catalog.placement(self.world.topic, partition).unwrap();
+            assert_eq!(place.isr.len(), 3, "seed {seed}: {place:?}");
+            let logs: Vec<Vec<u8>> =
+                (1..=3).map(|node| self.world.log_of(node, partition)).collect();
+            assert!(logs[0] == logs[1] && logs[1] == logs[2], "seed {seed}: the logs differ");
+            self.check_written(partition, &logs[0]);
+        }
+    }
+
+    /// Everything that was acknowledged is in the log, once, in order and where it was told to be.
+    fn check_written(&self, partition: i32, log: &[u8]) {
+        let seed = self.seed;
+        let writer = &self.careful[partition as usize];
+        let mut found: Vec<(u64, i64)> = Vec::new();
+        let mut rest = log;
+        while !rest.is_empty() {
+            let header = validate_batch(rest).unwrap();
+            if header.producer_id == writer.producer_id {
+                let first = header.base_sequence as u64;
+                let count = header.record_count as u64;
+                found.extend((first..first + count).zip(header.base_offset..));
+            }
+            rest = &rest[header.size_bytes().unwrap()..];
+        }
+        assert!(found.starts_with(&writer.acknowledged), "seed {seed}, partition {partition}");
+        // One batch at most is there of which nothing was heard.
+        assert!(found.len() - writer.acknowledged.len() <= 3, "seed {seed}");
+        assert!(!writer.acknowledged.is_empty(), "seed {seed}: nothing was acknowledged at all");
+    }
+}
+
+#[test]
+fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() {
+    let seeds = std::env::var("OTTLA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let mut failed = [0; 5];
+    for seed in 0..seeds {
+        let mut turmoil = Turmoil::new(seed);
+        turmoil.run();
+        for (sum, count) in failed.iter_mut().zip(turmoil.failed) {
+            *sum += count;
+        }
+    }
+    assert!(failed.iter().all(|count| *count > 0), "not everything happened: {failed:?}");
+}

@@ -1,0 +1,221 @@
+//! Nodes in virtual time with one client each, and what the client was told.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+use ottla_protocol::record::{BatchHeader, RecordParts, validate_batch};
+use ottla_protocol::{Uuid, decode_response, encode_request};
+
+use crate::config::BrokerConfig;
+use crate::log::DiskStorage;
+use crate::node::State;
+use crate::nodes::Nodes;
+use crate::peers::{Arrival, ConnectionId, Flow};
+use crate::time::Now;
+use crate::topic_config::Overrides;
+
+pub(super) const TOPIC: &str = "t";
+pub(super) const PARTITIONS: i32 = 2;
+const VERSION: i16 = 12;
+const UNIX_MS: i64 = 1_700_000_000_000;
+
+/// What has become of a Produce request.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Is(PartitionProduceResponse),
+    /// The connection ended first.
+    Lost,
+}
+
+pub(super) struct World {
+    pub(super) nodes: Nodes,
+    pub(super) topic: Uuid,
+    clock: Duration,
+    next_connection: ConnectionId,
+    /// Requests that are not answered yet.
+    open: Vec<ConnectionId>,
+    /// Answers that nobody has taken yet.
+    answers: BTreeMap<ConnectionId, Answer>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, config: BrokerConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Arc::new(DiskStorage { is_durable: false });
+        let now = Now { monotonic: Duration::ZERO, unix_ms: UNIX_MS };
+        let mut nodes = Nodes::open(3, config, dir.path(), storage, seed, now).unwrap();
+        nodes.ensure_topic(TOPIC, PARTITIONS, Some(3), Overrides::new(), now).unwrap();
+        let topic = nodes.catalog.by_name(TOPIC).unwrap().id;
+        Self {
+            nodes,
+            topic,
+            clock: Duration::ZERO,
+            next_connection: 0,
+            open: Vec::new(),
+            answers: BTreeMap::new(),
+            _dir: dir,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { monotonic: self.clock, unix_ms: UNIX_MS + self.clock.as_millis() as i64 }
+    }
+
+    /// Lets time pass, as the ticker does.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.clock + duration;
+        loop {
+            let next = self.nodes.poll_timeout();
+            if next > end {
+                break;
+            }
+            self.clock = self.clock.max(next);
+            let now = self.now();
+            self.nodes.handle_timeout(now);
+            self.gather();
+        }
+        self.clock = end;
+    }
+
+    /// Takes up what the nodes have sent.
+    fn gather(&mut self) {
+        while let Some(transmit) = self.nodes.poll_transmit() {
+            let connection = transmit.connection;
+            if let Some(place) = self.open.iter().position(|open| *open == connection) {
+                self.open.swap_remove(place);
+                let answer = Answer::Is(decode(&transmit.bytes));
+                self.answers.insert(connection, answer);
+            }
+        }
+    }
+
+    /// Sends a batch to a node over a connection of its own. `None` when nobody is there.
+    pub(super) fn produce(
+        &mut self,
+        node: i32,
+        acks: i16,
+        partition: i32,
+        batch: &[u8],
+    ) -> Option<ConnectionId> {
+        if self.nodes.node(node)?.state != State::Running {
+            return None;
+        }
+        self.next_connection += 1;
+        let connection = self.next_connection;
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let arrival =
+            Arrival { node, listener: 0, local: address, remote: address, certificate_name: None };
+        self.nodes.handle_connected(connection, arrival);
+        let request = ProduceRequest {
+            transactional_id: None,
+            acks,
+            timeout_ms: 1000,
+            topic_data: vec![TopicProduceData {
+                name: TOPIC.to_owned(),
+                partition_data: vec![PartitionProduceData {
+                    index: partition,
+                    records: Some(Bytes::copy_from_slice(batch)),
+                }],
+                ..TopicProduceData::default()
+            }],
+        };
+        let mut bytes = Vec::new();
+        encode_request(&request, VERSION, 1, Some("test"), &mut bytes).unwrap();
+        let frame = Bytes::from(bytes).slice(4..);
+        let mut out = Vec::new();
+        let now = self.now();
+        match self.nodes.handle_request(connection, &frame, now, &mut out) {
+            Flow::Wait => self.open.push(connection),
+            Flow::Continue => {
+                self.answers.insert(connection, Answer::Is(decode(&out)));
+            }
+            other => panic!("{other:?}"),
+        }
+        self.gather();
+        Some(connection)
+    }
+
+    /// What has become of a request, once that is known.
+    pub(super) fn take_answer(&mut self, connection: ConnectionId) -> Option<Answer> {
+        let is_gone = !self.nodes.peers.contains_key(&connection);
+        if let Some(answer) = self.answers.remove(&connection) {
+            self.nodes.handle_disconnected(connection);
+            return Some(answer);
+        }
+        is_gone.then(|| {
+            self.open.retain(|open| *open != connection);
+            Answer::Lost
+        })
+    }
+
+    /// The node that the controller takes for a partition's leader, -1 for none.
+    pub(super) fn leader(&self, partition: i32) -> i32 {
+        self.nodes.catalog.placement(self.topic, partition).unwrap().leader
+    }
+
+    /// All batches of a replica.
+    pub(super) fn log_of(&mut self, node: i32, partition: i32) -> Vec<u8> {
+        let replica = self.nodes.replica_mut(node, self.topic, partition).unwrap();
+        let mut all = Vec::new();
+        let mut offset = replica.log.log_start_offset();
+        while offset < replica.log.log_end_offset() {
+            let bytes = replica.log.read(offset, i64::MAX, 1 << 20, true).unwrap();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let header = validate_batch(rest).unwrap();
+                offset = header.last_offset() + 1;
+                rest = &rest[header.size_bytes().unwrap()..];
+            }
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+}
+
+fn decode(bytes: &[u8]) -> PartitionProduceResponse {
+    let frame = Bytes::copy_from_slice(&bytes[4..]);
+    let (_, response) = decode_response::<ProduceRequest>(frame, VERSION).unwrap();
+    response.responses[0].partition_responses[0].clone()
+}
+
+/// A batch of records with these values.
+pub(super) fn batch(producer: Option<(i64, i32)>, values: &[u64]) -> Vec<u8> {
+    let mut records = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let value = value.to_be_bytes();
+        let parts = RecordParts {
+            timestamp_delta: 0,
+            offset_delta: index as i32,
+            key: None,
+            value: Some(&value),
+            headers: &[],
+        };
+        parts.encode_into(parts.body_len(), &mut records);
+    }
+    let (producer_id, base_sequence) = producer.unwrap_or((-1, -1));
+    let mut header = BatchHeader {
+        base_offset: 0,
+        batch_length: 0,
+        partition_leader_epoch: -1,
+        magic: 2,
+        crc: 0,
+        attributes: 0,
+        last_offset_delta: values.len() as i32 - 1,
+        base_timestamp: UNIX_MS,
+        max_timestamp: UNIX_MS,
+        producer_id,
+        producer_epoch: if producer.is_some() { 0 } else { -1 },
+        base_sequence,
+        record_count: values.len() as i32,
+    };
+    let mut batch = header.seal([records.as_slice()]).unwrap().to_vec();
+    batch.extend_from_slice(&records);
+    batch
+}
