@@ -12,6 +12,9 @@ use super::storage::{Storage, read_exact_at};
 /// beside the broker.
 const PENDING_ENTRIES: usize = 16;
 
+/// How many entries are read at once by those who want one after the other.
+const BLOCK_ENTRIES: usize = 256;
+
 /// Sorted entries of `SIZE` bytes: some in the file, the newest in memory.
 ///
 /// The file is opened for each use: most partitions' indexes lie idle, and a broker with ten
@@ -36,6 +39,11 @@ impl<const SIZE: usize> EntryFile<SIZE> {
     pub(super) fn create(storage: &dyn Storage, path: PathBuf) -> io::Result<Self> {
         storage.open(&path)?.truncate(0)?;
         Ok(Self { path, stored_count: 0, pending: Vec::new() })
+    }
+
+    /// No entries and no file; it comes with the first entry.
+    pub(super) fn absent(path: PathBuf) -> Self {
+        Self { path, stored_count: 0, pending: Vec::new() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -86,9 +94,46 @@ impl<const SIZE: usize> EntryFile<SIZE> {
         if pending > 0 {
             return Ok(Some(self.pending[pending - 1]));
         }
+        Ok(self.search_stored(storage, is_before)?.1)
+    }
+
+    /// Gives the entries to `visit` that follow the last one for which `is_before` holds, until it
+    /// says that it has seen enough. Says whether it did.
+    pub(super) fn visit_after(
+        &self,
+        storage: &dyn Storage,
+        is_before: impl Fn(&[u8; SIZE]) -> bool,
+        mut visit: impl FnMut(&[u8; SIZE]) -> bool,
+    ) -> io::Result<bool> {
+        let pending = self.pending.partition_point(&is_before);
+        let first = if pending > 0 || self.stored_count == 0 {
+            self.stored_count
+        } else {
+            self.search_stored(storage, is_before)?.0
+        };
+        if first < self.stored_count {
+            let file = storage.open(&self.path)?;
+            let mut block = vec![[0; SIZE]; BLOCK_ENTRIES.min(self.stored_count - first)];
+            for at in (first..self.stored_count).step_by(BLOCK_ENTRIES) {
+                block.truncate(self.stored_count - at);
+                read_exact_at(&*file, block.as_flattened_mut(), (at * SIZE) as u64)?;
+                if block.iter().any(&mut visit) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(self.pending[pending..].iter().any(visit))
+    }
+
+    /// How many entries of the file come before, and the last of them.
+    fn search_stored(
+        &self,
+        storage: &dyn Storage,
+        is_before: impl Fn(&[u8; SIZE]) -> bool,
+    ) -> io::Result<(usize, Option<[u8; SIZE]>)> {
         let (mut low, mut high) = (0, self.stored_count);
         if high == 0 {
-            return Ok(None);
+            return Ok((0, None));
         }
         let file = storage.open(&self.path)?;
         let mut found = None;
@@ -103,6 +148,6 @@ impl<const SIZE: usize> EntryFile<SIZE> {
                 high = middle;
             }
         }
-        Ok(found)
+        Ok((low, found))
     }
 }

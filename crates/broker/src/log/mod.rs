@@ -5,6 +5,7 @@
 //!   00000000000000000000.log        record batches, one after the other, as they came off the wire
 //!   00000000000000000000.index      last offset of a batch -> position in .log, sparse
 //!   00000000000000000000.timeindex  greatest timestamp so far -> offset, sparse
+//!   00000000000000000000.txnindex   transactions aborted in the segment, if there are any
 //!   00000000000000000042.snapshot   idempotent producers as of offset 42
 //!   00000000000000000042.window     the same with all batches of the window (not Kafka's)
 //!   leader-epoch-checkpoint         which leader epoch began where
@@ -20,6 +21,7 @@
 
 mod entry_file;
 mod leader_epochs;
+mod marker;
 mod offset_index;
 mod partition_log;
 mod producer_snapshot;
@@ -32,6 +34,8 @@ mod segment;
 pub mod storage;
 mod time_index;
 mod time_lookup;
+mod transaction_index;
+mod transactions;
 mod validation;
 
 use std::io;
@@ -39,6 +43,7 @@ use std::path::{Path, PathBuf};
 
 use ottla_protocol::record::TimestampType;
 
+pub use marker::TransactionMarker;
 pub(crate) use partition_log::SyncJob;
 pub use partition_log::{Appended, PartitionLog, ReadError};
 pub use producer_state::{
@@ -47,11 +52,13 @@ pub use producer_state::{
 pub use recovery::{OpenState, Recovery, Truncation};
 pub use storage::{DiskStorage, Storage, StoredFile, StoredName, Survives};
 pub use time_lookup::OffsetAtTime;
+pub use transactions::AbortedTransaction;
 pub use validation::{RecordRejection, Rejection, ValidBatch, Validator};
 
 const LOG_SUFFIX: &str = ".log";
 const INDEX_SUFFIX: &str = ".index";
 const TIME_INDEX_SUFFIX: &str = ".timeindex";
+const TRANSACTION_INDEX_SUFFIX: &str = ".txnindex";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const WINDOW_SUFFIX: &str = ".window";
 

@@ -13,6 +13,7 @@ use super::producer_snapshot;
 use super::producer_state::{ProducerStates, SequenceVerdict};
 use super::segment::Segment;
 use super::storage::{Storage, StoredFile};
+use super::transactions::Unreplicated;
 use super::validation::{Rejection, ValidBatch, Validator};
 use super::{LogConfig, LogError};
 
@@ -29,6 +30,7 @@ pub struct PartitionLog {
     log_end_offset: i64,
     recovery_point: i64,
     producers: ProducerStates,
+    unreplicated: Unreplicated,
     epochs: LeaderEpochs,
     /// Set when the disk left the end of the log in doubt: nothing is appended any more.
     failure: Option<String>,
@@ -105,6 +107,7 @@ impl PartitionLog {
             log_end_offset,
             recovery_point: 0,
             producers: ProducerStates::default(),
+            unreplicated: Unreplicated::default(),
             epochs,
             failure: None,
             unsynced: Vec::new(),
@@ -223,7 +226,7 @@ impl PartitionLog {
             return Err(error);
         }
         self.log_end_offset = header.last_offset() + 1;
-        self.producers.record(header, now_ms);
+        self.note_written(header, records, now_ms);
         Ok(())
     }
 
@@ -328,7 +331,7 @@ impl PartitionLog {
         let storage = self.storage.clone();
         let from = self.segment_index(offset);
         for segment in &mut self.segments[from..] {
-            segment.for_each_from(&*storage, offset, &mut visit)?;
+            segment.for_each_from(&*storage, offset, |header, _| visit(header))?;
             segment.release_file();
         }
         Ok(())
@@ -514,8 +517,16 @@ impl PartitionLog {
         &mut self.epochs
     }
 
-    pub(super) fn set_producers(&mut self, producers: ProducerStates) {
-        self.producers = producers;
+    pub(super) fn producers_mut(&mut self) -> &mut ProducerStates {
+        &mut self.producers
+    }
+
+    pub(super) fn unreplicated(&self) -> &Unreplicated {
+        &self.unreplicated
+    }
+
+    pub(super) fn unreplicated_mut(&mut self) -> &mut Unreplicated {
+        &mut self.unreplicated
     }
 }
 

@@ -60,8 +60,10 @@ pub(super) fn read(
     if let Some(windows) = window.as_deref().and_then(decode_window) {
         for (producer_id, epoch, batches) in windows {
             let entry = states.get(producer_id).filter(|entry| {
-                // Only a window that leads to the batch of the snapshot speaks of the same log.
-                entry.epoch == epoch && entry.batches.back() == batches.back()
+                // Only a window that leads to the batch of the snapshot speaks of the same log. The
+                // time in the snapshot may be that of a marker behind it.
+                let place = |last: &ProducedBatch| (last.last_sequence, last.last_offset);
+                entry.epoch == epoch && entry.batches.back().map(place) == batches.back().map(place)
             });
             if let Some(entry) = entry.cloned() {
                 states.insert(producer_id, ProducerEntry { batches, ..entry });

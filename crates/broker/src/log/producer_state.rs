@@ -1,10 +1,12 @@
 //! What a partition remembers of idempotent producers: the last batches of each, to know one that
 //! is sent again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::BatchHeader;
+
+use super::marker::{EndMarker, TransactionMarker};
 
 /// How many batches of a producer are remembered. Kafka's number, and the reason why an
 /// idempotent producer may have no more than five requests in flight.
@@ -82,6 +84,17 @@ pub enum SequenceVerdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerStates {
     producers: HashMap<i64, ProducerEntry>,
+    /// Where the open transactions began.
+    open: BTreeSet<i64>,
+}
+
+/// A transaction whose marker is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EndedTransaction {
+    pub(super) producer_id: i64,
+    pub(super) first_offset: i64,
+    pub(super) marker_offset: i64,
+    pub(super) is_commit: bool,
 }
 
 impl ProducerStates {
@@ -94,31 +107,59 @@ impl ProducerStates {
         if header.producer_epoch < entry.epoch {
             return SequenceVerdict::Refuse(ErrorCode::INVALID_PRODUCER_EPOCH);
         }
-        if header.producer_epoch > entry.epoch {
-            return match header.base_sequence {
-                0 => SequenceVerdict::Append,
-                _ => SequenceVerdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
-            };
-        }
-        let sent = ProducedBatch::of(header);
-        let known = entry.batches.iter().find(|known| {
-            known.first_sequence == sent.first_sequence && known.last_sequence == sent.last_sequence
-        });
-        if let Some(known) = known {
-            return SequenceVerdict::Duplicate(*known);
-        }
-        match entry.batches.back() {
-            Some(last) if sequence_after(last.last_sequence, 1) != sent.first_sequence => {
-                SequenceVerdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        let mut next = 0;
+        if header.producer_epoch == entry.epoch {
+            let sent = ProducedBatch::of(header);
+            let known = entry.batches.iter().find(|known| {
+                known.first_sequence == sent.first_sequence
+                    && known.last_sequence == sent.last_sequence
+            });
+            if let Some(known) = known {
+                return SequenceVerdict::Duplicate(*known);
             }
-            _ => SequenceVerdict::Append,
+            // A marker may have begun the epoch, with no batch of it yet (KIP-890).
+            next = entry.batches.back().map_or(0, |last| sequence_after(last.last_sequence, 1));
         }
+        if header.base_sequence != next {
+            return SequenceVerdict::Refuse(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        }
+        if entry.transaction_first_offset.is_some() && !header.is_transactional() {
+            return SequenceVerdict::Refuse(ErrorCode::INVALID_TXN_STATE);
+        }
+        SequenceVerdict::Append
     }
 
-    /// Takes note of a batch that now stands in the log; one without producer id changes nothing.
-    pub fn record(&mut self, header: &BatchHeader, now_ms: i64) {
-        if header.producer_id < 0 {
-            return;
+    /// Judges a marker that a coordinator wants to have written.
+    pub(super) fn check_marker(&self, marker: &TransactionMarker) -> Result<(), ErrorCode> {
+        let Some(entry) = self.producers.get(&marker.producer_id) else {
+            return Ok(());
+        };
+        let epoch = marker.producer_epoch;
+        // From version 2 on each transaction ends with the next epoch: a marker with the present
+        // one is late, or asked for again, or the epochs are used up.
+        let is_late = marker.transaction_version >= 2
+            && epoch == entry.epoch
+            && entry.transaction_first_offset.is_some()
+            && epoch < i16::MAX;
+        if epoch < entry.epoch || is_late {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if marker.coordinator_epoch < entry.coordinator_epoch {
+            return Err(ErrorCode::TRANSACTION_COORDINATOR_FENCED);
+        }
+        Ok(())
+    }
+
+    /// Takes note of a batch that now stands in the log, with what it says if it is a marker. Gives
+    /// the transaction that it ends. One without producer id changes nothing.
+    pub(super) fn record(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<&EndMarker>,
+        now_ms: i64,
+    ) -> Option<EndedTransaction> {
+        if header.producer_id < 0 || (header.is_control() && marker.is_none()) {
+            return None;
         }
         let entry = self.producers.entry(header.producer_id).or_insert_with(|| ProducerEntry {
             epoch: header.producer_epoch,
@@ -134,17 +175,31 @@ impl ProducerStates {
             entry.epoch = header.producer_epoch;
             entry.batches.clear();
         }
-        if header.is_control() {
-            entry.transaction_first_offset = None;
-            return;
+        if let Some(marker) = marker {
+            entry.coordinator_epoch = marker.coordinator_epoch;
+            let first_offset = entry.transaction_first_offset.take()?;
+            self.open.remove(&first_offset);
+            return Some(EndedTransaction {
+                producer_id: header.producer_id,
+                first_offset,
+                marker_offset: header.base_offset,
+                is_commit: marker.is_commit,
+            });
         }
         if header.is_transactional() && entry.transaction_first_offset.is_none() {
             entry.transaction_first_offset = Some(header.base_offset);
+            self.open.insert(header.base_offset);
         }
         if entry.batches.len() == WINDOW_BATCHES {
             entry.batches.pop_front();
         }
         entry.batches.push_back(ProducedBatch::of(header));
+        None
+    }
+
+    /// Where the oldest transaction began that is still open.
+    pub fn first_open_transaction(&self) -> Option<i64> {
+        self.open.first().copied()
     }
 
     /// Forgets producers that have written nothing since `before_ms` and have no transaction open.
@@ -182,7 +237,13 @@ impl ProducerStates {
     }
 
     pub(super) fn insert(&mut self, producer_id: i64, entry: ProducerEntry) {
-        self.producers.insert(producer_id, entry);
+        let opened = entry.transaction_first_offset;
+        if let Some(old) = self.producers.insert(producer_id, entry)
+            && let Some(first_offset) = old.transaction_first_offset
+        {
+            self.open.remove(&first_offset);
+        }
+        self.open.extend(opened);
     }
 }
 
@@ -217,7 +278,7 @@ mod tests {
     fn a_batch_in_the_window_is_a_duplicate_with_its_first_offset() {
         let mut states = ProducerStates::default();
         for index in 0..6 {
-            states.record(&header(0, index * 2, 2, i64::from(index) * 10), 100);
+            states.record(&header(0, index * 2, 2, i64::from(index) * 10), None, 100);
         }
         for index in 1..6 {
             let verdict = states.check(&header(0, index * 2, 2, 999));
@@ -234,7 +295,7 @@ mod tests {
     #[test]
     fn a_batch_that_overlaps_a_known_one_is_out_of_order() {
         let mut states = ProducerStates::default();
-        states.record(&header(0, 0, 4, 0), 100);
+        states.record(&header(0, 0, 4, 0), None, 100);
         for (sequence, count) in [(0, 3), (1, 3), (2, 4), (5, 1)] {
             let verdict = states.check(&header(0, sequence, count, 4));
             assert_eq!(verdict, refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER), "{sequence}");
@@ -244,13 +305,13 @@ mod tests {
     #[test]
     fn a_new_epoch_starts_at_sequence_0_and_an_old_one_is_refused() {
         let mut states = ProducerStates::default();
-        states.record(&header(3, 5, 1, 0), 100);
+        states.record(&header(3, 5, 1, 0), None, 100);
         let stale = states.check(&header(2, 6, 1, 1));
         assert_eq!(stale, refused(ErrorCode::INVALID_PRODUCER_EPOCH));
         let late = states.check(&header(4, 6, 1, 1));
         assert_eq!(late, refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
         assert_eq!(states.check(&header(4, 0, 1, 1)), SequenceVerdict::Append);
-        states.record(&header(4, 0, 1, 1), 100);
+        states.record(&header(4, 0, 1, 1), None, 100);
         assert_eq!(states.get(7).map(|entry| entry.batches.len()), Some(1));
     }
 
@@ -266,7 +327,7 @@ mod tests {
         assert_eq!(sequence_after(i32::MAX, 1), 0);
         assert_eq!(sequence_after(i32::MAX - 1, 3), 1);
         let mut states = ProducerStates::default();
-        states.record(&header(0, i32::MAX - 1, 4, 0), 100);
+        states.record(&header(0, i32::MAX - 1, 4, 0), None, 100);
         assert_eq!(states.check(&header(0, 2, 1, 4)), SequenceVerdict::Append);
         let verdict = states.check(&header(0, i32::MAX - 1, 4, 4));
         assert!(matches!(verdict, SequenceVerdict::Duplicate(_)));
@@ -276,7 +337,7 @@ mod tests {
     #[test]
     fn an_idle_producer_is_forgotten() {
         let mut states = ProducerStates::default();
-        states.record(&header(0, 0, 1, 100), 100);
+        states.record(&header(0, 0, 1, 100), None, 100);
         states.expire(100);
         assert_eq!(states.len(), 1);
         states.expire(101);

@@ -10,9 +10,10 @@ use super::producer_state::ProducerStates;
 use super::scan::Damage;
 use super::segment::Segment;
 use super::storage::Storage;
+use super::transactions::{Unreplicated, aborted_entry};
 use super::{
     INDEX_SUFFIX, LOG_SUFFIX, LogConfig, LogError, PartitionLog, SNAPSHOT_SUFFIX,
-    TIME_INDEX_SUFFIX, WINDOW_SUFFIX, offset_in_name,
+    TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX, WINDOW_SUFFIX, offset_in_name,
 };
 
 /// What the broker knows about a log that it opens.
@@ -98,7 +99,7 @@ impl PartitionLog {
     }
 
     /// Makes the producer states from the newest snapshot that can be read and the batches behind
-    /// it.
+    /// it, and the index of aborted transactions of segments that were read through.
     pub(super) fn rebuild_producers(
         &mut self,
         snapshots: &[i64],
@@ -108,12 +109,19 @@ impl PartitionLog {
         let dir = self.dir().to_owned();
         let fault = |error| LogError::io(&dir, error);
         let end = self.log_end_offset();
+        // Which transaction a marker ends is known by where it began.
+        let unindexed = self.segments.iter().find(|segment| segment.lacks_aborted());
+        let newest = unindexed.map_or(end, Segment::base_offset);
         let mut states = ProducerStates::default();
-        let mut from = self.log_start_offset();
+        // A transaction that is open may have begun before the first offset that may be read.
+        let mut from = self.segments.first().map_or(end, Segment::base_offset);
         for &offset in snapshots.iter().rev() {
             if offset > end {
                 // It speaks of batches that the log no longer has.
                 producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?;
+                continue;
+            }
+            if offset > newest {
                 continue;
             }
             match producer_snapshot::read(&*storage, &dir, offset, now_ms).map_err(fault)? {
@@ -124,8 +132,31 @@ impl PartitionLog {
                 None => producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?,
             }
         }
-        self.for_each_batch_from(from, |header| states.record(header, now_ms))?;
-        self.set_producers(states);
+        *self.producers_mut() = states;
+        *self.unreplicated_mut() = Unreplicated::default();
+        self.replay_from(from, now_ms)
+    }
+
+    /// Brings the producer states up to date with the batches from `from` on.
+    fn replay_from(&mut self, from: i64, now_ms: i64) -> Result<(), LogError> {
+        let storage = self.storage().clone();
+        for index in self.segment_index(from)..self.segments.len() {
+            let mut states = std::mem::take(self.producers_mut());
+            let mut ended_here = Vec::new();
+            let mut aborted = Vec::new();
+            let segment = &mut self.segments[index];
+            let replayed = segment.for_each_from(&*storage, from, |header, marker| {
+                if let Some(ended) = states.record(header, marker, now_ms) {
+                    aborted.extend(aborted_entry(&states, &ended));
+                    ended_here.push(ended);
+                }
+            });
+            segment.restore_aborted(&*storage, &aborted);
+            segment.release_file();
+            *self.producers_mut() = states;
+            replayed?;
+            ended_here.iter().for_each(|ended| self.note_ended(ended));
+        }
         Ok(())
     }
 
@@ -317,11 +348,12 @@ impl Found {
             }
         }
         for entry in companions {
-            let is_stray = [INDEX_SUFFIX, TIME_INDEX_SUFFIX].iter().any(|suffix| {
-                offset_in_name(&entry.name, suffix)
-                    .is_some_and(|base| !found.segments.contains(&base))
-            }) || offset_in_name(&entry.name, WINDOW_SUFFIX)
-                .is_some_and(|offset| !found.snapshots.contains(&offset));
+            let is_stray =
+                [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX].iter().any(|suffix| {
+                    offset_in_name(&entry.name, suffix)
+                        .is_some_and(|base| !found.segments.contains(&base))
+                }) || offset_in_name(&entry.name, WINDOW_SUFFIX)
+                    .is_some_and(|offset| !found.snapshots.contains(&offset));
             if is_stray {
                 storage.remove_file(&dir.join(&entry.name)).map_err(fault)?;
             }

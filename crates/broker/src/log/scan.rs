@@ -5,6 +5,7 @@ use std::io;
 
 use ottla_protocol::record::{BatchHeader, crc32c_append};
 
+use super::marker::EndMarker;
 use super::storage::{StoredFile, read_exact_at};
 
 /// How much is read at once. Larger than most batches, small enough for a scan of a cold file.
@@ -140,6 +141,15 @@ impl<'a> BatchScanner<'a> {
         self.position = batch.position;
         self.next_offset = next_offset;
         Err(ScanError::Damaged { position: batch.position, damage: Damage::Crc })
+    }
+
+    /// What a batch that was just found says, if it is the marker that ends a transaction.
+    pub(super) fn marker(&mut self, batch: &ScannedBatch) -> io::Result<Option<EndMarker>> {
+        if !batch.header.is_control() || batch.size > CHUNK_BYTES as u64 {
+            return Ok(None);
+        }
+        let bytes = self.bytes_at(batch.position, batch.size as usize)?;
+        Ok(EndMarker::read(&batch.header, &bytes[BatchHeader::SIZE..]))
     }
 
     fn header_at(&mut self, position: u64) -> io::Result<BatchHeader> {

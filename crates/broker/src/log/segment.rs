@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use ottla_protocol::record::BatchHeader;
 
+use super::marker::EndMarker;
 use super::offset_index::OffsetIndex;
 use super::scan::{BatchScanner, Damage, ScanError, ScannedBatch};
 use super::storage::{Storage, StoredFile, read_exact_at};
 use super::time_index::{TimeEntry, TimeIndex};
-use super::{INDEX_SUFFIX, LOG_SUFFIX, LogError, TIME_INDEX_SUFFIX, file_name};
+use super::transaction_index::{AbortedEntry, TransactionIndex};
+use super::{
+    INDEX_SUFFIX, LOG_SUFFIX, LogError, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX, file_name,
+};
 
 /// Batches whose base offset is in the file's name, or later.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(super) struct Segment {
     size: u64,
     offsets: OffsetIndex,
     times: TimeIndex,
+    aborted: TransactionIndex,
+    /// Whether its aborted transactions are not in their index yet: they cannot be known from the
+    /// segment alone.
+    lacks_aborted: bool,
     bytes_since_entry: u64,
     index_interval_bytes: u64,
     latest: Option<TimeEntry>,
@@ -69,6 +77,7 @@ impl Segment {
     ) -> io::Result<Self> {
         let offsets = dir.join(file_name(base_offset, INDEX_SUFFIX));
         let times = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX));
+        let aborted = dir.join(file_name(base_offset, TRANSACTION_INDEX_SUFFIX));
         Ok(Self {
             base_offset,
             path,
@@ -76,6 +85,8 @@ impl Segment {
             size: 0,
             offsets: OffsetIndex::create(storage, offsets, base_offset)?,
             times: TimeIndex::create(storage, times, base_offset)?,
+            aborted: TransactionIndex::create(storage, aborted)?,
+            lacks_aborted: false,
             bytes_since_entry: 0,
             index_interval_bytes,
             latest: None,
@@ -101,7 +112,9 @@ impl Segment {
         let time_path = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX));
         let offsets = OffsetIndex::load(storage, index_path, base_offset).map_err(fault)?;
         let times = TimeIndex::load(storage, time_path, base_offset).map_err(fault)?;
-        let (Some(offsets), Some(times)) = (offsets, times) else {
+        let aborted_path = dir.join(file_name(base_offset, TRANSACTION_INDEX_SUFFIX));
+        let aborted = TransactionIndex::load(storage, aborted_path, base_offset).map_err(fault)?;
+        let (Some(offsets), Some(times), Some(aborted)) = (offsets, times, aborted) else {
             return Ok(None);
         };
         let entry = offsets.last(storage).map_err(fault)?;
@@ -118,6 +131,8 @@ impl Segment {
             first_timestamp_ms: None,
             offsets,
             times,
+            aborted,
+            lacks_aborted: false,
             bytes_since_entry: size - start,
             index_interval_bytes,
         };
@@ -154,6 +169,7 @@ impl Segment {
         let mut segment =
             Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path.clone())
                 .map_err(fault)?;
+        segment.lacks_aborted = true;
         let mut scanner = BatchScanner::new(&*file, 0, size, base_offset);
         let damage = loop {
             match scanner.next_verified() {
@@ -233,7 +249,40 @@ impl Segment {
     pub(super) fn flush_indexes(&mut self, storage: &dyn Storage) -> io::Result<()> {
         self.append_latest(storage)?;
         self.offsets.flush(storage)?;
-        self.times.flush(storage)
+        self.times.flush(storage)?;
+        self.aborted.flush(storage)
+    }
+
+    /// Takes a transaction into the index whose marker stands at the end of the file.
+    pub(super) fn note_aborted(&mut self, storage: &dyn Storage, entry: AbortedEntry) {
+        if let Err(error) = self.aborted.append(storage, entry) {
+            // It waits in memory; the log itself is fine.
+            tracing::warn!(path = %self.path.display(), %error, "index not written");
+        }
+    }
+
+    /// Whether its aborted transactions are to be found and given to
+    /// [`Segment::restore_aborted`].
+    pub(super) fn lacks_aborted(&self) -> bool {
+        self.lacks_aborted
+    }
+
+    /// Makes the index of aborted transactions, as far as it is not there.
+    pub(super) fn restore_aborted(&mut self, storage: &dyn Storage, entries: &[AbortedEntry]) {
+        if std::mem::take(&mut self.lacks_aborted) {
+            entries.iter().for_each(|entry| self.note_aborted(storage, *entry));
+        }
+    }
+
+    /// Gives the aborted transactions to `visit` whose marker is at `offset` or behind it, until it
+    /// has seen enough. Says whether it has.
+    pub(super) fn visit_aborted(
+        &self,
+        storage: &dyn Storage,
+        offset: i64,
+        visit: impl FnMut(AbortedEntry) -> bool,
+    ) -> io::Result<bool> {
+        self.aborted.visit_from(storage, offset, visit)
     }
 
     /// The batch that holds `offset`, or the first one behind it. `None` at the end of the segment.
@@ -300,12 +349,13 @@ impl Segment {
         }
     }
 
-    /// Gives every batch from the one with `offset` on to `visit`.
+    /// Gives every batch from the one with `offset` on to `visit`, with what it says if it is a
+    /// marker.
     pub(super) fn for_each_from(
         &mut self,
         storage: &dyn Storage,
         offset: i64,
-        mut visit: impl FnMut(&BatchHeader),
+        mut visit: impl FnMut(&BatchHeader, Option<&EndMarker>),
     ) -> Result<(), LogError> {
         let Some(first) = self.find(storage, offset)? else {
             return Ok(());
@@ -315,7 +365,8 @@ impl Segment {
         let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
         let mut scanner = BatchScanner::new(&**file, first.position, size, base_offset);
         while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
-            visit(&batch.header);
+            let marker = scanner.marker(&batch).map_err(|error| LogError::io(&path, error))?;
+            visit(&batch.header, marker.as_ref());
         }
         Ok(())
     }
@@ -340,7 +391,7 @@ impl Segment {
         dir: &Path,
         base_offset: i64,
     ) -> io::Result<()> {
-        for suffix in [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
+        for suffix in [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX] {
             storage.remove_file(&dir.join(file_name(base_offset, suffix)))?;
         }
         Ok(())
