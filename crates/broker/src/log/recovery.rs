@@ -112,6 +112,7 @@ impl PartitionLog {
         // Which transaction a marker ends is known by where it began.
         let unindexed = self.segments.iter().find(|segment| segment.lacks_aborted());
         let newest = unindexed.map_or(end, Segment::base_offset);
+        let mut present = snapshots.to_vec();
         let mut states = ProducerStates::default();
         // A transaction that is open may have begun before the first offset that may be read.
         let mut from = self.segments.first().map_or(end, Segment::base_offset);
@@ -129,18 +130,31 @@ impl PartitionLog {
                     (states, from) = (read, offset);
                     break;
                 }
-                None => producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?,
+                None => {
+                    producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?;
+                    present.retain(|other| *other != offset);
+                }
             }
         }
         *self.producers_mut() = states;
         *self.unreplicated_mut() = Unreplicated::default();
-        self.replay_from(from, now_ms)
+        self.replay_from(from, &present, now_ms)
     }
 
-    /// Brings the producer states up to date with the batches from `from` on.
-    fn replay_from(&mut self, from: i64, now_ms: i64) -> Result<(), LogError> {
+    /// Brings the producer states up to date with the batches from `from` on, and makes up for
+    /// snapshots that are not among these.
+    fn replay_from(&mut self, from: i64, snapshots: &[i64], now_ms: i64) -> Result<(), LogError> {
         let storage = self.storage().clone();
         for index in self.segment_index(from)..self.segments.len() {
+            let base = self.segments[index].base_offset();
+            // Once the segments before are gone, nothing else knows what they said of producers.
+            if base > from && !snapshots.contains(&base) {
+                let written =
+                    producer_snapshot::write(&*storage, self.dir(), base, self.producers());
+                if let Err(error) = written {
+                    tracing::warn!(dir = %self.dir().display(), %error, "snapshot not written");
+                }
+            }
             let mut states = std::mem::take(self.producers_mut());
             let mut ended_here = Vec::new();
             let mut aborted = Vec::new();
