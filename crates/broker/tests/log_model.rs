@@ -8,10 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use common::dying::Dying;
 use common::{Batch, NOW_MS};
 use ottla_broker::ErrorCode;
 use ottla_broker::log::{
-    DiskStorage, LogConfig, OpenState, PartitionLog, TransactionMarker, Validator, WINDOW_BATCHES,
+    Appended, LogConfig, OpenState, PartitionLog, Rejection, TransactionMarker, Validator,
+    WINDOW_BATCHES,
 };
 use ottla_protocol::record::validate_batch;
 
@@ -165,17 +167,21 @@ impl Model {
     }
 }
 
-fn open(dir: &Path, is_clean: bool, recovery_point: i64, log_start_offset: i64) -> PartitionLog {
-    let storage = Arc::new(DiskStorage { is_durable: false });
+fn open(disk: &Dying, dir: &Path, is_clean: bool, recovery: i64, start: i64) -> PartitionLog {
+    disk.die_after(i64::MAX);
     let config =
         LogConfig { segment_bytes: 1_000, index_interval_bytes: 150, ..LogConfig::default() };
-    let state = OpenState { is_clean, recovery_point, log_start_offset, now_ms: NOW_MS };
-    PartitionLog::open(storage, dir.to_owned(), config, state).expect("the log opens").0
+    let state =
+        OpenState { is_clean, recovery_point: recovery, log_start_offset: start, now_ms: NOW_MS };
+    PartitionLog::open(Arc::new(disk.clone()), dir.to_owned(), config, state)
+        .expect("the log opens")
+        .0
 }
 
 /// The log and the list, and what happens to both.
 struct Pair {
     dir: tempfile::TempDir,
+    disk: Dying,
     log: Option<PartitionLog>,
     model: Model,
     leader_epoch: i32,
@@ -185,8 +191,9 @@ struct Pair {
 impl Pair {
     fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let log = Some(open(dir.path(), true, 0, 0));
-        Self { dir, log, model: Model::default(), leader_epoch: 0, chance: Chance(seed) }
+        let disk = Dying::default();
+        let log = Some(open(&disk, dir.path(), true, 0, 0));
+        Self { dir, disk, log, model: Model::default(), leader_epoch: 0, chance: Chance(seed) }
     }
 
     fn log(&mut self) -> &mut PartitionLog {
@@ -203,6 +210,25 @@ impl Pair {
             36..38 => self.restart(),
             _ => self.kill(),
         }
+    }
+
+    /// Sometimes the process is killed in the middle of what follows.
+    fn may_die(&mut self) {
+        if self.chance.one_in(6) {
+            self.disk.die_after(self.chance.between(0, 9));
+        }
+    }
+
+    /// What became of an append. One that the disk did not take has left nothing, and the process
+    /// is gone.
+    fn told(&mut self, appended: Result<Appended, Rejection>) -> Option<Result<i64, ErrorCode>> {
+        let told = appended.map(|appended| appended.base_offset).map_err(|refused| refused.code);
+        if told == Err(ErrorCode::KAFKA_STORAGE_ERROR) {
+            self.kill();
+            return None;
+        }
+        self.disk.die_after(i64::MAX);
+        Some(told)
     }
 
     fn append(&mut self) {
@@ -244,9 +270,12 @@ impl Pair {
         };
         let batch = batch.idempotent(producer_id, written.epoch, written.sequence).encode();
         let epoch = self.leader_epoch;
+        self.may_die();
         let appended = self.log().append(&mut Validator::default(), &batch, epoch, NOW_MS);
-        let offset = appended.map(|appended| appended.base_offset);
-        assert_eq!(offset.map_err(|rejection| rejection.code), expected, "{written:?}");
+        let Some(told) = self.told(appended) else {
+            return;
+        };
+        assert_eq!(told, expected, "{written:?}");
         if expected == Ok(self.model.end()) {
             self.model.batches.push(written);
         }
@@ -266,9 +295,12 @@ impl Pair {
         };
         let expected = self.model.judge_marker(&marker);
         let epoch = self.leader_epoch;
+        self.may_die();
         let appended = self.log().append_marker(&marker, epoch, NOW_MS);
-        let offset = appended.map(|appended| appended.base_offset);
-        assert_eq!(offset.map_err(|rejection| rejection.code), expected, "{marker:?}");
+        let Some(told) = self.told(appended) else {
+            return;
+        };
+        assert_eq!(told, expected, "{marker:?}");
         if let Ok(base_offset) = expected {
             self.model.batches.push(Written {
                 base_offset,
@@ -294,8 +326,15 @@ impl Pair {
         let (start, end) = (self.model.start, self.model.end());
         let least = (end - 30).max(start);
         let offset = self.chance.between(least, end);
-        self.log().truncate_to(offset, NOW_MS).unwrap();
-        self.model.batches.retain(|batch| batch.end() <= offset);
+        self.may_die();
+        let mut end = offset;
+        if self.log().truncate_to(offset, NOW_MS).is_err() {
+            self.kill();
+            // It may have got anywhere.
+            end = self.log().log_end_offset().max(offset);
+        }
+        self.disk.die_after(i64::MAX);
+        self.model.batches.retain(|batch| batch.end() <= end);
         self.model.start = start.min(self.model.end());
     }
 
@@ -303,7 +342,8 @@ impl Pair {
         let mut log = self.log.take().expect("an open log");
         log.close(true).unwrap();
         drop(log);
-        self.log = Some(open(self.dir.path(), true, self.model.end(), self.model.start));
+        let (start, end) = (self.model.start, self.model.end());
+        self.log = Some(open(&self.disk, self.dir.path(), true, end, start));
     }
 
     fn kill(&mut self) {
@@ -321,7 +361,8 @@ impl Pair {
                 }
             }
         }
-        self.log = Some(open(self.dir.path(), false, recovery_point, self.model.start));
+        let start = self.model.start;
+        self.log = Some(open(&self.disk, self.dir.path(), false, recovery_point, start));
     }
 
     fn compare(&mut self) {

@@ -4,15 +4,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use common::dying::Dying;
 use common::{Batch, NOW_MS};
 use ottla_broker::log::{
-    DiskStorage, LogConfig, LogError, OpenState, PartitionLog, Storage, StoredFile, StoredName,
-    Survives, Validator,
+    DiskStorage, LogConfig, LogError, OpenState, PartitionLog, Storage, Validator,
 };
 use ottla_protocol::record::validate_batch;
 
@@ -280,87 +278,6 @@ fn a_log_that_keeps_nothing_counts_what_it_is_given() {
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (30, 30));
 }
 
-/// Real files, which after so many changes do not change any more: as a killed process leaves
-/// them.
-#[derive(Clone, Debug)]
-struct Dying {
-    steps: Arc<AtomicI64>,
-}
-
-impl Dying {
-    fn step(&self) -> io::Result<()> {
-        match self.steps.fetch_sub(1, Ordering::Relaxed) {
-            left if left > 0 => Ok(()),
-            _ => Err(io::Error::other("the process is gone")),
-        }
-    }
-}
-
-impl Storage for Dying {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn StoredFile>> {
-        if !path.exists() {
-            self.step()?;
-        }
-        Ok(Arc::new(DyingFile { file: DISK.open(path)?, disk: self.clone() }))
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        DISK.read(path)
-    }
-
-    fn replace(&self, path: &Path, contents: &[u8], survives: Survives) -> io::Result<()> {
-        self.step().and_then(|()| DISK.replace(path, contents, survives))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<StoredName>> {
-        DISK.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        DISK.create_dir(dir)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.step().and_then(|()| DISK.remove_file(path))
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.step().and_then(|()| DISK.remove_dir(dir))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step().and_then(|()| DISK.rename(from, to))
-    }
-}
-
-#[derive(Debug)]
-struct DyingFile {
-    file: Arc<dyn StoredFile>,
-    disk: Dying,
-}
-
-impl StoredFile for DyingFile {
-    fn size(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, position)
-    }
-
-    fn append(&self, parts: &[&[u8]]) -> io::Result<()> {
-        self.disk.step().and_then(|()| self.file.append(parts))
-    }
-
-    fn truncate(&self, size: u64) -> io::Result<()> {
-        self.disk.step().and_then(|()| self.file.truncate(size))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-}
-
 /// Does `change` to a log of all batches with a process that is killed after each possible number
 /// of steps, and gives what is found afterwards to `look`.
 fn kill_everywhere(
@@ -371,9 +288,9 @@ fn kill_everywhere(
     loop {
         let dir = tempfile::tempdir().unwrap();
         leader(dir.path(), BATCHES).close(true).unwrap();
-        let disk = Dying { steps: Arc::new(AtomicI64::new(i64::MAX)) };
+        let disk = Dying::default();
         let mut log = open_on(Arc::new(disk.clone()), dir.path(), true);
-        disk.steps.store(steps, Ordering::Relaxed);
+        disk.die_after(steps);
         let changed = change(&mut log);
         if let Err(error) = &changed {
             assert!(matches!(error, LogError::Io { .. }), "{error}");

@@ -73,6 +73,13 @@ pub(super) fn read(
     Ok(Some(states))
 }
 
+/// Whether both files of `offset` can be read.
+pub(super) fn is_whole(storage: &dyn Storage, dir: &Path, offset: i64) -> bool {
+    let read = |suffix| storage.read(&dir.join(file_name(offset, suffix)));
+    let has_snapshot = read(SNAPSHOT_SUFFIX).is_ok_and(|it| decode_snapshot(&it, 0).is_some());
+    has_snapshot && read(WINDOW_SUFFIX).is_ok_and(|it| decode_window(&it).is_some())
+}
+
 /// Removes both files of `offset`.
 pub(super) fn remove(storage: &dyn Storage, dir: &Path, offset: i64) -> io::Result<()> {
     storage.remove_file(&dir.join(file_name(offset, SNAPSHOT_SUFFIX)))?;

@@ -112,7 +112,6 @@ impl PartitionLog {
         // Which transaction a marker ends is known by where it began.
         let unindexed = self.segments.iter().find(|segment| segment.lacks_aborted());
         let newest = unindexed.map_or(end, Segment::base_offset);
-        let mut present = snapshots.to_vec();
         let mut states = ProducerStates::default();
         // A transaction that is open may have begun before the first offset that may be read.
         let mut from = self.segments.first().map_or(end, Segment::base_offset);
@@ -130,25 +129,22 @@ impl PartitionLog {
                     (states, from) = (read, offset);
                     break;
                 }
-                None => {
-                    producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?;
-                    present.retain(|other| *other != offset);
-                }
+                None => producer_snapshot::remove(&*storage, &dir, offset).map_err(fault)?,
             }
         }
         *self.producers_mut() = states;
         *self.unreplicated_mut() = Unreplicated::default();
-        self.replay_from(from, &present, now_ms)
+        self.replay_from(from, now_ms)
     }
 
     /// Brings the producer states up to date with the batches from `from` on, and makes up for
-    /// snapshots that are not among these.
-    fn replay_from(&mut self, from: i64, snapshots: &[i64], now_ms: i64) -> Result<(), LogError> {
+    /// snapshots that are lost.
+    fn replay_from(&mut self, from: i64, now_ms: i64) -> Result<(), LogError> {
         let storage = self.storage().clone();
         for index in self.segment_index(from)..self.segments.len() {
             let base = self.segments[index].base_offset();
             // Once the segments before are gone, nothing else knows what they said of producers.
-            if base > from && !snapshots.contains(&base) {
+            if base > from && !producer_snapshot::is_whole(&*storage, self.dir(), base) {
                 let written =
                     producer_snapshot::write(&*storage, self.dir(), base, self.producers());
                 if let Err(error) = written {

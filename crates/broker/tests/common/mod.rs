@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 pub mod client;
+pub mod dying;
 
 use ottla_codecs::{Codec, Compressor};
 use ottla_protocol::record::{BatchHeader, CompressionType, RecordParts, TimestampType};
