@@ -12,6 +12,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use crate::catalog::Placement;
 use crate::handler;
+use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
 use crate::replica::Told;
@@ -91,6 +92,7 @@ impl Nodes {
         if now.monotonic >= self.next_lag_check {
             self.next_lag_check = now.monotonic + self.config.replica_lag_time_max / 2;
             self.drop_laggards(now);
+            self.look_at_high_watermarks(now);
         }
     }
 
@@ -104,6 +106,7 @@ impl Nodes {
         let changes = self.without(id);
         if self.decide(changes, now) {
             tracing::info!(node = id, "node is fenced");
+            self.look_at_high_watermarks(now);
         } else if let Some(node) = self.node_mut(id) {
             node.is_fenced = false;
             node.fence_at = Some(now.monotonic + RETRY);
@@ -119,7 +122,7 @@ impl Nodes {
                     continue;
                 }
                 let mut next = place.clone();
-                if next.isr.len() > 1 {
+                if next.isr.len() > 1 && !mutant::is_on(Mutant::KeepsFencedInSync) {
                     next.isr.retain(|node| *node != id);
                 }
                 if next.leader == id {
@@ -156,7 +159,8 @@ impl Nodes {
 
     /// Puts the first replica that may lead into the lead: one in sync, or any if that is allowed.
     fn elect(&self, place: &mut Placement, unclean: Option<bool>) {
-        let clean = place.replicas.iter().find(|id| place.isr.contains(id) && self.is_live(**id));
+        let in_sync = |id: &i32| place.isr.contains(id) || mutant::is_on(Mutant::ElectsAnybody);
+        let clean = place.replicas.iter().find(|id| in_sync(id) && self.is_live(**id));
         let before = place.leader;
         if let Some(leader) = clean {
             place.leader = *leader;
@@ -168,7 +172,10 @@ impl Nodes {
         } else {
             place.leader = -1;
         }
-        if place.leader != before {
+        if !place.isr.contains(&place.leader) && place.leader != -1 {
+            place.isr.push(place.leader);
+        }
+        if place.leader != before && !mutant::is_on(Mutant::EpochStays) {
             place.leader_epoch = place.leader_epoch.saturating_add(1);
         }
     }
@@ -246,12 +253,12 @@ impl Nodes {
         isr: Vec<i32>,
         now: Now,
     ) -> bool {
-        let is_heard = self.can_reach(CONTROLLER, leader);
+        let hears = mutant::is_on(Mutant::HearsTheDeposed);
+        let is_heard = self.can_reach(CONTROLLER, leader) || hears;
         let Some(place) = self.catalog.placement(topic, partition).filter(|_| is_heard) else {
             return false;
         };
-        let may = place.leader == leader
-            && place.leader_epoch == leader_epoch
+        let may = (hears || (place.leader == leader && place.leader_epoch == leader_epoch))
             && isr.contains(&leader)
             && isr.iter().all(|id| place.replicas.contains(id) && self.is_live(*id));
         if !may {
@@ -320,6 +327,16 @@ impl Nodes {
             self.raise_high_watermark(id, topic, partition, now);
         } else if follows && let Some(node) = self.node_mut(id) {
             node.fall_behind(topic, partition, now.monotonic);
+        }
+    }
+
+    /// Has every leader look whether it still waits for somebody.
+    fn look_at_high_watermarks(&mut self, now: Now) {
+        for id in self.node_ids() {
+            let keys = self.node(id).map(|node| node.partitions.keys()).unwrap_or_default();
+            for (topic, partition) in keys {
+                self.raise_high_watermark(id, topic, partition, now);
+            }
         }
     }
 

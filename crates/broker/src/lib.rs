@@ -55,6 +55,7 @@ mod handler;
 mod life;
 mod listen;
 pub mod log;
+mod mutant;
 mod node;
 mod nodes;
 mod outage;

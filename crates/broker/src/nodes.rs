@@ -108,14 +108,18 @@ impl Nodes {
         let first = DataDir::open_first(dir, FIRST_NODE_ID, rng.next_uuid(), storage.clone())?;
         let cluster_id = first.cluster_id().to_owned();
         let mut catalog = Catalog::load(dir, storage.clone())?;
-        if !first.was_clean() {
+        let mut folders = vec![first];
+        for id in FIRST_NODE_ID + 1..FIRST_NODE_ID + count {
+            folders.push(DataDir::open_other(dir, id, &cluster_id, storage.clone())?);
+        }
+        // One that went in order while the others ran on does not speak for them.
+        if !folders.iter().all(DataDir::was_clean) {
             let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
             catalog.bump_leader_epochs().map_err(fault)?;
         }
         let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
-        let mut nodes = vec![Node::open(FIRST_NODE_ID, first, &catalog, config.discards, now)?];
-        for id in FIRST_NODE_ID + 1..FIRST_NODE_ID + count {
-            let data = DataDir::open_other(dir, id, &cluster_id, storage.clone())?;
+        let mut nodes = Vec::with_capacity(folders.len());
+        for (id, data) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, &catalog, config.discards, now)?);
         }
         let mut cluster = Self {

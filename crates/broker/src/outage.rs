@@ -3,6 +3,7 @@
 use crate::controller::CONTROLLER;
 use crate::data_dir::DataDir;
 use crate::error::StartError;
+use crate::mutant::{self, Mutant};
 use crate::node::{Node, State};
 use crate::nodes::{FIRST_NODE_ID, Nodes};
 use crate::peers::ConnectionId;
@@ -47,7 +48,8 @@ impl Nodes {
             _ => DataDir::open_other(&self.dir, id, &self.cluster_id, self.storage.clone())?,
         };
         let opened = Node::open(id, data, &self.catalog, self.config.discards, now)?;
-        if !self.node(id).is_some_and(|node| node.is_fenced) {
+        let leads_on = mutant::is_on(Mutant::LeadsOnAfterRestart);
+        if !leads_on && !self.node(id).is_some_and(|node| node.is_fenced) {
             // What it led before it went down, it leads no more: it is another process now, that
             // does not know how far its followers were.
             self.fence(id, now);

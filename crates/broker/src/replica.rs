@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::catalog::Placement;
 use crate::log::PartitionLog;
+use crate::mutant::{self, Mutant};
 use crate::peers::ConnectionId;
 
 /// One replica of a partition.
@@ -46,8 +47,8 @@ pub(crate) struct Follower {
     pub(crate) node: i32,
     /// Where its log ends, `None` until it has asked.
     pub(crate) log_end: Option<i64>,
-    /// When it last had all there was, on the monotonic clock.
-    pub(crate) caught_up_at: Duration,
+    /// When it last had all there was, on the monotonic clock; `None` when it never did.
+    caught_up_at: Option<Duration>,
     /// When it last asked, and where the leader's log ended then.
     last_ask: (Duration, i64),
 }
@@ -99,6 +100,9 @@ impl Replica {
         let is_new = placement.leader_epoch != self.leader_epoch || self.leader == -1;
         self.leader = placement.leader;
         self.leader_epoch = placement.leader_epoch;
+        if placement.leader != node && is_new && mutant::is_on(Mutant::TruncatesToHighWatermark) {
+            let _ = self.log.truncate_to(self.high_watermark, 0);
+        }
         if placement.leader != node {
             let led = self.leading.take().is_some();
             return if is_new || led { Told::NewLeader } else { Told::SameLeader };
@@ -122,19 +126,36 @@ impl Replica {
         }
     }
 
-    /// Moves the high watermark of a leader to where all in-sync replicas have the log. It stays
-    /// while fewer of them are in sync than the topic wants (KIP-966). Says whether it moved.
-    pub(crate) fn advance(&mut self, min_insync_replicas: i32) -> bool {
+    /// Moves the high watermark of a leader to where all in-sync replicas have the log, and those
+    /// that are about to be in sync: else they never would be, while more is written. It stays
+    /// while fewer are in sync than the topic wants (KIP-966). Says whether it moved.
+    ///
+    /// `is_joining` says of a follower that has caught up lately whether it may be in sync at all.
+    pub(crate) fn advance(
+        &mut self,
+        min_insync_replicas: i32,
+        caught_up_since: Duration,
+        is_joining: impl Fn(i32) -> bool,
+    ) -> bool {
         let Some(leading) = &self.leading else {
             return false;
         };
-        if !leading.has_enough(min_insync_replicas) {
+        if !leading.has_enough(min_insync_replicas) && !mutant::is_on(Mutant::IgnoresMinInsync) {
             return false;
         }
         let mut end = self.log.log_end_offset();
-        for follower in leading.followers.iter().filter(|f| leading.isr.contains(&f.node)) {
+        let counts = |follower: &&Follower| {
+            let has_caught_up = follower.caught_up_at.is_some_and(|at| at >= caught_up_since);
+            leading.isr.contains(&follower.node) || (has_caught_up && is_joining(follower.node))
+        };
+        for follower in leading.followers.iter().filter(counts) {
             match follower.log_end {
+                _ if mutant::is_on(Mutant::HighWatermarkAlone) => {}
+                Some(log_end) if mutant::is_on(Mutant::HighWatermarkOfForemost) => {
+                    end = end.min(log_end.max(self.high_watermark + 1));
+                }
                 Some(log_end) => end = end.min(log_end),
+                None if mutant::is_on(Mutant::CountsTheSilent) => {}
                 None => return false,
             }
         }
@@ -183,7 +204,7 @@ impl Leading {
             known.iter().find(|follower| follower.node == id).copied().unwrap_or(Follower {
                 node: id,
                 log_end: None,
-                caught_up_at: now,
+                caught_up_at: placement.isr.contains(&id).then_some(now),
                 last_ask: (now, i64::MAX),
             })
         };
@@ -198,10 +219,10 @@ impl Leading {
         };
         let (asked_at, end_then) = follower.last_ask;
         if offset >= end {
-            follower.caught_up_at = now;
+            follower.caught_up_at = Some(now);
         } else if offset >= end_then {
             // It has all that there was when it last asked.
-            follower.caught_up_at = follower.caught_up_at.max(asked_at);
+            follower.caught_up_at = follower.caught_up_at.max(Some(asked_at));
         }
         follower.log_end = Some(offset);
         follower.last_ask = (now, end);
@@ -212,7 +233,8 @@ impl Leading {
         let lags = |node: &i32| {
             let follower = self.followers.iter().find(|follower| follower.node == *node);
             follower.is_some_and(|follower| {
-                follower.log_end != Some(end) && now > follower.caught_up_at + max_lag
+                let caught_up_at = follower.caught_up_at.unwrap_or_default();
+                follower.log_end != Some(end) && now > caught_up_at + max_lag
             })
         };
         self.isr.iter().copied().filter(|node| !lags(node)).collect()

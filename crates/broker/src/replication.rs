@@ -13,6 +13,7 @@ use ottla_protocol::Uuid;
 
 use crate::handler;
 use crate::log::{LogError, PartitionLog, ReadError};
+use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
 use crate::time::Now;
@@ -109,10 +110,15 @@ impl Nodes {
     /// who waits for that.
     pub(crate) fn raise_high_watermark(&mut self, id: i32, topic: Uuid, index: i32, now: Now) {
         let min_insync_replicas = self.min_insync_replicas(topic);
+        let since = now.monotonic.saturating_sub(self.config.replica_lag_time_max);
+        let live: Vec<i32> = match self.nodes.len() {
+            1 => Vec::new(),
+            _ => self.live_nodes().collect(),
+        };
         let Some(replica) = self.replica_mut(id, topic, index) else {
             return;
         };
-        let moved = replica.advance(min_insync_replicas);
+        let moved = replica.advance(min_insync_replicas, since, |node| live.contains(&node));
         let seen_bytes = replica.take_seen_bytes();
         if !moved {
             return;
@@ -174,6 +180,9 @@ impl Nodes {
         let done = match answer {
             Answer::NotLeader => return Then::Rest,
             Answer::Failed => return Then::AskLater,
+            Answer::Diverges { .. } if mutant::is_on(Mutant::NeverTruncates) => {
+                return Then::AskLater;
+            }
             Answer::Diverges { epoch, end } => {
                 let to = match log.end_of_leader_epoch(epoch) {
                     Some((own, own_end)) if own == epoch => end.min(own_end),
@@ -235,7 +244,8 @@ impl Nodes {
             return Answer::BeginsAt(log_start_offset);
         }
         leading.note_ask(follower, ask.offset, end, now.monotonic);
-        let is_caught_up = ask.offset >= replica.high_watermark().max(leading_start(replica));
+        let is_caught_up = ask.offset >= replica.high_watermark().max(leading_start(replica))
+            || mutant::is_on(Mutant::InSyncTooSoon);
         let isr = replica.leading.as_ref().map(|leading| leading.isr.clone()).unwrap_or_default();
         if is_caught_up && !isr.contains(&follower) {
             let wider = isr.into_iter().chain([follower]).collect();

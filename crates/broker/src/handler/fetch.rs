@@ -22,6 +22,7 @@ use super::{Api, Reply, finish_late};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
 use crate::log::{LogError, ReadError};
+use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
 use crate::replica::Replica;
@@ -219,7 +220,11 @@ fn read_replica(
         return failed(index, code);
     }
     let high_watermark = partition.high_watermark();
-    let read = partition.log.read(wanted.fetch_offset, high_watermark, max_bytes, at_least_one);
+    let up_to = match mutant::is_on(Mutant::ReadsAhead) {
+        true => i64::MAX,
+        false => high_watermark,
+    };
+    let read = partition.log.read(wanted.fetch_offset, up_to, max_bytes, at_least_one);
     match read {
         Ok(records) => PartitionData {
             partition_index: index,

@@ -24,6 +24,7 @@ use super::{Api, Reply};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Fault;
 use crate::log::Rejection;
+use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::request_log::{SeenBatch, SeenProduce};
@@ -184,7 +185,8 @@ fn append_one(
     let Some(replica) = replica.filter(|replica| replica.leading.is_some()) else {
         return Err(refuse(nodes.not_leader(id, index)));
     };
-    if acks == ACKS_ALL && !replica.has_enough(min_insync_replicas) {
+    let ignores = mutant::is_on(Mutant::IgnoresMinInsync);
+    if acks == ACKS_ALL && !replica.has_enough(min_insync_replicas) && !ignores {
         return Err(refuse(ErrorCode::NOT_ENOUGH_REPLICAS));
     }
     let leader_epoch = replica.leader_epoch;
@@ -215,7 +217,8 @@ fn append_one(
     };
     let until_offset = appended.last_offset + 1;
     let replica = nodes.replica(call.node, id, index);
-    let is_open = replica.is_some_and(|replica| replica.high_watermark() < until_offset);
+    let is_open = replica.is_some_and(|replica| replica.high_watermark() < until_offset)
+        && !mutant::is_on(Mutant::AcknowledgesAlone);
     let wait = Wait { topic: id, partition: index, leader_epoch, until_offset, place: (0, 0) };
     Ok((response, (acks == ACKS_ALL && is_open).then_some(wait)))
 }

@@ -8,6 +8,7 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::finish_late;
+use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
 use crate::time::Now;
@@ -100,7 +101,12 @@ fn outcome(nodes: &Nodes, node: i32, wait: &Wait) -> Option<ErrorCode> {
     let Some(replica) = nodes.replica(node, wait.topic, wait.partition) else {
         return Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     };
-    if replica.leading.is_none() || replica.leader_epoch != wait.leader_epoch {
+    let is_led = replica.leading.is_some() && replica.leader_epoch == wait.leader_epoch;
+    if !is_led && mutant::is_on(Mutant::AnswersForOthers) {
+        let is_there = replica.log.log_end_offset() >= wait.until_offset;
+        return is_there.then_some(ErrorCode::NONE);
+    }
+    if !is_led {
         return Some(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     }
     if replica.high_watermark() < wait.until_offset {

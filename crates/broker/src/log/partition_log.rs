@@ -16,6 +16,7 @@ use super::storage::{Storage, StoredFile};
 use super::transactions::Unreplicated;
 use super::validation::{Rejection, ValidBatch, Validator};
 use super::{LogConfig, LogError};
+use crate::mutant::{self, Mutant};
 
 /// The log of one partition.
 #[derive(Debug)]
@@ -164,10 +165,16 @@ impl PartitionLog {
         if header.producer_id >= 0 {
             match self.producers.check(&header) {
                 SequenceVerdict::Append => {}
+                SequenceVerdict::Duplicate(_) if mutant::is_on(Mutant::AppendsDuplicates) => {}
+                SequenceVerdict::Refuse(_) if mutant::is_on(Mutant::AcceptsGaps) => {}
                 SequenceVerdict::Duplicate(batch) => {
                     let stamped = self.config.timestamp_type == TimestampType::LogAppendTime;
+                    let first_offset = match mutant::is_on(Mutant::DuplicateAtEnd) {
+                        true => self.log_end_offset,
+                        false => batch.first_offset(),
+                    };
                     return Ok(Appended {
-                        base_offset: batch.first_offset(),
+                        base_offset: first_offset,
                         last_offset: batch.last_offset,
                         log_append_time_ms: stamped.then_some(batch.timestamp_ms),
                         is_duplicate: true,

@@ -7,8 +7,10 @@
 use ottla_protocol::record::{BatchHeader, validate_batch};
 
 use super::partition_log::PartitionLog;
+use super::producer_state::ProducerStates;
 use super::segment::Segment;
 use super::{LOG_SUFFIX, LogError, file_name, producer_snapshot};
+use crate::mutant::{self, Mutant};
 
 impl PartitionLog {
     /// Appends what was fetched from the leader: whole batches, which are written as they are.
@@ -25,8 +27,28 @@ impl PartitionLog {
             if self.discards() {
                 self.empty_at(header.last_offset() + 1);
             } else {
-                self.write(&header, records, now_ms)?;
+                self.write_replicated(header, records, now_ms)?;
             }
+        }
+        Ok(())
+    }
+
+    fn write_replicated(
+        &mut self,
+        mut header: BatchHeader,
+        records: &[u8],
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        if mutant::is_on(Mutant::FollowersRestamp) {
+            header.partition_leader_epoch = self.latest_epoch().unwrap_or_default().max(0) + 1;
+        }
+        self.write(&header, records, now_ms)?;
+        if mutant::is_on(Mutant::FollowersForgetProducers) {
+            *self.producers_mut() = ProducerStates::default();
+        }
+        if mutant::is_on(Mutant::FollowersForgetEpochs) {
+            let storage = self.storage().clone();
+            let _ = self.epochs_mut().clear(&*storage);
         }
         Ok(())
     }

@@ -26,6 +26,19 @@ struct Careful {
     waiting: Option<ConnectionId>,
     /// Values with the offsets that were told.
     acknowledged: Vec<(u64, i64)>,
+    /// The batch that was acknowledged last, with its sequence number and offset.
+    last: Option<(Vec<u64>, i32, i64)>,
+    /// What is under way is not the open batch but a known one, or one that must not be taken.
+    probe: Option<Probe>,
+}
+
+/// A batch that is sent to see what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    /// It is in the log already, at this offset.
+    Known(i64),
+    /// Batches before it are absent.
+    Gap,
 }
 
 impl Careful {
@@ -38,6 +51,8 @@ impl Careful {
             open: None,
             waiting: None,
             acknowledged: Vec::new(),
+            last: None,
+            probe: None,
         }
     }
 
@@ -49,11 +64,26 @@ impl Careful {
                 return;
             };
             self.waiting = None;
-            if let Answer::Is(answer) = answer {
-                self.take(ErrorCode(answer.error_code), answer.base_offset);
+            match answer {
+                Answer::Is(answer) => self.take(ErrorCode(answer.error_code), answer.base_offset),
+                Answer::Lost => self.probe = None,
             }
         }
         if self.open.is_none() && !begins {
+            return;
+        }
+        if let Some((values, sequence, offset)) = self.last.clone().filter(|_| self.open.is_none())
+            && begins
+            && rng.next_u64() % 4 == 0
+        {
+            let is_known = rng.next_u64() % 2 == 0;
+            let (probe, sequence) = match is_known {
+                true => (Probe::Known(offset), sequence),
+                false => (Probe::Gap, self.sequence + 7),
+            };
+            let bytes = batch(Some((self.producer_id, sequence)), &values);
+            self.waiting = world.produce(target, -1, self.partition, &bytes);
+            self.probe = self.waiting.map(|_| probe);
             return;
         }
         let values = self.open.get_or_insert_with(|| {
@@ -67,9 +97,18 @@ impl Careful {
     }
 
     fn take(&mut self, code: ErrorCode, base_offset: i64) {
+        match (self.probe.take(), code) {
+            (Some(Probe::Known(offset)), ErrorCode::NONE) => {
+                return assert_eq!(base_offset, offset, "a duplicate has its first offset");
+            }
+            (Some(Probe::Gap), ErrorCode::NONE) => panic!("a gap was accepted"),
+            (Some(Probe::Gap), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) => return,
+            _ => {}
+        }
         match code {
             ErrorCode::NONE => {
                 let values = self.open.take().unwrap();
+                self.last = Some((values.clone(), self.sequence, base_offset));
                 self.sequence += values.len() as i32;
                 self.acknowledged.extend(values.into_iter().zip(base_offset..));
             }
@@ -90,7 +129,9 @@ struct Turmoil {
     careless: u64,
     /// Leader epoch and high watermark that were seen last, by partition.
     seen: HashMap<i32, (i32, i64)>,
-    failed: [u32; 5],
+    /// What was read of each partition so far.
+    read: HashMap<i32, Vec<u8>>,
+    failed: [u32; 6],
 }
 
 impl Turmoil {
@@ -111,7 +152,8 @@ impl Turmoil {
             careful: (0..PARTITIONS).map(Careful::new).collect(),
             careless: 1 << 40,
             seen: HashMap::new(),
-            failed: [0; 5],
+            read: HashMap::new(),
+            failed: [0; 6],
         }
     }
 
@@ -127,7 +169,8 @@ impl Turmoil {
                     self.world.pass(passed);
                 }
                 6..12 => self.write_carefully(),
-                12..15 => self.write_carelessly(),
+                12..14 => self.write_carelessly(),
+                14 => self.read(),
                 _ => self.fail(),
             }
             self.check();
@@ -157,6 +200,24 @@ impl Turmoil {
         self.world.produce(target, 1, partition, &bytes);
     }
 
+    /// What was read once is read again, whoever leads.
+    fn read(&mut self) {
+        let partition = self.below(PARTITIONS as u64) as i32;
+        let target = self.target(partition);
+        let Some(now) = self.world.read(target, partition) else {
+            return;
+        };
+        let before = self.read.entry(partition).or_default();
+        let seed = self.seed;
+        assert!(
+            now.starts_with(before) || before.starts_with(&now),
+            "seed {seed}: partition {partition} reads differently"
+        );
+        if now.len() > before.len() {
+            *before = now;
+        }
+    }
+
     fn fail(&mut self) {
         let node = 1 + self.below(3) as i32;
         let other = 1 + self.below(3) as i32;
@@ -164,7 +225,12 @@ impl Turmoil {
         let topic = self.world.topic;
         let nodes = &mut self.world.nodes;
         let state = nodes.node(node).unwrap().state;
-        let kind = self.rng.next_u64() % 10;
+        let kind = self.rng.next_u64() % 41 / 4;
+        if kind == 10 {
+            self.world.restart();
+            self.failed[5] += 1;
+            return;
+        }
         let mut count = |index: usize| self.failed[index] += 1;
         match (kind, state) {
             (0, State::Down) | (1, State::Down) | (2, State::Down) => {
@@ -264,6 +330,8 @@ impl Turmoil {
                 (1..=3).map(|node| self.world.log_of(node, partition)).collect();
             assert!(logs[0] == logs[1] && logs[1] == logs[2], "seed {seed}: the logs differ");
             self.check_written(partition, &logs[0]);
+            let read = self.read.get(&partition).map(Vec::as_slice).unwrap_or_default();
+            assert!(logs[0].starts_with(read), "seed {seed}: what was read is gone");
         }
     }
 
@@ -292,7 +360,7 @@ impl Turmoil {
 #[test]
 fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() {
     let seeds = std::env::var("OTTLA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    let mut failed = [0; 5];
+    let mut failed = [0; 6];
     for seed in 0..seeds {
         let mut turmoil = Turmoil::new(seed);
         turmoil.run();
@@ -301,4 +369,51 @@ fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() 
         }
     }
     assert!(failed.iter().all(|count| *count > 0), "not everything happened: {failed:?}");
+}
+
+/// The seeds within which each bug is found.
+const MUTANT_SEEDS: u64 = 100;
+
+#[test]
+fn every_known_bug_of_a_cluster_is_found() {
+    use crate::mutant::{Mutant as M, switch};
+    let all = [
+        M::AcknowledgesAlone,
+        M::HighWatermarkAlone,
+        M::HighWatermarkOfForemost,
+        M::CountsTheSilent,
+        M::NeverTruncates,
+        M::TruncatesToHighWatermark,
+        M::ElectsAnybody,
+        M::KeepsFencedInSync,
+        M::EpochStays,
+        M::HearsTheDeposed,
+        M::InSyncTooSoon,
+        M::IgnoresMinInsync,
+        M::AnswersForOthers,
+        M::ReadsAhead,
+        M::LeadsOnAfterRestart,
+        M::ForgetsPlacements,
+        M::FollowersForgetProducers,
+        M::DuplicateAtEnd,
+        M::AppendsDuplicates,
+        M::AcceptsGaps,
+        M::FollowersForgetEpochs,
+        M::FollowersRestamp,
+    ];
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for mutant in all {
+        switch(Some(mutant));
+        let found = (0..MUTANT_SEEDS)
+            .find(|seed| std::panic::catch_unwind(|| Turmoil::new(*seed).run()).is_err());
+        switch(None);
+        match found {
+            Some(seed) => println!("{mutant:?}: seed {seed}"),
+            None => missed.push(mutant),
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "not found: {missed:?}");
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
 use ottla_protocol::record::{BatchHeader, RecordParts, validate_batch};
-use ottla_protocol::{Uuid, decode_response, encode_request};
+use ottla_protocol::{Request, Uuid, decode_response, encode_request};
 
 use crate::config::BrokerConfig;
 use crate::log::DiskStorage;
@@ -23,6 +24,7 @@ use crate::topic_config::Overrides;
 pub(super) const TOPIC: &str = "t";
 pub(super) const PARTITIONS: i32 = 2;
 const VERSION: i16 = 12;
+const FETCH_VERSION: i16 = 11;
 const UNIX_MS: i64 = 1_700_000_000_000;
 
 /// What has become of a Produce request.
@@ -71,11 +73,14 @@ impl World {
     /// Lets time pass, as the ticker does.
     pub(super) fn pass(&mut self, duration: Duration) {
         let end = self.clock + duration;
+        let mut calls = 0;
         loop {
             let next = self.nodes.poll_timeout();
             if next > end {
                 break;
             }
+            calls += 1;
+            assert!(calls < 1000, "the nodes do not come to rest");
             self.clock = self.clock.max(next);
             let now = self.now();
             self.nodes.handle_timeout(now);
@@ -107,12 +112,7 @@ impl World {
         if self.nodes.node(node)?.state != State::Running {
             return None;
         }
-        self.next_connection += 1;
-        let connection = self.next_connection;
-        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let arrival =
-            Arrival { node, listener: 0, local: address, remote: address, certificate_name: None };
-        self.nodes.handle_connected(connection, arrival);
+        let connection = self.connect(node);
         let request = ProduceRequest {
             transactional_id: None,
             acks,
@@ -153,6 +153,77 @@ impl World {
             self.open.retain(|open| *open != connection);
             Answer::Lost
         })
+    }
+
+    /// Ends everything as the kill of the process does, and starts it again.
+    pub(super) fn restart(&mut self) {
+        let (dir, storage) = (self.nodes.dir.clone(), self.nodes.storage.clone());
+        self.nodes.nodes.iter_mut().for_each(|node| node.kill(&storage));
+        let (config, now) = (self.nodes.config.clone(), self.now());
+        let seed = self.nodes.rng.next_u64();
+        self.nodes = Nodes::open(3, config, &dir, storage, seed, now).unwrap();
+        self.open.clear();
+    }
+
+    /// What a consumer can read of a partition at a node, whole batches from the first on.
+    pub(super) fn read(&mut self, node: i32, partition: i32) -> Option<Vec<u8>> {
+        if self.nodes.node(node)?.state != State::Running {
+            return None;
+        }
+        let mut all = Vec::new();
+        let mut offset = 0;
+        loop {
+            let request = FetchRequest {
+                max_bytes: 1 << 20,
+                topics: vec![FetchTopic {
+                    topic: TOPIC.to_owned(),
+                    partitions: vec![FetchPartition {
+                        partition,
+                        current_leader_epoch: -1,
+                        fetch_offset: offset,
+                        partition_max_bytes: 1 << 20,
+                        ..FetchPartition::default()
+                    }],
+                    ..FetchTopic::default()
+                }],
+                ..FetchRequest::default()
+            };
+            let out = self.ask(node, FETCH_VERSION, &request);
+            let (_, response) = decode_response::<FetchRequest>(out, FETCH_VERSION).unwrap();
+            let data = &response.responses[0].partitions[0];
+            let mut rest = data.records.clone().filter(|_| data.error_code == 0)?;
+            if rest.is_empty() {
+                return Some(all);
+            }
+            all.extend_from_slice(&rest);
+            while !rest.is_empty() {
+                let header = validate_batch(&rest).unwrap();
+                offset = header.last_offset() + 1;
+                rest = rest.slice(header.size_bytes().unwrap()..);
+            }
+        }
+    }
+
+    /// The answer to a request that is answered at once.
+    fn ask<R: Request>(&mut self, node: i32, version: i16, request: &R) -> Bytes {
+        let connection = self.connect(node);
+        let mut bytes = Vec::new();
+        encode_request(request, version, 1, Some("test"), &mut bytes).unwrap();
+        let frame = Bytes::from(bytes).slice(4..);
+        let mut out = Vec::new();
+        let now = self.now();
+        assert_eq!(self.nodes.handle_request(connection, &frame, now, &mut out), Flow::Continue);
+        self.nodes.handle_disconnected(connection);
+        Bytes::from(out).slice(4..)
+    }
+
+    fn connect(&mut self, node: i32) -> ConnectionId {
+        self.next_connection += 1;
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let arrival =
+            Arrival { node, listener: 0, local: address, remote: address, certificate_name: None };
+        self.nodes.handle_connected(self.next_connection, arrival);
+        self.next_connection
     }
 
     /// The node that the controller takes for a partition's leader, -1 for none.
