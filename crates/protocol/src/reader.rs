@@ -211,6 +211,20 @@ impl<'a> Reader<'a> {
         Ok(Some(items))
     }
 
+    /// A struct or null; the byte before it says which.
+    ///
+    /// # Errors
+    /// When the bytes are not such a struct.
+    pub fn nullable_struct<T>(
+        &mut self,
+        content: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.i8()? < 0 {
+            return Ok(None);
+        }
+        content(self).map(Some)
+    }
+
     /// The tagged fields that close a flexible struct.
     ///
     /// `known` gets each tag with a reader over exactly its content and says whether it read

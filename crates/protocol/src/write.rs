@@ -186,6 +186,27 @@ pub fn nullable_array<T>(
     }
 }
 
+/// Writes a struct or null, after a byte that says which.
+///
+/// # Errors
+/// When the struct cannot be written.
+pub fn nullable_struct<T>(
+    out: &mut Vec<u8>,
+    value: Option<&T>,
+    content: impl FnOnce(&mut Vec<u8>, &T) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    match value {
+        Some(value) => {
+            out.push(1);
+            content(out, value)
+        }
+        None => {
+            i8(out, -1);
+            Ok(())
+        }
+    }
+}
+
 /// Writes that a struct has no tagged fields.
 #[inline]
 pub fn no_tagged_fields(out: &mut Vec<u8>) {

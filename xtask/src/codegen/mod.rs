@@ -52,6 +52,9 @@ const APIS: &[&str] = &[
     "DeleteGroups",
     "IncrementalAlterConfigs",
     "DescribeCluster",
+    "OffsetDelete",
+    "ConsumerGroupHeartbeat",
+    "ConsumerGroupDescribe",
 ];
 
 /// What the first line of a generated file says; stale files are recognised by it.

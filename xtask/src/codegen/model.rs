@@ -269,8 +269,8 @@ impl<'a> Builder<'a> {
         }
         let nullable = field.nullable.intersect(present);
         match &field.kind {
-            Type::Struct(_) if !nullable.is_empty() => {
-                return Err("a struct that may be null is not supported".to_owned());
+            Type::Struct(_) if field.default.as_deref() != Some("null") && !nullable.is_empty() => {
+                return Err("a struct that may be null, but is not by default".to_owned());
             }
             Type::Array(element) if matches!(**element, Type::Array(_)) => {
                 return Err("a list of lists is not supported".to_owned());
@@ -303,7 +303,12 @@ impl<'a> Builder<'a> {
         let untagged = fields
             .iter()
             .filter(|field| field.versions.contains(version) && !field.tagged.contains(version));
-        let sum: usize = untagged.map(|field| self.min_type_bytes(&field.kind, version)).sum();
+        let least = |field: &schema::Field| match field.kind {
+            // One that is null is a byte.
+            Type::Struct(_) if field.nullable.contains(version) => 1,
+            _ => self.min_type_bytes(&field.kind, version),
+        };
+        let sum: usize = untagged.map(least).sum();
         sum + usize::from(flexible)
     }
 

@@ -9,6 +9,8 @@ pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod alter_configs;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
@@ -29,6 +31,7 @@ pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 pub mod produce;
 pub mod sasl_authenticate;
@@ -79,7 +82,10 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::CREATE_PARTITIONS,
     ApiKey::DELETE_GROUPS,
     ApiKey::INCREMENTAL_ALTER_CONFIGS,
+    ApiKey::OFFSET_DELETE,
     ApiKey::DESCRIBE_CLUSTER,
+    ApiKey::CONSUMER_GROUP_HEARTBEAT,
+    ApiKey::CONSUMER_GROUP_DESCRIBE,
 ];
 
 /// The row of one API.
@@ -115,7 +121,10 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::CREATE_PARTITIONS => (0, 3, 2),
         ApiKey::DELETE_GROUPS => (0, 2, 2),
         ApiKey::INCREMENTAL_ALTER_CONFIGS => (0, 1, 1),
+        ApiKey::OFFSET_DELETE => (0, 0, i16::MAX),
         ApiKey::DESCRIBE_CLUSTER => (0, 2, 0),
+        ApiKey::CONSUMER_GROUP_HEARTBEAT => (0, 1, 0),
+        ApiKey::CONSUMER_GROUP_DESCRIBE => (0, 1, 0),
         _ => return None,
     };
     Some(Api { versions: VersionRange::new(min, max), first_flexible })

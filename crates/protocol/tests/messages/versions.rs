@@ -48,7 +48,10 @@ fn the_table_agrees_with_every_message() {
         create_partitions CreatePartitionsRequest,
         delete_groups DeleteGroupsRequest,
         incremental_alter_configs IncrementalAlterConfigsRequest,
+        offset_delete OffsetDeleteRequest,
         describe_cluster DescribeClusterRequest,
+        consumer_group_heartbeat ConsumerGroupHeartbeatRequest,
+        consumer_group_describe ConsumerGroupDescribeRequest,
     ];
     assert_eq!(rows.map(|(api, ..)| api), APIS);
     for (api, versions, flexible_from) in rows {

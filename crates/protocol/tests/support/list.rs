@@ -184,6 +184,8 @@ macro_rules! for_each_message {
             IncrementalAlterConfigsResponse,
             INCREMENTAL_ALTER_CONFIGS_RESPONSE
         );
+        $run!(offset_delete, offset_delete_request, OffsetDeleteRequest, OFFSET_DELETE_REQUEST);
+        $run!(offset_delete, offset_delete_response, OffsetDeleteResponse, OFFSET_DELETE_RESPONSE);
         $run!(
             describe_cluster,
             describe_cluster_request,
@@ -195,6 +197,30 @@ macro_rules! for_each_message {
             describe_cluster_response,
             DescribeClusterResponse,
             DESCRIBE_CLUSTER_RESPONSE
+        );
+        $run!(
+            consumer_group_heartbeat,
+            consumer_group_heartbeat_request,
+            ConsumerGroupHeartbeatRequest,
+            CONSUMER_GROUP_HEARTBEAT_REQUEST
+        );
+        $run!(
+            consumer_group_heartbeat,
+            consumer_group_heartbeat_response,
+            ConsumerGroupHeartbeatResponse,
+            CONSUMER_GROUP_HEARTBEAT_RESPONSE
+        );
+        $run!(
+            consumer_group_describe,
+            consumer_group_describe_request,
+            ConsumerGroupDescribeRequest,
+            CONSUMER_GROUP_DESCRIBE_REQUEST
+        );
+        $run!(
+            consumer_group_describe,
+            consumer_group_describe_response,
+            ConsumerGroupDescribeResponse,
+            CONSUMER_GROUP_DESCRIBE_RESPONSE
         );
     };
 }

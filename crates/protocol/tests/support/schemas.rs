@@ -4689,6 +4689,132 @@ pub(crate) static INCREMENTAL_ALTER_CONFIGS_RESPONSE_ALTER_CONFIGS_RESOURCE_RESP
         ],
     };
 
+pub(crate) static OFFSET_DELETE_REQUEST: Schema = Schema {
+    name: "OffsetDeleteRequest",
+    flexible: Versions(0, -1),
+    fields: &[
+        Field {
+            name: "group_id",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&OFFSET_DELETE_REQUEST_OFFSET_DELETE_REQUEST_TOPIC)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_DELETE_REQUEST_OFFSET_DELETE_REQUEST_TOPIC: Schema = Schema {
+    name: "OffsetDeleteRequestTopic",
+    flexible: Versions(0, -1),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(&OFFSET_DELETE_REQUEST_OFFSET_DELETE_REQUEST_PARTITION)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_DELETE_REQUEST_OFFSET_DELETE_REQUEST_PARTITION: Schema = Schema {
+    name: "OffsetDeleteRequestPartition",
+    flexible: Versions(0, -1),
+    fields: &[Field {
+        name: "partition_index",
+        kind: Kind::Fixed(4),
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static OFFSET_DELETE_RESPONSE: Schema = Schema {
+    name: "OffsetDeleteResponse",
+    flexible: Versions(0, -1),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&OFFSET_DELETE_RESPONSE_OFFSET_DELETE_RESPONSE_TOPIC)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_DELETE_RESPONSE_OFFSET_DELETE_RESPONSE_TOPIC: Schema = Schema {
+    name: "OffsetDeleteResponseTopic",
+    flexible: Versions(0, -1),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &OFFSET_DELETE_RESPONSE_OFFSET_DELETE_RESPONSE_PARTITION,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_DELETE_RESPONSE_OFFSET_DELETE_RESPONSE_PARTITION: Schema = Schema {
+    name: "OffsetDeleteResponsePartition",
+    flexible: Versions(0, -1),
+    fields: &[
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static DESCRIBE_CLUSTER_REQUEST: Schema = Schema {
     name: "DescribeClusterRequest",
     flexible: Versions(0, 2),
@@ -4816,6 +4942,407 @@ pub(crate) static DESCRIBE_CLUSTER_RESPONSE_DESCRIBE_CLUSTER_BROKER: Schema = Sc
             name: "is_fenced",
             kind: Kind::Fixed(1),
             versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_HEARTBEAT_REQUEST: Schema = Schema {
+    name: "ConsumerGroupHeartbeatRequest",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "group_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "member_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "member_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "instance_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "rack_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "rebalance_timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "subscribed_topic_names",
+            kind: Kind::List(&Kind::String),
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "subscribed_topic_regex",
+            kind: Kind::String,
+            versions: Versions(1, 1),
+            nullable: Versions(1, 1),
+            tag: None,
+        },
+        Field {
+            name: "server_assignor",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "topic_partitions",
+            kind: Kind::List(&Kind::Struct(
+                &CONSUMER_GROUP_HEARTBEAT_REQUEST_CONSUMER_GROUP_HEARTBEAT_REQUEST_TOPIC_PARTITIONS,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_HEARTBEAT_REQUEST_CONSUMER_GROUP_HEARTBEAT_REQUEST_TOPIC_PARTITIONS: Schema = Schema {
+name: "ConsumerGroupHeartbeatRequestTopicPartitions",
+flexible: Versions(0, 1),
+fields: &[Field { name: "topic_id", kind: Kind::Fixed(16), versions: Versions(0, 1), nullable: Versions(0, -1), tag: None },
+Field { name: "partitions", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 1), nullable: Versions(0, -1), tag: None },
+],
+};
+
+pub(crate) static CONSUMER_GROUP_HEARTBEAT_RESPONSE: Schema = Schema {
+    name: "ConsumerGroupHeartbeatResponse",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "member_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "member_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "heartbeat_interval_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "assignment",
+            kind: Kind::Struct(&CONSUMER_GROUP_HEARTBEAT_RESPONSE_ASSIGNMENT),
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_HEARTBEAT_RESPONSE_ASSIGNMENT: Schema = Schema {
+    name: "Assignment",
+    flexible: Versions(0, 1),
+    fields: &[Field {
+        name: "topic_partitions",
+        kind: Kind::List(&Kind::Struct(
+            &CONSUMER_GROUP_HEARTBEAT_RESPONSE_CONSUMER_GROUP_HEARTBEAT_RESPONSE_TOPIC_PARTITIONS,
+        )),
+        versions: Versions(0, 1),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static CONSUMER_GROUP_HEARTBEAT_RESPONSE_CONSUMER_GROUP_HEARTBEAT_RESPONSE_TOPIC_PARTITIONS: Schema = Schema {
+name: "ConsumerGroupHeartbeatResponseTopicPartitions",
+flexible: Versions(0, 1),
+fields: &[Field { name: "topic_id", kind: Kind::Fixed(16), versions: Versions(0, 1), nullable: Versions(0, -1), tag: None },
+Field { name: "partitions", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 1), nullable: Versions(0, -1), tag: None },
+],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_REQUEST: Schema = Schema {
+    name: "ConsumerGroupDescribeRequest",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "group_ids",
+            kind: Kind::List(&Kind::String),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "include_authorized_operations",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE: Schema = Schema {
+    name: "ConsumerGroupDescribeResponse",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "groups",
+            kind: Kind::List(&Kind::Struct(&CONSUMER_GROUP_DESCRIBE_RESPONSE_DESCRIBED_GROUP)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_DESCRIBED_GROUP: Schema = Schema {
+    name: "DescribedGroup",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "group_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "group_state",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "group_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "assignment_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "assignor_name",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "members",
+            kind: Kind::List(&Kind::Struct(&CONSUMER_GROUP_DESCRIBE_RESPONSE_MEMBER)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "authorized_operations",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_MEMBER: Schema = Schema {
+    name: "Member",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "member_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "instance_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "rack_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "member_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "client_id",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "client_host",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "subscribed_topic_names",
+            kind: Kind::List(&Kind::String),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "subscribed_topic_regex",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "assignment",
+            kind: Kind::Struct(&CONSUMER_GROUP_DESCRIBE_RESPONSE_ASSIGNMENT),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "target_assignment",
+            kind: Kind::Struct(&CONSUMER_GROUP_DESCRIBE_RESPONSE_ASSIGNMENT),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "member_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_ASSIGNMENT: Schema = Schema {
+    name: "Assignment",
+    flexible: Versions(0, 1),
+    fields: &[Field {
+        name: "topic_partitions",
+        kind: Kind::List(&Kind::Struct(&CONSUMER_GROUP_DESCRIBE_RESPONSE_TOPIC_PARTITIONS)),
+        versions: Versions(0, 1),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_TOPIC_PARTITIONS: Schema = Schema {
+    name: "TopicPartitions",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "topic_id",
+            kind: Kind::Fixed(16),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topic_name",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(0, 1),
             nullable: Versions(0, -1),
             tag: None,
         },

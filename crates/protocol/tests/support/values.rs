@@ -1695,6 +1695,55 @@ impl Generate for messages::incremental_alter_configs::AlterConfigsResourceRespo
     }
 }
 
+impl Generate for messages::offset_delete::OffsetDeleteRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            group_id: source.string(),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_delete::OffsetDeleteRequestTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_delete::OffsetDeleteRequestPartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { partition_index: source.i32() }
+    }
+}
+
+impl Generate for messages::offset_delete::OffsetDeleteResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            throttle_time_ms: source.i32(),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_delete::OffsetDeleteResponseTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_delete::OffsetDeleteResponsePartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { partition_index: source.i32(), error_code: source.i16() }
+    }
+}
+
 impl Generate for messages::describe_cluster::DescribeClusterRequest {
     fn generate(source: &mut Source<'_>, version: i16) -> Self {
         Self {
@@ -1728,6 +1777,130 @@ impl Generate for messages::describe_cluster::DescribeClusterBroker {
             port: source.i32(),
             rack: source.option(|source| source.string()),
             is_fenced: if version >= 2 { source.bool() } else { false },
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            group_id: source.string(),
+            member_id: source.string(),
+            member_epoch: source.i32(),
+            instance_id: source.option(|source| source.string()),
+            rack_id: source.option(|source| source.string()),
+            rebalance_timeout_ms: source.i32(),
+            subscribed_topic_names: source.option(|source| source.list(|source| source.string())),
+            subscribed_topic_regex: if version >= 1 {
+                source.option(|source| source.string())
+            } else {
+                None
+            },
+            server_assignor: source.option(|source| source.string()),
+            topic_partitions: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequestTopicPartitions {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic_id: source.uuid(), partitions: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::consumer_group_heartbeat::ConsumerGroupHeartbeatResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            member_id: source.option(|source| source.string()),
+            member_epoch: source.i32(),
+            heartbeat_interval_ms: source.i32(),
+            assignment: source.option(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_heartbeat::Assignment {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { topic_partitions: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate
+    for messages::consumer_group_heartbeat::ConsumerGroupHeartbeatResponseTopicPartitions
+{
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic_id: source.uuid(), partitions: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::ConsumerGroupDescribeRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            group_ids: source.list(|source| source.string()),
+            include_authorized_operations: source.bool(),
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::ConsumerGroupDescribeResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            groups: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::DescribedGroup {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            group_id: source.string(),
+            group_state: source.string(),
+            group_epoch: source.i32(),
+            assignment_epoch: source.i32(),
+            assignor_name: source.string(),
+            members: source.list(|source| Generate::generate(source, version)),
+            authorized_operations: source.i32(),
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::Member {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            member_id: source.string(),
+            instance_id: source.option(|source| source.string()),
+            rack_id: source.option(|source| source.string()),
+            member_epoch: source.i32(),
+            client_id: source.string(),
+            client_host: source.string(),
+            subscribed_topic_names: source.list(|source| source.string()),
+            subscribed_topic_regex: source.option(|source| source.string()),
+            assignment: Generate::generate(source, version),
+            target_assignment: Generate::generate(source, version),
+            member_type: if version >= 1 { source.i8() } else { -1 },
+        }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::Assignment {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { topic_partitions: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate for messages::consumer_group_describe::TopicPartitions {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            topic_id: source.uuid(),
+            topic_name: source.string(),
+            partitions: source.list(|source| source.i32()),
         }
     }
 }

@@ -164,7 +164,13 @@ impl Walk {
     fn value(&mut self, label: String, kind: &'static Kind, flexible: bool, nullable: bool) {
         match kind {
             Kind::Fixed(size) => self.out.extend(std::iter::repeat_n(0, *size)),
-            Kind::Struct(schema) => self.structure(schema),
+            Kind::Struct(schema) => {
+                if nullable {
+                    // It is there.
+                    self.out.push(1);
+                }
+                self.structure(schema);
+            }
             Kind::String => {
                 self.place(label, Length::String, flexible, nullable);
                 self.out.extend_from_slice(if flexible { &[1] } else { &[0, 0] });

@@ -73,6 +73,10 @@ fn read_result(structure: &Struct, field: &Field, nullable: bool) -> String {
         }
         // What is wrong inside names its own field.
         Type::Struct(inner) => {
+            if nullable {
+                let decode = struct_reader(structure, inner);
+                return format!("reader.nullable_struct({decode}).field({label})");
+            }
             return format!("{inner}::decode(reader{})", version_argument(structure, inner));
         }
         other => format!("reader.{}()", primitive(other).unwrap_or_default()),
@@ -85,13 +89,7 @@ fn element_reader(structure: &Struct, element: &Type) -> (String, String) {
     let flexible = flexible(structure);
     let fixed = |bytes: usize, name: &str| (bytes.to_string(), format!("Reader::{name}"));
     match element {
-        Type::Struct(inner) => {
-            let closure = match version_argument(structure, inner) {
-                "" => format!("{inner}::decode"),
-                version => format!("|reader| {inner}::decode(reader{version})"),
-            };
-            (format!("{inner}::MIN_BYTES"), closure)
-        }
+        Type::Struct(inner) => (format!("{inner}::MIN_BYTES"), struct_reader(structure, inner)),
         Type::String => ("1".to_owned(), format!("|reader| reader.string({flexible})")),
         Type::Bool => fixed(1, "bool"),
         Type::Int8 => fixed(1, "i8"),
@@ -105,6 +103,14 @@ fn element_reader(structure: &Struct, element: &Type) -> (String, String) {
         Type::Bytes | Type::Records | Type::Array(_) => {
             ("1".to_owned(), format!("|reader| reader.bytes({flexible})"))
         }
+    }
+}
+
+/// What reads a struct, as a function of a reader.
+fn struct_reader(structure: &Struct, inner: &str) -> String {
+    match version_argument(structure, inner) {
+        "" => format!("{inner}::decode"),
+        version => format!("|reader| {inner}::decode(reader{version})"),
     }
 }
 

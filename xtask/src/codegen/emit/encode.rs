@@ -86,7 +86,12 @@ fn write_statement(structure: &Struct, field: &Field) -> String {
             format!("write::{nullable}array(out, {place}, {flexible}, {label}, {element})?;\n")
         }
         Type::Struct(inner) => {
-            format!("self.{name}.encode(out{})?;\n", version_argument(structure, inner))
+            let version = version_argument(structure, inner);
+            if field.is_nullable() {
+                let encode = format!("|out, inner| inner.encode(out{version})");
+                return format!("write::nullable_struct(out, self.{name}.as_ref(), {encode})?;\n");
+            }
+            format!("self.{name}.encode(out{version})?;\n")
         }
         _ => format!("write::{nullable}bytes(out, {place}, {flexible}, {label})?;\n"),
     }
