@@ -4,21 +4,20 @@
 //! to one of them, and passes on what that one decides (SyncGroup). Members and generations live in
 //! memory, as a restart makes every member join anew; committed offsets are on disk.
 
-mod group;
-mod member;
+mod classic;
 mod offsets;
-mod rebalance;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 
-pub(crate) use group::Group;
-pub(crate) use member::DescribedMember;
+pub(crate) use classic::{
+    ClassicGroup, DescribedMember, GroupAnswer, GroupReply, JoinRequest, Joined, SyncRequest,
+    Synced,
+};
 pub(crate) use offsets::{Committed, GroupOffsets};
 
 use crate::config::BrokerConfig;
@@ -27,96 +26,10 @@ use crate::log::Storage;
 use crate::peers::Call;
 use crate::time::Now;
 
-/// A member that wants to join.
-#[derive(Clone, Debug)]
-pub(crate) struct JoinRequest {
-    pub(crate) member_id: String,
-    pub(crate) instance_id: Option<String>,
-    pub(crate) client_id: String,
-    pub(crate) client_host: String,
-    pub(crate) session_timeout: Duration,
-    pub(crate) rebalance_timeout: Duration,
-    pub(crate) protocol_type: String,
-    /// Names with what the member has to say about each, in its order of preference.
-    pub(crate) protocols: Vec<(String, Bytes)>,
-    /// Whether a new member is first given its id and asked to come again (KIP-394).
-    pub(crate) asks_member_id: bool,
-    /// Whether the member understands that a leader need not assign anew (KIP-814).
-    pub(crate) can_skip_assignment: bool,
-}
-
-/// The answer to a member that wants to join.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Joined {
-    pub(crate) error: ErrorCode,
-    pub(crate) generation: i32,
-    pub(crate) protocol_type: Option<String>,
-    pub(crate) protocol: Option<String>,
-    pub(crate) leader: String,
-    pub(crate) skip_assignment: bool,
-    pub(crate) member_id: String,
-    /// Everybody, for the leader; nobody, for the rest.
-    pub(crate) members: Vec<JoinedMember>,
-}
-
-/// A member in the list that the leader gets.
-#[derive(Clone, Debug)]
-pub(crate) struct JoinedMember {
-    pub(crate) member_id: String,
-    pub(crate) instance_id: Option<String>,
-    pub(crate) metadata: Bytes,
-}
-
-impl Joined {
-    pub(crate) fn refused(error: ErrorCode, member_id: impl Into<String>) -> Self {
-        Self { error, generation: -1, member_id: member_id.into(), ..Self::default() }
-    }
-}
-
-/// A member that asks for its assignment, or brings those of all.
-#[derive(Clone, Debug)]
-pub(crate) struct SyncRequest {
-    pub(crate) member_id: String,
-    pub(crate) instance_id: Option<String>,
-    pub(crate) generation: i32,
-    pub(crate) protocol_type: Option<String>,
-    pub(crate) protocol: Option<String>,
-    pub(crate) assignments: Vec<(String, Bytes)>,
-}
-
-/// The answer to a member that asks for its assignment.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Synced {
-    pub(crate) error: ErrorCode,
-    pub(crate) protocol_type: Option<String>,
-    pub(crate) protocol: Option<String>,
-    pub(crate) assignment: Bytes,
-}
-
-impl Synced {
-    pub(crate) fn refused(error: ErrorCode) -> Self {
-        Self { error, ..Self::default() }
-    }
-}
-
-/// An answer that a member has waited for.
-#[derive(Debug)]
-pub(crate) struct GroupAnswer {
-    pub(crate) call: Call,
-    pub(crate) reply: GroupReply,
-}
-
-/// What it was waiting for.
-#[derive(Debug)]
-pub(crate) enum GroupReply {
-    Join(Joined),
-    Sync(Synced),
-}
-
 /// All groups.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    groups: HashMap<String, Group>,
+    groups: HashMap<String, ClassicGroup>,
     pub(crate) offsets: GroupOffsets,
     initial_rebalance_delay: Duration,
     session_timeouts: std::ops::RangeInclusive<Duration>,
@@ -164,7 +77,8 @@ impl Groups {
             return refuse(ErrorCode::UNKNOWN_MEMBER_ID);
         }
         let delay = self.initial_rebalance_delay;
-        let group = self.groups.entry(group_id.to_owned()).or_insert_with(|| Group::new(delay));
+        let group =
+            self.groups.entry(group_id.to_owned()).or_insert_with(|| ClassicGroup::new(delay));
         let joined = group.join(request, new_id, call, now.monotonic);
         self.settle(group_id);
         joined
@@ -258,7 +172,7 @@ impl Groups {
     }
 
     /// A group that has members or had some since the start.
-    pub(crate) fn get(&self, group_id: &str) -> Option<&Group> {
+    pub(crate) fn get(&self, group_id: &str) -> Option<&ClassicGroup> {
         self.groups.get(group_id)
     }
 

@@ -8,7 +8,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
 use super::{Api, Reply, one_error_code};
-use crate::groups::Group;
+use crate::groups::ClassicGroup;
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
@@ -34,11 +34,11 @@ impl Api for ListGroupsRequest {
                 continue;
             }
             let group = nodes.groups.get(group_id);
-            let state = group.map_or("Empty", Group::state_name);
+            let state = group.map_or("Empty", ClassicGroup::state_name);
             if passes(&self.states_filter, state) && passes(&self.types_filter, TYPE) {
                 groups.push(ListedGroup {
                     group_id: group_id.to_owned(),
-                    protocol_type: group.map_or("", Group::protocol_type).to_owned(),
+                    protocol_type: group.map_or("", ClassicGroup::protocol_type).to_owned(),
                     group_state: if call.version >= 4 { state } else { "" }.to_owned(),
                     group_type: if call.version >= 5 { TYPE } else { "" }.to_owned(),
                 });

@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 
-use super::group::{Group, State};
 use super::member::Member;
-use super::{GroupAnswer, GroupReply, Synced};
+use super::{ClassicGroup, GroupAnswer, GroupReply, State, Synced};
 
-impl Group {
+impl ClassicGroup {
     /// Asks everybody to join anew, unless that is under way already.
     pub(super) fn prepare_rebalance(&mut self, now: Duration) {
         if let State::CompletingRebalance { .. } = self.state {

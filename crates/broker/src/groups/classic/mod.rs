@@ -1,4 +1,7 @@
-//! One group and its state.
+//! A group of the classic protocol and its state.
+//!
+//! The coordinator takes part in no assignment: it gathers the members (JoinGroup), hands the list
+//! to one of them, and passes on what that one decides (SyncGroup).
 //!
 //! ```text
 //!            join                    all have joined, or time is up
@@ -9,19 +12,26 @@
 //!                       └─────────── join, leave, silence ───── Stable
 //! ```
 
+mod member;
+mod messages;
+mod rebalance;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 
-use super::member::{DescribedMember, Member};
-use super::{GroupAnswer, GroupReply, JoinRequest, Joined, JoinedMember, SyncRequest, Synced};
+pub(crate) use member::DescribedMember;
+use member::Member;
+use messages::JoinedMember;
+pub(crate) use messages::{GroupAnswer, GroupReply, JoinRequest, Joined, SyncRequest, Synced};
+
 use crate::peers::Call;
 
 /// Where a group stands; each state holds the deadlines that are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+enum State {
     /// No member.
     Empty,
     /// Members are gathered: not before one time, no longer than until another.
@@ -34,21 +44,21 @@ pub(super) enum State {
 
 /// A group of the classic protocol.
 #[derive(Debug)]
-pub(crate) struct Group {
-    pub(super) state: State,
-    pub(super) generation: i32,
-    pub(super) protocol_type: Option<String>,
-    pub(super) protocol: Option<String>,
-    pub(super) leader: Option<String>,
+pub(crate) struct ClassicGroup {
+    state: State,
+    generation: i32,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    leader: Option<String>,
     /// In the order in which they joined.
-    pub(super) members: Vec<Member>,
+    members: Vec<Member>,
     /// Ids that were given out and have not come back yet, with the time at which they lapse.
-    pub(super) pending: HashMap<String, Duration>,
-    pub(super) initial_rebalance_delay: Duration,
-    pub(super) answers: Vec<GroupAnswer>,
+    pending: HashMap<String, Duration>,
+    initial_rebalance_delay: Duration,
+    answers: Vec<GroupAnswer>,
 }
 
-impl Group {
+impl ClassicGroup {
     pub(super) fn new(initial_rebalance_delay: Duration) -> Self {
         Self {
             state: State::Empty,
