@@ -204,6 +204,23 @@ impl ClusterBuilder {
         self
     }
 
+    /// How many members a consumer group may have: of the classic protocol, `group.max.size`, and
+    /// of the consumer protocol, `group.consumer.max.size`. Default: any number.
+    pub fn group_max_size(mut self, members: usize) -> Self {
+        self.config.group_max_size = members;
+        self.config.group_consumer_max_size = members;
+        self
+    }
+
+    /// How often a member of a group of the consumer protocol (KIP-848) reports, and after how much
+    /// silence it is out: `group.consumer.heartbeat.interval.ms` and
+    /// `group.consumer.session.timeout.ms`. Default 5 and 45 seconds.
+    pub fn group_consumer_timeouts(mut self, interval: Duration, session: Duration) -> Self {
+        self.config.group_consumer_heartbeat_interval = interval;
+        self.config.group_consumer_session_timeout = session;
+        self
+    }
+
     /// After how much idleness an idempotent producer is forgotten, `producer.id.expiration.ms`.
     /// Default a day.
     pub fn producer_id_expiration(mut self, expiration: Duration) -> Self {

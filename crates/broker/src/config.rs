@@ -24,6 +24,15 @@ pub(crate) struct BrokerConfig {
     pub(crate) group_min_session_timeout: Duration,
     /// `group.max.session.timeout.ms`.
     pub(crate) group_max_session_timeout: Duration,
+    /// `group.max.size`: how many members a group of the classic protocol may have.
+    pub(crate) group_max_size: usize,
+    /// `group.consumer.session.timeout.ms`: after so much silence a member of the consumer protocol
+    /// is out (KIP-848).
+    pub(crate) group_consumer_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`: how often such a member is asked to say something.
+    pub(crate) group_consumer_heartbeat_interval: Duration,
+    /// `group.consumer.max.size`: how many members such a group may have.
+    pub(crate) group_consumer_max_size: usize,
     /// `producer.id.expiration.ms`: an idempotent producer that is idle for so long is forgotten.
     pub(crate) producer_id_expiration: Duration,
     /// `log.retention.check.interval.ms`: how often old segments are looked for.
@@ -71,6 +80,10 @@ impl Default for BrokerConfig {
             group_initial_rebalance_delay: Duration::ZERO,
             group_min_session_timeout: Duration::from_secs(6),
             group_max_session_timeout: Duration::from_secs(1800),
+            group_max_size: usize::MAX,
+            group_consumer_session_timeout: Duration::from_secs(45),
+            group_consumer_heartbeat_interval: Duration::from_secs(5),
+            group_consumer_max_size: usize::MAX,
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
             retention_check_interval: Duration::from_secs(300),
             default_replication_factor: 1,

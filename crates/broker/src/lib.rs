@@ -20,12 +20,13 @@
 //! - Offsets have no gaps. What fails its checksum is never served.
 //! - Several nodes replicate as Kafka's do: a record that was acknowledged to acks=all outlives its
 //!   leader; one that was acknowledged to acks=1 need not.
-//! - Consumer groups (classic protocol), with offsets on disk, so that foreign consumers work.
+//! - Consumer groups of both protocols (classic and KIP-848), with offsets on disk, so that foreign
+//!   consumers work.
 //! - Nothing that comes over the network makes it panic or take memory that was only announced.
 //!
 //! # What it leaves out, so far
 //!
-//! Transactions, quotas, compaction, GSSAPI, KIP-848 groups, fetch sessions,
+//! Transactions, quotas, compaction, GSSAPI, share groups, fetch sessions,
 //! tiered storage. What is asked of these is refused with an error, not ignored; the page of each
 //! API under `handler` says the details.
 //!

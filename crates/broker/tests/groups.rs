@@ -225,6 +225,43 @@ fn a_static_member_comes_back_to_its_assignment_without_a_rebalance() {
 }
 
 #[test]
+fn a_static_member_that_comes_back_changed_makes_a_rebalance_only_if_the_protocol_is_another() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let protocol = |name: &str, metadata: &'static [u8]| JoinGroupRequestProtocol {
+        name: name.to_owned(),
+        metadata: Bytes::from_static(metadata),
+    };
+    let mut request =
+        JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join_request("") };
+    request.protocols = vec![protocol("range", b"a"), protocol("sticky", b"a")];
+    let joined = client.call(JOIN, &request);
+    let mut sync = sync_request(&joined, &[(&joined.member_id, "all")]);
+    sync.group_instance_id = Some("i".to_owned());
+    client.call(SYNC, &sync);
+
+    request.protocols = vec![protocol("range", b"b"), protocol("sticky", b"b")];
+    let again = client.call(JOIN, &request);
+    assert_eq!((again.error_code, again.generation_id, again.skip_assignment), (0, 1, true));
+    assert_eq!(&again.members[0].metadata[..], b"b");
+    request.protocols.reverse();
+    let again = client.call(JOIN, &request);
+    assert_eq!((again.error_code, again.generation_id, again.skip_assignment), (0, 2, false));
+    assert_eq!(again.protocol_name.as_deref(), Some("sticky"));
+}
+
+#[test]
+fn a_full_group_takes_nobody_in_and_keeps_who_is_there() {
+    let cluster = Cluster::builder().group_max_size(1).start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let joined = join_alone(&mut client);
+    let refused = client.call(JOIN, &join_request(""));
+    assert_eq!(refused.error_code, ErrorCode::GROUP_MAX_SIZE_REACHED.0);
+    assert_eq!(heartbeat(&mut client, &joined), ErrorCode::NONE);
+    assert_eq!(client.call(JOIN, &join_request(&joined.member_id)).error_code, 0);
+}
+
+#[test]
 fn what_cannot_join_is_told_why() {
     let cluster = cluster();
     let mut client = Client::connect(&cluster);

@@ -1,13 +1,16 @@
-//! Consumer groups, the classic protocol: who is in a group, and up to where it has read.
+//! Consumer groups: who is in a group, and up to where it has read.
 //!
-//! The coordinator takes part in no assignment: it gathers the members (JoinGroup), hands the list
-//! to one of them, and passes on what that one decides (SyncGroup). Members and generations live in
-//! memory, as a restart makes every member join anew; committed offsets are on disk.
+//! A group is of one kind at a time: of the classic protocol, in which the members decide who reads
+//! what ([`classic`]), or of the consumer protocol, in which the coordinator does (KIP-848,
+//! [`consumer`]). One without members becomes what the next member asks for. Members live in
+//! memory, as a restart makes every member join anew; committed offsets are on disk, and so is
+//! which groups there are.
 
 mod classic;
+mod consumer;
 mod offsets;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,10 @@ pub(crate) use classic::{
     ClassicGroup, DescribedMember, GroupAnswer, GroupReply, JoinRequest, Joined, SyncRequest,
     Synced,
 };
-pub(crate) use offsets::{Committed, GroupOffsets};
+pub(crate) use consumer::{
+    ConsumerGroup, DescribedConsumer, Heartbeat, HeartbeatAnswer, Partitions, Refusal, Topics,
+};
+pub(crate) use offsets::{Committed, GroupOffsets, Kind};
 
 use crate::config::BrokerConfig;
 use crate::error::StartError;
@@ -26,13 +32,82 @@ use crate::log::Storage;
 use crate::peers::Call;
 use crate::time::Now;
 
+/// From this version of OffsetCommit on an unknown group is told apart from a generation.
+const UNKNOWN_GROUP_VERSION: i16 = 9;
+
+/// A group of either kind.
+#[derive(Debug)]
+pub(crate) enum Group {
+    Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
+}
+
+impl Group {
+    /// Whether the group has no member.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// Whether nobody is in the group nor about to be.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_gone(),
+            Self::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// The state by Kafka's name.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self {
+            Self::Classic(group) => group.state_name(),
+            Self::Consumer(group) => group.state_name(),
+        }
+    }
+
+    pub(crate) fn protocol_type(&self) -> &str {
+        match self {
+            Self::Classic(group) => group.protocol_type(),
+            Self::Consumer(_) => "consumer",
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Classic(_) => Kind::Classic,
+            Self::Consumer(_) => Kind::Consumer,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        match self {
+            Self::Classic(group) => group.handle_timeout(now),
+            Self::Consumer(group) => group.handle_timeout(now),
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Classic(group) => group.next_timeout(),
+            Self::Consumer(group) => group.next_timeout(),
+        }
+    }
+}
+
 /// All groups.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    groups: HashMap<String, ClassicGroup>,
+    groups: HashMap<String, Group>,
     pub(crate) offsets: GroupOffsets,
     initial_rebalance_delay: Duration,
     session_timeouts: std::ops::RangeInclusive<Duration>,
+    max_size: usize,
+    consumer: consumer::Settings,
+    /// Groups from before the start whose members have not been heard of: they are told that they
+    /// are unknown, and come back.
+    awaited: HashSet<String>,
     answers: VecDeque<GroupAnswer>,
     /// No deadline lies before this. It may be early, never late.
     next_timeout: Option<Duration>,
@@ -44,14 +119,62 @@ impl Groups {
         storage: Arc<dyn Storage>,
         config: &BrokerConfig,
     ) -> Result<Self, StartError> {
-        Ok(Self {
+        let mut groups = Self {
             groups: HashMap::new(),
             offsets: GroupOffsets::open(path, storage)?,
             initial_rebalance_delay: config.group_initial_rebalance_delay,
             session_timeouts: config.group_min_session_timeout..=config.group_max_session_timeout,
+            max_size: config.group_max_size,
+            consumer: consumer::Settings {
+                session_timeout: config.group_consumer_session_timeout,
+                max_size: config.group_consumer_max_size,
+            },
+            awaited: HashSet::new(),
             answers: VecDeque::new(),
             next_timeout: None,
-        })
+        };
+        let known = groups.offsets.kinds().map(|(group_id, kind)| (group_id.to_owned(), kind));
+        for (group_id, kind) in known.collect::<Vec<_>>() {
+            let group = groups.new_group(kind);
+            groups.awaited.insert(group_id.clone());
+            groups.groups.insert(group_id, group);
+        }
+        Ok(groups)
+    }
+
+    fn new_group(&self, kind: Kind) -> Group {
+        match kind {
+            Kind::Classic => {
+                Group::Classic(ClassicGroup::new(self.initial_rebalance_delay, self.max_size))
+            }
+            Kind::Consumer => Group::Consumer(ConsumerGroup::new(self.consumer)),
+        }
+    }
+
+    /// The group of an id, of this kind: a new one, if there is none or one without members of the
+    /// other kind. `None`: it has members of the other kind.
+    fn open_group(&mut self, group_id: &str, kind: Kind) -> Option<&mut Group> {
+        self.awaited.remove(group_id);
+        let is_there = self.groups.get(group_id).is_some_and(|group| group.kind() == kind);
+        if !is_there {
+            if self.groups.get(group_id).is_some_and(|group| !group.is_gone()) {
+                return None;
+            }
+            if let Err(error) = self.offsets.set_kind(group_id, kind) {
+                // Its members will be told that it is unknown after a restart, no more.
+                tracing::error!(group = group_id, %error, "kind of group not written");
+            }
+            let group = self.new_group(kind);
+            self.groups.insert(group_id.to_owned(), group);
+        }
+        self.groups.get_mut(group_id)
+    }
+
+    fn classic(&mut self, group_id: &str) -> Option<&mut ClassicGroup> {
+        match self.groups.get_mut(group_id)? {
+            Group::Classic(group) => Some(group),
+            Group::Consumer(_) => None,
+        }
     }
 
     /// A member wants to join. `None`: its answer comes by [`Groups::poll_answer`].
@@ -76,9 +199,9 @@ impl Groups {
         if !request.member_id.is_empty() && !self.groups.contains_key(group_id) {
             return refuse(ErrorCode::UNKNOWN_MEMBER_ID);
         }
-        let delay = self.initial_rebalance_delay;
-        let group =
-            self.groups.entry(group_id.to_owned()).or_insert_with(|| ClassicGroup::new(delay));
+        let Some(Group::Classic(group)) = self.open_group(group_id, Kind::Classic) else {
+            return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        };
         let joined = group.join(request, new_id, call, now.monotonic);
         self.settle(group_id);
         joined
@@ -92,7 +215,7 @@ impl Groups {
         call: &Call,
         now: Now,
     ) -> Option<Synced> {
-        let Some(group) = self.groups.get_mut(group_id) else {
+        let Some(group) = self.classic(group_id) else {
             return Some(Synced::refused(ErrorCode::UNKNOWN_MEMBER_ID));
         };
         let synced = group.sync(request, call, now.monotonic);
@@ -109,7 +232,7 @@ impl Groups {
         generation: i32,
         now: Now,
     ) -> ErrorCode {
-        match self.groups.get_mut(group_id) {
+        match self.classic(group_id) {
             Some(group) => group.heartbeat(member_id, instance_id, generation, now.monotonic),
             None => ErrorCode::UNKNOWN_MEMBER_ID,
         }
@@ -123,10 +246,46 @@ impl Groups {
         instance_id: Option<&str>,
         now: Now,
     ) -> Result<(), ErrorCode> {
-        let group = self.groups.get_mut(group_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        let left = group.leave(member_id, instance_id, now.monotonic);
+        let left = match self.groups.get_mut(group_id) {
+            Some(Group::Classic(group)) => group.leave(member_id, instance_id, now.monotonic),
+            Some(Group::Consumer(group)) => match instance_id.filter(|_| member_id.is_empty()) {
+                Some(instance_id) => group.remove_instance(instance_id),
+                None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            },
+            None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+        };
         self.settle(group_id);
         left
+    }
+
+    /// A member of a group of the consumer protocol joins, says that it is alive, or leaves.
+    pub(crate) fn consumer_heartbeat(
+        &mut self,
+        group_id: &str,
+        request: Heartbeat,
+        new_id: impl FnOnce() -> String,
+        topics: &dyn Topics,
+        now: Now,
+    ) -> Result<HeartbeatAnswer, Refusal> {
+        let group = match request.is_joining() {
+            true => self.open_group(group_id, Kind::Consumer),
+            false => self.groups.get_mut(group_id),
+        };
+        let answer = match group {
+            Some(Group::Consumer(group)) => group.heartbeat(request, new_id, topics, now.monotonic),
+            _ => Err(self.no_consumer_group(group_id)),
+        };
+        self.settle(group_id);
+        answer
+    }
+
+    /// What is said of a group that is not one of the consumer protocol.
+    pub(crate) fn no_consumer_group(&self, group_id: &str) -> Refusal {
+        let message = match self.kind(group_id) {
+            Some(Kind::Classic) => format!("group {group_id} is not of the consumer protocol"),
+            _ => format!("there is no group {group_id}"),
+        };
+        Refusal::new(ErrorCode::GROUP_ID_NOT_FOUND, message)
     }
 
     /// Says why a member may not commit offsets.
@@ -136,17 +295,57 @@ impl Groups {
         member_id: &str,
         instance_id: Option<&str>,
         generation: i32,
+        version: i16,
         now: Now,
     ) -> Result<(), ErrorCode> {
         let is_member = generation >= 0 || !member_id.is_empty() || instance_id.is_some();
+        let has_offsets = self.offsets.has_group(group_id);
         match self.groups.get_mut(group_id) {
-            Some(group) if is_member => {
+            Some(Group::Consumer(group)) => group.check_commit(member_id, generation, version),
+            Some(Group::Classic(group)) if is_member => {
                 group.check_commit(member_id, instance_id, generation, now.monotonic)
             }
             // Somebody who only keeps offsets here must not do so beside the members of a group.
             Some(group) if !group.is_empty() => Err(ErrorCode::UNKNOWN_MEMBER_ID),
-            None if generation >= 0 => Err(ErrorCode::ILLEGAL_GENERATION),
+            None if generation < 0 => Ok(()),
+            None if has_offsets => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            None if version >= UNKNOWN_GROUP_VERSION => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            None => Err(ErrorCode::ILLEGAL_GENERATION),
             _ => Ok(()),
+        }
+    }
+
+    /// Says why somebody may not ask for offsets.
+    pub(crate) fn check_fetch(
+        &self,
+        group_id: &str,
+        member_id: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        match self.groups.get(group_id) {
+            Some(Group::Consumer(group)) => group.check_fetch(member_id, epoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says why the offsets of a group cannot be deleted.
+    pub(crate) fn check_delete_offsets(&self, group_id: &str) -> Result<(), ErrorCode> {
+        match self.groups.get(group_id) {
+            // What such members read is nobody's business here, so all of it may be in use.
+            Some(Group::Classic(group)) if !group.is_empty() && !group.is_of_consumers() => {
+                Err(ErrorCode::NON_EMPTY_GROUP)
+            }
+            None if !self.offsets.has_group(group_id) => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a member of the group reads a topic.
+    pub(crate) fn is_subscribed_to(&self, group_id: &str, topic: &str) -> bool {
+        match self.groups.get(group_id) {
+            Some(Group::Classic(group)) => group.is_subscribed_to(topic),
+            Some(Group::Consumer(group)) => group.is_subscribed_to(topic),
+            None => false,
         }
     }
 
@@ -158,6 +357,7 @@ impl Groups {
             _ => {}
         }
         self.groups.remove(group_id);
+        self.awaited.remove(group_id);
         self.offsets.forget_group(group_id).map_err(|error| {
             tracing::error!(group = group_id, %error, "offsets not removed");
             ErrorCode::COORDINATOR_NOT_AVAILABLE
@@ -169,11 +369,33 @@ impl Groups {
         if let Err(error) = self.offsets.forget_topic(topic) {
             tracing::error!(topic, %error, "offsets of a deleted topic not removed");
         }
+        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        ids.iter().for_each(|id| self.settle(id));
     }
 
-    /// A group that has members or had some since the start.
-    pub(crate) fn get(&self, group_id: &str) -> Option<&ClassicGroup> {
+    /// Forgets what a group has committed for these partitions.
+    pub(crate) fn delete_offsets(
+        &mut self,
+        group_id: &str,
+        partitions: Vec<(String, i32)>,
+    ) -> Result<(), ErrorCode> {
+        let forgotten = self.offsets.forget_partitions(group_id, partitions);
+        self.settle(group_id);
+        forgotten.map_err(|error| {
+            tracing::error!(group = group_id, %error, "offsets not removed");
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        })
+    }
+
+    /// A group that has members or had some.
+    pub(crate) fn get(&self, group_id: &str) -> Option<&Group> {
         self.groups.get(group_id)
+    }
+
+    /// The kind of a group; one with nothing but offsets is a classic one.
+    pub(crate) fn kind(&self, group_id: &str) -> Option<Kind> {
+        let has_offsets = || self.offsets.has_group(group_id).then_some(Kind::Classic);
+        self.groups.get(group_id).map(Group::kind).or_else(has_offsets)
     }
 
     /// The ids of all groups, those with nothing but offsets included, in order.
@@ -216,14 +438,20 @@ impl Groups {
         let Some(group) = self.groups.get_mut(group_id) else {
             return;
         };
-        self.answers.extend(group.take_answers());
+        if let Group::Classic(group) = group {
+            self.answers.extend(group.take_answers());
+        }
         let deadline = group.next_timeout();
         self.next_timeout = match (self.next_timeout, deadline) {
             (Some(known), Some(deadline)) => Some(known.min(deadline)),
             (known, deadline) => known.or(deadline),
         };
-        if group.is_gone() && !self.offsets.has_group(group_id) {
+        let is_kept = self.offsets.has_group(group_id) || self.awaited.contains(group_id);
+        if group.is_gone() && !is_kept {
             self.groups.remove(group_id);
+            if let Err(error) = self.offsets.forget_group(group_id) {
+                tracing::error!(group = group_id, %error, "kind of group not removed");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What groups have committed, in memory and in a journal.
+//! What groups have committed and of which kind they are, in memory and in a journal.
 //!
 //! The journal is a text file with one JSON object on each line; the last word on a partition
 //! holds. A line that a killed process did not finish is the last one and is cut off. The file is
@@ -35,11 +35,34 @@ fn is_no_epoch(epoch: &i32) -> bool {
     *epoch == -1
 }
 
+/// The protocol that a group's members speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// JoinGroup and SyncGroup.
+    Classic,
+    /// ConsumerGroupHeartbeat (KIP-848).
+    Consumer,
+}
+
+impl Kind {
+    /// The kind by Kafka's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
 /// A line of the journal.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     group: String,
+    /// Of which kind the group is from here on; the line says nothing else then.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
     /// `None`: everything of the group is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
@@ -48,6 +71,10 @@ struct Line {
     /// `None`: what was committed for the partition is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     committed: Option<Committed>,
+}
+
+fn kind_line(group: &str, kind: Kind) -> Line {
+    Line { group: group.to_owned(), kind: Some(kind), topic: None, partition: 0, committed: None }
 }
 
 type ByPartition = BTreeMap<(String, i32), Committed>;
@@ -62,6 +89,8 @@ pub(crate) struct GroupOffsets {
     /// Size of the journal when it was last written anew.
     compacted_bytes: u64,
     groups: BTreeMap<String, ByPartition>,
+    /// The kinds of the groups that had members.
+    kinds: BTreeMap<String, Kind>,
 }
 
 impl GroupOffsets {
@@ -74,6 +103,7 @@ impl GroupOffsets {
             journal_bytes: 0,
             compacted_bytes: 0,
             groups: BTreeMap::new(),
+            kinds: BTreeMap::new(),
         };
         let bytes = match offsets.storage.read(&offsets.path) {
             Ok(bytes) => bytes,
@@ -99,9 +129,14 @@ impl GroupOffsets {
     }
 
     fn apply(&mut self, line: Line) {
+        if let Some(kind) = line.kind {
+            self.kinds.insert(line.group, kind);
+            return;
+        }
         match (line.topic, line.committed) {
             (None, _) => {
                 self.groups.remove(&line.group);
+                self.kinds.remove(&line.group);
             }
             (Some(topic), Some(committed)) => {
                 let group = self.groups.entry(line.group).or_default();
@@ -125,6 +160,7 @@ impl GroupOffsets {
         commits: Vec<(String, i32, Committed)>,
     ) -> io::Result<()> {
         let lines = commits.into_iter().map(|(topic, partition, committed)| Line {
+            kind: None,
             group: group.to_owned(),
             topic: Some(topic),
             partition,
@@ -134,11 +170,12 @@ impl GroupOffsets {
     }
 
     pub(crate) fn forget_group(&mut self, group: &str) -> io::Result<()> {
-        if !self.has_group(group) {
+        if !self.has_group(group) && !self.kinds.contains_key(group) {
             return Ok(());
         }
         self.write(vec![Line {
             group: group.to_owned(),
+            kind: None,
             topic: None,
             partition: 0,
             committed: None,
@@ -151,6 +188,7 @@ impl GroupOffsets {
             for (name, partition) in committed.keys().filter(|(name, _)| name == topic) {
                 lines.push(Line {
                     group: group.clone(),
+                    kind: None,
                     topic: Some(name.clone()),
                     partition: *partition,
                     committed: None,
@@ -160,6 +198,40 @@ impl GroupOffsets {
         self.write(lines)
     }
 
+    /// Takes note of single offsets that are not wanted any more.
+    pub(crate) fn forget_partitions(
+        &mut self,
+        group: &str,
+        partitions: Vec<(String, i32)>,
+    ) -> io::Result<()> {
+        let known = partitions
+            .into_iter()
+            .filter(|(topic, partition)| self.get(group, topic, *partition).is_some());
+        let lines = known.map(|(topic, partition)| Line {
+            group: group.to_owned(),
+            kind: None,
+            topic: Some(topic),
+            partition,
+            committed: None,
+        });
+        let lines = lines.collect();
+        self.write(lines)
+    }
+
+    /// Takes note of what a group is.
+    pub(crate) fn set_kind(&mut self, group: &str, kind: Kind) -> io::Result<()> {
+        if self.kinds.get(group) == Some(&kind) {
+            return Ok(());
+        }
+        self.write(vec![kind_line(group, kind)])
+    }
+
+    /// The groups that had members, with their kinds.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.kinds.iter().map(|(group, kind)| (group.as_str(), *kind))
+    }
+
+    /// Whether a group has committed anything.
     pub(crate) fn has_group(&self, group: &str) -> bool {
         self.groups.contains_key(group)
     }
@@ -210,10 +282,15 @@ impl GroupOffsets {
     /// Writes the journal anew, with a line for each offset that holds.
     fn compact(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();
+        for (group, kind) in &self.kinds {
+            serde_json::to_writer(&mut bytes, &kind_line(group, *kind))?;
+            bytes.push(b'\n');
+        }
         for (group, committed) in &self.groups {
             for ((topic, partition), committed) in committed {
                 let line = Line {
                     group: group.clone(),
+                    kind: None,
                     topic: Some(topic.clone()),
                     partition: *partition,
                     committed: Some(committed.clone()),
@@ -278,6 +355,25 @@ mod tests {
             assert_eq!(offsets.groups().collect::<Vec<_>>(), ["b"]);
             assert_eq!(offsets.of_group("b").count(), 1);
         }
+    }
+
+    #[test]
+    fn the_kind_of_a_group_is_kept_until_the_group_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("offsets");
+        let mut offsets = open(&path).unwrap();
+        offsets.set_kind("a", Kind::Classic).unwrap();
+        offsets.set_kind("a", Kind::Consumer).unwrap();
+        offsets.set_kind("b", Kind::Classic).unwrap();
+        offsets.commit("b", vec![("t".to_owned(), 0, at(1)), ("t".to_owned(), 1, at(1))]).unwrap();
+        offsets.forget_partitions("b", vec![("t".to_owned(), 0), ("u".to_owned(), 0)]).unwrap();
+        let mut offsets = open(&path).unwrap();
+        let kinds: Vec<_> = offsets.kinds().collect();
+        assert_eq!(kinds, [("a", Kind::Consumer), ("b", Kind::Classic)]);
+        assert_eq!(offsets.of_group("b").count(), 1);
+        offsets.forget_group("a").unwrap();
+        offsets.forget_group("b").unwrap();
+        assert_eq!(open(&path).unwrap().kinds().count(), 0);
     }
 
     #[test]

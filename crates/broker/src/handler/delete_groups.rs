@@ -30,6 +30,7 @@ impl Api for DeleteGroupsRequest {
             _ if !nodes.allows(call, Operation::Delete, On::Group(group_id)) => {
                 ErrorCode::GROUP_AUTHORIZATION_FAILED
             }
+            _ if !nodes.coordinates(call, group_id) => ErrorCode::NOT_COORDINATOR,
             _ => nodes.groups.delete(group_id).err().unwrap_or(ErrorCode::NONE),
         }))
     }

@@ -2,7 +2,8 @@
 //!
 //! Behaviour: state and members of each group; a group without members is Empty as long as it has
 //! offsets. Version notes: 3 operations (KIP-430), 4 static members, 6 an unknown group is an error
-//! (KIP-1043), before that it is Dead.
+//! (KIP-1043), before that it is Dead. So is a group of the consumer protocol, which
+//! ConsumerGroupDescribe is for.
 //! Rights: Describe on each group.
 
 use ottla_protocol::ErrorCode;
@@ -11,7 +12,7 @@ use ottla_protocol::messages::describe_groups::{
 };
 
 use super::{Api, Reply, operations};
-use crate::groups::DescribedMember;
+use crate::groups::{DescribedMember, Group};
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
@@ -39,6 +40,9 @@ impl Api for DescribeGroupsRequest {
             if !nodes.allows(call, Operation::Describe, thing) {
                 return refused(group_id, ErrorCode::GROUP_AUTHORIZATION_FAILED);
             }
+            if !nodes.coordinates(call, group_id) {
+                return refused(group_id, ErrorCode::NOT_COORDINATOR);
+            }
             DescribedGroup {
                 authorized_operations: operations::allowed(asked, nodes, call, thing),
                 ..describe(nodes, group_id, call.version)
@@ -61,7 +65,8 @@ fn refused(group_id: &str, code: ErrorCode) -> DescribedGroup {
 
 fn describe(nodes: &Nodes, group_id: &str, version: i16) -> DescribedGroup {
     let described = DescribedGroup { group_id: group_id.to_owned(), ..DescribedGroup::default() };
-    if let Some(group) = nodes.groups.get(group_id) {
+    let known = nodes.groups.get(group_id);
+    if let Some(Group::Classic(group)) = known {
         let members = group.describe_members().into_iter();
         return DescribedGroup {
             group_state: group.state_name().to_owned(),
@@ -71,13 +76,16 @@ fn describe(nodes: &Nodes, group_id: &str, version: i16) -> DescribedGroup {
             ..described
         };
     }
-    if nodes.groups.offsets.has_group(group_id) {
+    if known.is_none() && nodes.groups.offsets.has_group(group_id) {
         return DescribedGroup { group_state: "Empty".to_owned(), ..described };
     }
     let is_error = version >= UNKNOWN_IS_ERROR_VERSION;
     DescribedGroup {
         error_code: if is_error { ErrorCode::GROUP_ID_NOT_FOUND.0 } else { 0 },
-        error_message: is_error.then(|| format!("there is no group {group_id}")),
+        error_message: is_error.then(|| match known {
+            Some(_) => format!("group {group_id} is not of the classic protocol"),
+            None => format!("there is no group {group_id}"),
+        }),
         group_state: "Dead".to_owned(),
         ..described
     }

@@ -1,21 +1,19 @@
 //! ListGroups: key 16, versions 0-5.
 //!
 //! Behaviour: every group, those with nothing but offsets included.
-//! Version notes: 4 states (KIP-518), 5 types (KIP-848); all groups are classic ones.
+//! Version notes: 4 states (KIP-518), 5 types (KIP-848).
 //! Rights: Describe on the cluster; without it, groups with Describe of their own are listed.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
 use super::{Api, Reply, one_error_code};
-use crate::groups::ClassicGroup;
+use crate::groups::{Group, Kind};
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
-
-const TYPE: &str = "classic";
 
 impl Api for ListGroupsRequest {
     one_error_code!(ListGroupsResponse);
@@ -34,13 +32,14 @@ impl Api for ListGroupsRequest {
                 continue;
             }
             let group = nodes.groups.get(group_id);
-            let state = group.map_or("Empty", ClassicGroup::state_name);
-            if passes(&self.states_filter, state) && passes(&self.types_filter, TYPE) {
+            let state = group.map_or("Empty", Group::state_name);
+            let kind = group.map_or(Kind::Classic, Group::kind).name();
+            if passes(&self.states_filter, state) && passes(&self.types_filter, kind) {
                 groups.push(ListedGroup {
                     group_id: group_id.to_owned(),
-                    protocol_type: group.map_or("", ClassicGroup::protocol_type).to_owned(),
+                    protocol_type: group.map_or("", Group::protocol_type).to_owned(),
                     group_state: if call.version >= 4 { state } else { "" }.to_owned(),
-                    group_type: if call.version >= 5 { TYPE } else { "" }.to_owned(),
+                    group_type: if call.version >= 5 { kind } else { "" }.to_owned(),
                 });
             }
         }

@@ -5,6 +5,8 @@
 
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -24,6 +26,7 @@ mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod operations;
 mod produce;
@@ -36,6 +39,8 @@ use std::time::Duration;
 
 use ottla_protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
+    consumer_group_describe::ConsumerGroupDescribeRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
@@ -45,7 +50,8 @@ use ottla_protocol::messages::{
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
-    offset_commit::OffsetCommitRequest, offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
+    offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
+    offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
     sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
     sync_group::SyncGroupRequest,
 };
@@ -156,7 +162,10 @@ const TABLE: &[Entry] = &[
     entry::<CreatePartitionsRequest>(),
     entry::<DeleteGroupsRequest>(),
     entry::<IncrementalAlterConfigsRequest>(),
+    entry::<OffsetDeleteRequest>(),
     entry::<DescribeClusterRequest>(),
+    entry::<ConsumerGroupHeartbeatRequest>(),
+    entry::<ConsumerGroupDescribeRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.

@@ -1,8 +1,9 @@
 //! OffsetCommit: key 8, versions 2-10.
 //!
-//! Behaviour: from a member of the present generation, or from anybody while the group has no
-//! members. What is answered without error is in the file.
-//! Version notes: 6 leader epochs, 7 static members, 10 topic ids (KIP-848).
+//! Behaviour: from a member of the present generation or with its present epoch, or from anybody
+//! while the group has no members. What is answered without error is in the file.
+//! Version notes: 6 leader epochs, 7 static members, 9 members of the consumer protocol (KIP-848),
+//! and an unknown group is an error of its own, 10 topic ids (KIP-848).
 //! Left out: the retention time of versions 2-4; offsets are kept until the group or the topic is
 //! deleted.
 //! Rights: Read on the group, and on each topic.
@@ -57,6 +58,7 @@ impl Api for OffsetCommitRequest {
             &self.member_id,
             self.group_instance_id.as_deref(),
             self.generation_id_or_member_epoch,
+            call.version,
             now,
         );
         if let Err(code) = checked {

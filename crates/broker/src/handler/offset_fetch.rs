@@ -3,7 +3,8 @@
 //! Behaviour: what a group has committed for the partitions asked for, -1 where that is nothing;
 //! without a list, all of it.
 //! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447; there are no
-//! others here), 8 several groups, 10 topic ids.
+//! others here), 8 several groups, 9 members of the consumer protocol say their epoch (KIP-848), 10
+//! topic ids.
 //! Rights: Describe on the group, and on each topic.
 
 use ottla_protocol::messages::offset_fetch::{
@@ -57,12 +58,14 @@ impl Api for OffsetFetchRequest {
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
         if call.version >= SEVERAL_GROUPS_VERSION {
             let groups = self.groups.iter().map(|group| {
-                let may_know = may_know(nodes, call, &group.group_id);
-                let refused = ErrorCode::GROUP_AUTHORIZATION_FAILED.0;
+                let checked = match may_know(nodes, call, &group.group_id) {
+                    true => check_member(nodes, group),
+                    false => Err(ErrorCode::GROUP_AUTHORIZATION_FAILED),
+                };
                 OffsetFetchResponseGroup {
                     group_id: group.group_id.clone(),
-                    topics: if may_know { fetch(nodes, group, call) } else { Vec::new() },
-                    error_code: if may_know { 0 } else { refused },
+                    topics: checked.map_or_else(|_| Vec::new(), |()| fetch(nodes, group, call)),
+                    error_code: checked.err().map_or(0, |code| code.0),
                 }
             });
             return Reply::Now(OffsetFetchResponse {
@@ -94,6 +97,10 @@ impl Api for OffsetFetchRequest {
 
 fn may_know(nodes: &Nodes, call: &Call, group_id: &str) -> bool {
     nodes.allows(call, Operation::Describe, On::Group(group_id))
+}
+
+fn check_member(nodes: &Nodes, group: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+    nodes.groups.check_fetch(&group.group_id, group.member_id.as_deref(), group.member_epoch)
 }
 
 fn fetch(

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, Reader};
 
 pub(crate) use member::DescribedMember;
 use member::Member;
@@ -28,6 +28,9 @@ use messages::JoinedMember;
 pub(crate) use messages::{GroupAnswer, GroupReply, JoinRequest, Joined, SyncRequest, Synced};
 
 use crate::peers::Call;
+
+/// The protocol type of consumers.
+const CONSUMER: &str = "consumer";
 
 /// Where a group stands; each state holds the deadlines that are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +58,12 @@ pub(crate) struct ClassicGroup {
     /// Ids that were given out and have not come back yet, with the time at which they lapse.
     pending: HashMap<String, Duration>,
     initial_rebalance_delay: Duration,
+    max_size: usize,
     answers: Vec<GroupAnswer>,
 }
 
 impl ClassicGroup {
-    pub(super) fn new(initial_rebalance_delay: Duration) -> Self {
+    pub(super) fn new(initial_rebalance_delay: Duration, max_size: usize) -> Self {
         Self {
             state: State::Empty,
             generation: 0,
@@ -69,6 +73,7 @@ impl ClassicGroup {
             members: Vec::new(),
             pending: HashMap::new(),
             initial_rebalance_delay,
+            max_size,
             answers: Vec::new(),
         }
     }
@@ -82,6 +87,12 @@ impl ClassicGroup {
         now: Duration,
     ) -> Option<Joined> {
         let refuse = |code| Some(Joined::refused(code, &*request.member_id));
+        if !self.has_room_for(&request.member_id) {
+            if let Some(index) = self.index_of(&request.member_id) {
+                self.remove(index, now);
+            }
+            return Some(Joined::refused(ErrorCode::GROUP_MAX_SIZE_REACHED, String::new()));
+        }
         if !self.accepts(&request) {
             return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
@@ -114,6 +125,21 @@ impl ClassicGroup {
         match self.index_of(&request.member_id) {
             Some(index) => self.rejoin(index, request, call, now),
             None => refuse(ErrorCode::UNKNOWN_MEMBER_ID),
+        }
+    }
+
+    /// Whether the group is not full yet, or is so with this member.
+    fn has_room_for(&self, member_id: &str) -> bool {
+        let known = self.members.iter().find(|member| member.id == member_id);
+        match self.state {
+            State::Empty => true,
+            State::PreparingRebalance { .. } => {
+                let waiting = self.members.iter().filter(|member| member.join.is_some()).count();
+                known.is_some_and(|member| member.join.is_some()) || waiting < self.max_size
+            }
+            State::CompletingRebalance { .. } | State::Stable => {
+                known.is_some() || self.members.len() < self.max_size
+            }
         }
     }
 
@@ -207,13 +233,14 @@ impl ClassicGroup {
             let reply = GroupReply::Sync(Synced::refused(fenced));
             self.answers.push(GroupAnswer { call, reply });
         }
-        let is_same = member.protocols == request.protocols;
-        if self.state == State::Stable && is_same {
-            member.session_timeout = request.session_timeout;
-            member.rebalance_timeout = request.rebalance_timeout;
-            member.session_deadline = now + request.session_timeout;
-            member.client_id = request.client_id;
-            member.client_host = request.client_host;
+        member.session_timeout = request.session_timeout;
+        member.rebalance_timeout = request.rebalance_timeout;
+        member.session_deadline = now + request.session_timeout;
+        member.client_id = request.client_id;
+        member.client_host = request.client_host;
+        member.protocols = request.protocols;
+        // As long as all still agree on the same protocol nobody else has to hear of it.
+        if self.state == State::Stable && self.choose_protocol() == self.protocol {
             let mut joined = self.joined(index);
             if was_leader && request.can_skip_assignment {
                 joined.skip_assignment = true;
@@ -225,9 +252,9 @@ impl ClassicGroup {
             }
             return Some(joined);
         }
-        // In any other state it joins like a member whose subscription has changed.
-        member.protocols.clear();
-        self.rejoin(index, request, call, now)
+        self.members[index].join = Some(call.clone());
+        self.prepare_rebalance(now);
+        None
     }
 
     /// What a member is told of the present generation.
@@ -460,6 +487,22 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether the members are consumers, whose subscriptions can be read.
+    pub(super) fn is_of_consumers(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER)
+    }
+
+    /// Whether a member reads a topic, or may do so: where that cannot be told it is assumed.
+    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        let Some(protocol) = self.protocol.as_deref() else {
+            return !self.members.is_empty();
+        };
+        self.members.iter().any(|member| {
+            let topics = subscribed_topics(&member.metadata(Some(protocol)));
+            topics.is_none_or(|topics| topics.iter().any(|name| name == topic))
+        })
+    }
+
     pub(crate) fn protocol_type(&self) -> &str {
         self.protocol_type.as_deref().unwrap_or_default()
     }
@@ -485,4 +528,13 @@ impl ClassicGroup {
         });
         members.collect()
     }
+}
+
+/// The topics in the subscription of a consumer, which begins with its version; `None` if it is no
+/// such thing.
+fn subscribed_topics(metadata: &[u8]) -> Option<Vec<String>> {
+    let metadata = Bytes::copy_from_slice(metadata);
+    let mut reader = Reader::new(&metadata);
+    reader.i16().ok()?;
+    reader.array(false, 2, |reader| reader.string(false)).ok()
 }

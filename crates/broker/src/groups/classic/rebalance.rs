@@ -84,7 +84,7 @@ impl ClassicGroup {
     }
 
     /// The protocol that most members like best of those that all speak.
-    fn choose_protocol(&self) -> Option<String> {
+    pub(super) fn choose_protocol(&self) -> Option<String> {
         let first = self.members.first()?;
         let names = first.protocols.iter().map(|(name, _)| name.as_str());
         let common: HashSet<&str> =
