@@ -203,6 +203,7 @@ fn is_usual(line: &str) -> bool {
         "offset: ",
         "timestamp: ",
         "producerId: ",
+        "version: 0 producerId: ",
         "SLF4J: ",
         "Non-consecutive offsets in ",
         "  -1 is followed by ",

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::java;
 
 /// The kinds of files that the tool understands.
-const KINDS: [&str; 4] = ["log", "index", "timeindex", "snapshot"];
+const KINDS: [&str; 5] = ["log", "index", "timeindex", "snapshot", "txnindex"];
 
-/// The log files under a folder, with their indexes and producer snapshots.
+/// The log files under a folder, with their indexes, producer snapshots and aborted transactions.
 ///
 /// # Panics
 /// When the folder cannot be read.

@@ -201,7 +201,7 @@ impl Leading {
         let others = placement.replicas.iter().filter(|id| **id != node);
         let known = std::mem::take(&mut self.followers);
         let follower = |&id: &i32| {
-            known.iter().find(|follower| follower.node == id).copied().unwrap_or(Follower {
+            known.iter().find(|follower| follower.node == id).copied().unwrap_or_else(|| Follower {
                 node: id,
                 log_end: None,
                 caught_up_at: placement.isr.contains(&id).then_some(now),

@@ -150,7 +150,7 @@ impl Model {
             let is_next = marker.producer_epoch > known.epoch;
             let is_same = marker.producer_epoch == known.epoch;
             let may_be_same = marker.transaction_version < 2 || known.opened_at.is_none();
-            if !is_next && !(is_same && may_be_same) {
+            if !(is_next || is_same && may_be_same) {
                 return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
             }
             if marker.coordinator_epoch < known.coordinator_epoch {
@@ -163,7 +163,7 @@ impl Model {
     fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         let found = self.batches.iter().rev().find(|batch| batch.leader_epoch <= epoch)?;
         let start = self.batches.iter().find(|batch| batch.leader_epoch > found.leader_epoch);
-        Some((found.leader_epoch, start.map_or(self.end(), |batch| batch.base_offset)))
+        Some((found.leader_epoch, start.map_or_else(|| self.end(), |batch| batch.base_offset)))
     }
 }
 

@@ -6,11 +6,12 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
+use common::dying::Dying;
 use common::{Batch, NOW_MS};
 use ottla_broker::ErrorCode;
 use ottla_broker::log::{
     AbortedTransaction, Appended, DiskStorage, LogConfig, OpenState, PartitionLog, Rejection,
-    TransactionMarker, Validator,
+    Storage, TransactionMarker, Validator,
 };
 use ottla_protocol::record::{BatchHeader, RecordReader, validate_batch};
 
@@ -19,7 +20,10 @@ fn config() -> LogConfig {
 }
 
 fn open(dir: &Path, is_clean: bool) -> PartitionLog {
-    let storage = Arc::new(DiskStorage { is_durable: false });
+    open_on(Arc::new(DiskStorage { is_durable: false }), dir, is_clean)
+}
+
+fn open_on(storage: Arc<dyn Storage>, dir: &Path, is_clean: bool) -> PartitionLog {
     let state = OpenState { is_clean, recovery_point: 0, log_start_offset: 0, now_ms: NOW_MS };
     PartitionLog::open(storage, dir.to_owned(), config(), state).expect("the log opens").0
 }
@@ -321,6 +325,33 @@ fn the_index_of_aborted_transactions_is_made_again() {
     indexes().for_each(|path| std::fs::remove_file(path).unwrap());
     let log = open(dir.path(), false);
     assert_eq!(all_aborted(&log), before);
+}
+
+#[test]
+fn an_index_that_the_disk_refused_is_written_when_there_is_room() {
+    for steps in 0..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Dying::default();
+        let mut log = open_on(Arc::new(disk.clone()), dir.path(), true);
+        write(&mut log, 1, 0, 0).unwrap();
+        abort(&mut log, 1);
+        write(&mut log, 1, 0, 2).unwrap();
+        disk.die_after(steps);
+        let told = end(&mut log, marker(1, 0, false));
+        disk.die_after(i64::MAX);
+        let expected = match told {
+            Ok(_) => vec![(1, 0), (1, 3)],
+            Err(_) => vec![(1, 0)],
+        };
+        assert_eq!(told.is_ok(), steps > 0, "{steps}");
+        assert_eq!(all_aborted(&log), expected);
+        if told.is_ok() {
+            log.close(true).unwrap();
+        }
+        drop(log);
+        let log = open(dir.path(), told.is_ok());
+        assert_eq!(all_aborted(&log), expected);
+    }
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_broker::log::{DiskStorage, LogConfig, LogError, OpenState, PartitionLog, Validator};
+use ottla_broker::log::{
+    DiskStorage, LogConfig, LogError, OpenState, PartitionLog, TransactionMarker, Validator,
+};
+use ottla_protocol::record::{BatchHeader, crc32c};
 
 use crate::batch;
 use crate::source::Source;
@@ -26,6 +29,25 @@ fn append(log: &mut PartitionLog, producer_id: i64, sequence: i32) -> Result<(),
     appended.map(|_| ()).map_err(|_| ())
 }
 
+/// A transaction that is aborted.
+fn abort(log: &mut PartitionLog, producer_id: i64, sequence: i32) -> Result<(), ()> {
+    const TRANSACTIONAL_BIT: u8 = 1 << 4;
+    let mut bytes = batch::batch(2, producer_id, sequence);
+    bytes[BatchHeader::ATTRIBUTES_OFFSET + 1] |= TRANSACTIONAL_BIT;
+    let crc = crc32c(&bytes[BatchHeader::ATTRIBUTES_OFFSET..]);
+    bytes[BatchHeader::CRC_OFFSET..BatchHeader::ATTRIBUTES_OFFSET]
+        .copy_from_slice(&crc.to_be_bytes());
+    log.append(&mut Validator::default(), &bytes, 0, NOW_MS).map_err(|_| ())?;
+    let marker = TransactionMarker {
+        producer_id,
+        producer_epoch: 0,
+        coordinator_epoch: 1,
+        is_commit: false,
+        transaction_version: 0,
+    };
+    log.append_marker(&marker, 0, NOW_MS).map(|_| ()).map_err(|_| ())
+}
+
 fn folder() -> tempfile::TempDir {
     // Where it is memory, it is so much faster.
     let memory = Path::new("/dev/shm");
@@ -41,14 +63,20 @@ pub(crate) fn run(data: &[u8]) {
     let mut log = open(dir.path(), true).expect("a new folder");
     for index in 0..count {
         append(&mut log, 7, index * 3).expect("in order");
+        if index % 3 == 2 {
+            abort(&mut log, 9, index / 3 * 2).expect("a transaction");
+        }
     }
     drop(log);
     spoil(dir.path(), &mut source);
     let Ok(mut log) = open(dir.path(), is_clean) else { return };
     append(&mut log, 8, 0).expect("what was opened takes a batch");
+    let end = log.log_end_offset();
+    let _ = log.aborted_transactions(log.log_start_offset(), end);
     drop(log);
     let mut log = open(dir.path(), false).expect("what took a batch opens again");
     append(&mut log, 8, 3).expect("and the producer is known");
+    log.truncate_to(end - 4, NOW_MS).expect("and it can be cut");
 }
 
 /// Changes, cuts, lengthens or removes files.

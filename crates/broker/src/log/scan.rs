@@ -119,7 +119,9 @@ impl<'a> BatchScanner<'a> {
         if size as u64 > left {
             return damaged(Damage::CutShort);
         }
-        if header.base_offset < self.next_offset || header.last_offset_delta < 0 {
+        let steps = i64::from(header.last_offset_delta);
+        let ends = header.base_offset.checked_add(steps).and_then(|last| last.checked_add(1));
+        if header.base_offset < self.next_offset || steps < 0 || ends.is_none() {
             let (expected, found) = (self.next_offset, header.base_offset);
             return damaged(Damage::Offset { expected, found });
         }

@@ -74,9 +74,9 @@ impl Careful {
         }
         if let Some((values, sequence, offset)) = self.last.clone().filter(|_| self.open.is_none())
             && begins
-            && rng.next_u64() % 4 == 0
+            && rng.next_u64().is_multiple_of(4)
         {
-            let is_known = rng.next_u64() % 2 == 0;
+            let is_known = rng.next_u64().is_multiple_of(2);
             let (probe, sequence) = match is_known {
                 true => (Probe::Known(offset), sequence),
                 false => (Probe::Gap, self.sequence + 7),

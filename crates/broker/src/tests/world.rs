@@ -40,8 +40,8 @@ pub(super) struct World {
     pub(super) topic: Uuid,
     clock: Duration,
     next_connection: ConnectionId,
-    /// Requests that are not answered yet.
-    open: Vec<ConnectionId>,
+    /// Requests that are not answered yet, with the partitions whose acks=all they wait for.
+    open: Vec<(ConnectionId, i32)>,
     /// Answers that nobody has taken yet.
     answers: BTreeMap<ConnectionId, Answer>,
     _dir: tempfile::TempDir,
@@ -93,12 +93,25 @@ impl World {
     fn gather(&mut self) {
         while let Some(transmit) = self.nodes.poll_transmit() {
             let connection = transmit.connection;
-            if let Some(place) = self.open.iter().position(|open| *open == connection) {
-                self.open.swap_remove(place);
-                let answer = Answer::Is(decode(&transmit.bytes));
-                self.answers.insert(connection, answer);
+            if let Some(place) = self.open.iter().position(|(open, _)| *open == connection) {
+                let (_, partition) = self.open.swap_remove(place);
+                let answer = decode(&transmit.bytes);
+                self.check_in_sync(connection, partition, &answer);
+                self.answers.insert(connection, Answer::Is(answer));
             }
         }
+    }
+
+    /// What is acknowledged to acks=all is so by enough replicas, as far as the leader knows.
+    fn check_in_sync(&self, id: ConnectionId, partition: i32, answer: &PartitionProduceResponse) {
+        if answer.error_code != 0 {
+            return;
+        }
+        let node = self.nodes.peers.get(&id).map_or(-1, |peer| peer.node);
+        let replica = self.nodes.replica(node, self.topic, partition).unwrap();
+        let in_sync = replica.leading.as_ref().map_or(0, |leading| leading.isr.len()) as i32;
+        let wanted = self.nodes.config.min_insync_replicas;
+        assert!(in_sync >= wanted, "acknowledged with {in_sync} in sync");
     }
 
     /// Sends a batch to a node over a connection of its own. `None` when nobody is there.
@@ -132,9 +145,13 @@ impl World {
         let mut out = Vec::new();
         let now = self.now();
         match self.nodes.handle_request(connection, &frame, now, &mut out) {
-            Flow::Wait => self.open.push(connection),
+            Flow::Wait => self.open.push((connection, partition)),
             Flow::Continue => {
-                self.answers.insert(connection, Answer::Is(decode(&out)));
+                let answer = decode(&out);
+                if acks == -1 {
+                    self.check_in_sync(connection, partition, &answer);
+                }
+                self.answers.insert(connection, Answer::Is(answer));
             }
             other => panic!("{other:?}"),
         }
@@ -150,7 +167,7 @@ impl World {
             return Some(answer);
         }
         is_gone.then(|| {
-            self.open.retain(|open| *open != connection);
+            self.open.retain(|(open, _)| *open != connection);
             Answer::Lost
         })
     }
