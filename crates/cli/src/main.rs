@@ -49,6 +49,7 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
             runtime.block_on(command::verifiable::run(args.resolve()?, talk))
         }
         Command::Check(args) => runtime.block_on(command::check::run(args.resolve()?, talk)),
+        Command::Lab(args) => runtime.block_on(command::lab::run(args.resolve()?, talk)),
     };
     // The system may still look for a name whose resolution was given up: nobody waits for it.
     runtime.shutdown_background();

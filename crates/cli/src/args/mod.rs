@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod check;
+pub(crate) mod lab;
 pub(crate) mod produce;
 pub(crate) mod read;
 pub(crate) mod settings;
@@ -26,6 +27,7 @@ Examples:
   ottla bench -b localhost:9092 --topic bench --num-records 1000000 --record-size 100
   ottla topic create page-views --partitions 12 -b localhost:9092
   ottla check -b broker1:9093 -F client.properties -t user-events
+  ottla lab acks
 
 Settings, those of TLS and SASL too, go behind -X NAME=VALUE or into a file behind -F, under Java's
 or librdkafka's names. Whoever may list processes sees the command line: passwords belong into the
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Topic(topic::TopicArgs),
     /// Look at a cluster and a topic the way a producer would, and say what is wrong with them
     Check(check::CheckArgs),
+    /// Show by experiment what settings of a producer are worth
+    Lab(lab::LabArgs),
     /// Send numbers and tell of each what became of it, as Kafka's system tests want it
     VerifiableProducer(verifiable::VerifiableArgs),
 }
