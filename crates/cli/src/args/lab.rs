@@ -62,7 +62,7 @@ pub(crate) struct LabArgs {
     records: i64,
 
     /// What keys, contents and the places of faults are made from
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
 
     /// Print rows of JSON in place of tables

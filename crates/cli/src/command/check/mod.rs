@@ -4,7 +4,7 @@ mod cluster;
 mod durability;
 mod report;
 mod server;
-mod show;
+pub(super) mod show;
 mod topic;
 
 use std::io::{self, IsTerminal};

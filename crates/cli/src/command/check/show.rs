@@ -58,7 +58,13 @@ fn trim_end(text: &mut String) {
 }
 
 /// Adds the words in lines of `room` letters at most, each behind so many blanks.
-fn wrap(text: &mut String, words: &str, indent: usize, room: usize, mark: &str) {
+pub(in crate::command) fn wrap(
+    text: &mut String,
+    words: &str,
+    indent: usize,
+    room: usize,
+    mark: &str,
+) {
     let mut line = mark.to_owned();
     let mut used = mark.len();
     let mut is_begun = false;

@@ -1,7 +1,8 @@
 //! What acknowledgements are worth: the leader dies in the middle, and what was acknowledged is
 //! looked for in the log.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ottla_broker::{Cluster, PartitionState};
 use serde::Serialize;
@@ -16,6 +17,9 @@ use crate::talk::{count, grouped};
 const RATE: f64 = 1000.0;
 /// How long a follower waits before it asks its leader.
 const DELAY: Duration = Duration::from_millis(20);
+/// An acknowledgement by the leader that takes longer is not waited for.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+const NAP: Duration = Duration::from_micros(100);
 /// How often acks=1 is tried, if the followers had everything when the leader died.
 const TRIES: usize = 3;
 
@@ -72,8 +76,8 @@ pub(super) fn run(lab: &Lab) -> Result<Report, Ended> {
         question: "what has a leader that dies lost of the records that were acknowledged?",
         settings: vec![
             format!(
-                "3 nodes, 1 partition with 3 replicas, min.insync.replicas=2; followers ask their \
-                 leader every {} ms",
+                "3 nodes, 1 partition with 3 replicas, min.insync.replicas=2; followers ask every \
+                 {} ms",
                 DELAY.as_millis()
             ),
             format!(
@@ -81,7 +85,9 @@ pub(super) fn run(lab: &Lab) -> Result<Report, Ended> {
                 count(lab.records, "record"),
                 grouped(RATE as u64)
             ),
-            "enable.idempotence=true with acks=all, false otherwise; retries as by default; the \
+            "enable.idempotence=true with acks=all, false otherwise; retries as by default"
+                .to_owned(),
+            "max.in.flight.requests.per.connection=1, so that no request waits behind others; the \
              outage is in p99"
                 .to_owned(),
         ],
@@ -106,13 +112,23 @@ fn run_with(lab: &Lab, acks: &'static str) -> Result<Row, Ended> {
             .replication_delay(DELAY),
     )?;
     let idempotence = if acks == "all" { "true" } else { "false" };
-    let sender = lab.producer(&cluster, &[("acks", acks), ("enable.idempotence", idempotence)])?;
+    let sender = lab.producer(
+        &cluster,
+        &[
+            ("acks", acks),
+            ("enable.idempotence", idempotence),
+            ("max.in.flight.requests.per.connection", "1"),
+        ],
+    )?;
     let contents = Contents::of(format!("acks={acks}"), lab);
     let pace = Pace::begin(Some(RATE));
     let mut killed = None;
     let tally = send_all(lab, &sender, &contents, &pace, |number, tally| {
         if killed.is_some() || number < lab.records / 2 {
             return Ok(());
+        }
+        if acks == "1" {
+            wait_told(lab, tally, number - 1)?;
         }
         let is_late = number >= lab.records * 9 / 10;
         let state = cluster.partition(TOPIC, 0);
@@ -139,6 +155,16 @@ fn run_with(lab: &Lab, acks: &'static str) -> Result<Row, Ended> {
         p50_ms,
         p99_ms,
     })
+}
+
+/// Waits a while until a record is acknowledged, so that the leader dies right after that.
+fn wait_told(lab: &Lab, tally: &Tally, number: u64) -> Result<(), Ended> {
+    let begin = Instant::now();
+    while !tally.is_acknowledged(number) && begin.elapsed() < LONGEST_WAIT {
+        lab.go_on()?;
+        thread::sleep(NAP);
+    }
+    Ok(())
 }
 
 /// Whether the leader has records that no follower has; with acks=1, also one that was

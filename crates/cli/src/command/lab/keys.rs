@@ -4,7 +4,7 @@ use ottla::Record;
 use ottla_broker::Cluster;
 use serde::Serialize;
 
-use super::context::{Ended, Lab, TOPIC};
+use super::context::{Ended, Lab, Sender, TOPIC};
 use super::found::{Seen, read};
 use super::load::Contents;
 use super::report::{Picture, Report, Table, json};
@@ -84,6 +84,10 @@ fn send(lab: &Lab, names: &[String]) -> Result<Vec<Seen>, Ended> {
         lab.go_on()?;
         contents.value(number, &mut value);
         let record = Record::new(TOPIC).value(&value);
+        if number == lab.records {
+            // What is still queued would keep records without a key away from a partition.
+            settle(lab, &senders)?;
+        }
         // Each key has records of both.
         let sender = &senders[(number / KEYS % 2) as usize];
         match key(number, lab.records, names) {
@@ -92,10 +96,12 @@ fn send(lab: &Lab, names: &[String]) -> Result<Vec<Seen>, Ended> {
         }
         lab.step();
     }
-    for sender in &senders {
-        sender.settle(lab)?;
-    }
+    settle(lab, &senders)?;
     read(lab, &cluster, &contents)
+}
+
+fn settle(lab: &Lab, senders: &[Sender]) -> Result<(), Ended> {
+    senders.iter().try_for_each(|sender| sender.settle(lab))
 }
 
 /// The key of a record, by its number.

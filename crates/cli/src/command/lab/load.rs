@@ -93,6 +93,11 @@ impl Tally {
         }
     }
 
+    /// Whether this record was acknowledged.
+    pub(super) fn is_acknowledged(&self, number: u64) -> bool {
+        self.lock().acknowledged.get(number as usize).copied().unwrap_or(false)
+    }
+
     /// The highest offset that was told.
     pub(super) fn newest_offset(&self) -> Option<i64> {
         self.lock().newest_offset

@@ -96,7 +96,9 @@ fn run_all(lab: &Lab, experiments: &[Experiment], is_json: bool) -> Result<Vec<R
         if !is_json {
             let space = if reports.is_empty() { "" } else { "\n" };
             let text = format!("{space}{}", report.text());
-            lab.beside_bar(|| super::print(text.as_bytes()))?;
+            if !lab.beside_bar(|| super::print(text.as_bytes()))? {
+                return Ok(reports);
+            }
         }
         reports.push(report);
     }

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::context::{Ended, broken};
+use crate::command::check::show::wrap;
 use crate::summary::layout;
+
+/// Lines of text are no longer than this.
+const WIDTH: usize = 100;
 
 /// What came of an experiment.
 #[derive(Debug, Clone, Default)]
@@ -28,13 +32,14 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.name, self.question);
         for line in &self.settings {
-            text.push_str(&format!("  {line}\n"));
+            wrap(&mut text, line, 2, WIDTH - 2, "- ");
         }
         text.push('\n');
         for line in &self.table.lines {
             text.push_str(&format!("{line}\n"));
         }
-        text.push_str(&format!("\n{}\n", self.sentence));
+        text.push('\n');
+        wrap(&mut text, &self.sentence, 0, WIDTH, "");
         text
     }
 }
@@ -98,7 +103,7 @@ mod tests {
             sentence: "Nothing.".to_owned(),
             ..Report::default()
         };
-        let expected = "acks: what is lost?\n  3 nodes\n\nacks  lost\nall      0\n\nNothing.\n";
+        let expected = "acks: what is lost?\n  - 3 nodes\n\nacks  lost\nall      0\n\nNothing.\n";
         assert_eq!(report.text(), expected);
     }
 }
