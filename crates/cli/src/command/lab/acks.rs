@@ -205,9 +205,9 @@ fn sentence(rows: &[Row]) -> (String, bool) {
         return (sentence.to_owned(), false);
     }
     let sentence = format!(
-        "The leader that died took {} with it that acks=1 had acknowledged and {} of acks=0; \
-         acks=all lost none and doubled none, for a median wait of {} ms where acks=1 has {} ms.",
-        count(one.lost, "record"),
+        "With the leader that died went {} at acks=1 and {} at acks=0; acks=all lost none and \
+         doubled none, for a median wait of {} ms where acks=1 has {} ms.",
+        count(one.lost, "acknowledged record"),
         grouped(none.lost),
         ms(all.p50_ms),
         ms(one.p50_ms),
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_sentence_says_what_the_rows_say() {
         let (said, broken) = sentence(&[row("0", 5, 0), row("1", 1234, 1), row("all", 0, 0)]);
-        assert!(said.contains("1,234 records") && said.contains("and 5 of acks=0"), "{said}");
+        assert!(said.contains("1,234 acknowledged records at acks=1 and 5 at acks=0"), "{said}");
         assert!(!broken);
         let (said, broken) = sentence(&[row("0", 5, 0), row("1", 0, 0), row("all", 0, 0)]);
         assert!(said.starts_with("This time nothing was lost at acks=1") && !broken, "{said}");

@@ -34,6 +34,11 @@ const COMMON: [(&str, &str); 6] = [
     ("reconnect.backoff.max.ms", "50"),
 ];
 
+/// The settings of all producers here, in words.
+pub(super) fn common_settings() -> String {
+    COMMON.map(|(name, value)| format!("{name}={value}")).join(", ")
+}
+
 /// Why an experiment has no result.
 #[derive(Debug)]
 pub(super) enum Ended {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::context::common_settings;
 use super::picture;
 use super::report::Report;
 use crate::args::lab::LabPlan;
@@ -52,10 +53,12 @@ fn page(plan: &LabPlan, reports: &[Report]) -> String {
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>ottla lab</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>ottla lab</h1>\n\
          <p class=\"weak\">ottla {}, {} in each run, seed {}. Everything was counted in one run on \
-         one machine; times and losses will differ in the next.</p>\n",
+         one machine; times and losses will differ in the next.</p>\n<p class=\"weak\">Each \
+         producer has these settings, beside those of its experiment: {}.</p>\n",
         env!("CARGO_PKG_VERSION"),
         count(plan.records, "record"),
         plan.seed,
+        escaped(&common_settings()),
     );
     for report in reports {
         section(&mut page, report);
@@ -136,6 +139,7 @@ mod tests {
             "<td>0</td>",
             "Nothing &amp; nobody.",
             "<li>3 nodes</li>",
+            "retry.backoff.ms=10",
             "</svg>",
         ] {
             assert!(page.contains(part), "no {part} in {page}");
