@@ -54,7 +54,7 @@ pub(crate) enum Experiment {
 #[command(after_help = DETAILS)]
 pub(crate) struct LabArgs {
     /// The experiment [default: all, one after the other]
-    #[arg(value_name = "EXPERIMENT")]
+    #[arg(value_name = "EXPERIMENT", hide_possible_values = true)]
     experiment: Option<Experiment>,
 
     /// How many records each run sends, 100 to 100000
