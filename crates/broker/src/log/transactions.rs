@@ -173,7 +173,7 @@ pub(super) fn aborted_entry(
         producer_id: ended.producer_id,
         first_offset: ended.first_offset,
         marker_offset: ended.marker_offset,
-        last_stable_offset: open.unwrap_or(ended.marker_offset.saturating_add(1)),
+        last_stable_offset: open.unwrap_or_else(|| ended.marker_offset.saturating_add(1)),
     })
 }
 
