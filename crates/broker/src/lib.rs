@@ -51,6 +51,7 @@ mod controller;
 mod data_dir;
 mod error;
 mod fault;
+mod fetch_sessions;
 mod groups;
 mod handler;
 mod life;

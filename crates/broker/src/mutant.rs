@@ -1,5 +1,5 @@
-//! Known bugs that tests can switch on, one at a time, to see that they would be noticed. Outside of
-//! tests there is nothing of them in the code that runs.
+//! Known bugs that tests can switch on, one at a time, to see that they would be noticed. Outside
+//! of tests there is nothing of them in the code that runs.
 
 /// A bug that a cluster may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,8 +105,30 @@ fn a_port_in_use_and_a_folder_in_use_are_said() {
 }
 
 #[test]
-fn more_than_one_node_is_refused_for_now() {
-    run(["broker", "--nodes", "3"]).exits(2).says("one node");
+fn several_nodes_are_told_and_hold_each_others_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut command = ottla(["broker", "--nodes", "3", "--listen", "127.0.0.1:0", "--data", data]);
+    command.args(["--topic", "t:1:3", "--min-insync-replicas", "2"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ready = Lines::of(child.stdout.take().unwrap()).wait_for("ready ");
+    let servers = ready.trim().strip_prefix("ready ").unwrap();
+    assert_eq!(servers.split(',').count(), 3);
+    support::run_with(["produce", "-b", servers, "-t", "t"], b"a\nb\n").exits(0);
+    assert_eq!(run(["read", "-b", servers, "-t", "t", "-e"]).exits(0).text(), "a\nb\n");
+    send_signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let log = |folder: &str| {
+        std::fs::read(dir.path().join(folder).join("t-0/00000000000000000000.log")).unwrap()
+    };
+    assert!(!log(".").is_empty());
+    assert!(log(".") == log("nodes/2") && log(".") == log("nodes/3"));
+}
+
+#[test]
+fn nodes_that_cannot_be_had_are_refused() {
+    run(["broker", "--nodes", "0"]).exits(2).says("--nodes");
+    run(["broker", "--topic", "t:1:3"]).exits(2).says("--nodes 3");
 }
 
 #[test]

@@ -104,11 +104,11 @@ impl World {
 
     /// What is acknowledged to acks=all is so by enough replicas, as far as the leader knows.
     fn check_in_sync(&self, id: ConnectionId, partition: i32, answer: &PartitionProduceResponse) {
-        if answer.error_code != 0 {
+        // One that was answered just before its node went does not hear it.
+        let Some(peer) = self.nodes.peers.get(&id).filter(|_| answer.error_code == 0) else {
             return;
-        }
-        let node = self.nodes.peers.get(&id).map_or(-1, |peer| peer.node);
-        let replica = self.nodes.replica(node, self.topic, partition).unwrap();
+        };
+        let replica = self.nodes.replica(peer.node, self.topic, partition).unwrap();
         let in_sync = replica.leading.as_ref().map_or(0, |leading| leading.isr.len()) as i32;
         let wanted = self.nodes.config.min_insync_replicas;
         assert!(in_sync >= wanted, "acknowledged with {in_sync} in sync");
@@ -246,6 +246,14 @@ impl World {
     /// The node that the controller takes for a partition's leader, -1 for none.
     pub(super) fn leader(&self, partition: i32) -> i32 {
         self.nodes.catalog.placement(self.topic, partition).unwrap().leader
+    }
+
+    /// Whether a node leads and is the one that the controller means.
+    pub(super) fn leads(&self, node: i32, partition: i32) -> bool {
+        let place = self.nodes.catalog.placement(self.topic, partition).unwrap();
+        self.nodes.replica(node, self.topic, partition).is_some_and(|replica| {
+            replica.leading.is_some() && replica.leader_epoch == place.leader_epoch
+        })
     }
 
     /// All batches of a replica.
