@@ -35,6 +35,10 @@ pub(crate) struct BrokerConfig {
     pub(crate) group_consumer_max_size: usize,
     /// `producer.id.expiration.ms`: an idempotent producer that is idle for so long is forgotten.
     pub(crate) producer_id_expiration: Duration,
+    /// `transaction.max.timeout.ms`: the longest that a producer may let a transaction be open.
+    pub(crate) transaction_max_timeout: Duration,
+    /// `transactional.id.expiration.ms`: an id without transaction is forgotten after so long.
+    pub(crate) transactional_id_expiration: Duration,
     /// `log.retention.check.interval.ms`: how often old segments are looked for.
     pub(crate) retention_check_interval: Duration,
     /// `default.replication.factor`: replicas of a topic that is created without a number.
@@ -85,6 +89,8 @@ impl Default for BrokerConfig {
             group_consumer_heartbeat_interval: Duration::from_secs(5),
             group_consumer_max_size: usize::MAX,
             producer_id_expiration: Duration::from_secs(24 * 60 * 60),
+            transaction_max_timeout: Duration::from_secs(15 * 60),
+            transactional_id_expiration: Duration::from_secs(7 * 24 * 60 * 60),
             retention_check_interval: Duration::from_secs(300),
             default_replication_factor: 1,
             min_insync_replicas: 1,

@@ -52,6 +52,7 @@ impl Nodes {
 
     /// Looks at who is heard from, after something about that has changed.
     pub(crate) fn look_round(&mut self, now: Now) {
+        self.transactions.stir();
         for id in self.node_ids() {
             let is_heard = self.can_reach(CONTROLLER, id);
             let fence_at = now.monotonic + self.config.node_session_timeout;
@@ -321,6 +322,7 @@ impl Nodes {
         let told = replica.obey(id, &place, now.monotonic);
         let (leads, follows) = (replica.leading.is_some(), place.leader != -1);
         if told == Told::NewLeader {
+            self.transactions.stir();
             handler::answer_all_waiters(self, id, topic, partition, now);
         }
         if leads {

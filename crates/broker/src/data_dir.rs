@@ -9,6 +9,7 @@
 //! replication-offset-checkpoint     each log's high watermark
 //! log-start-offset-checkpoint       each log's first offset
 //! group-offsets.jsonl               what groups have committed (ours; see `groups::offsets`)
+//! transactions.jsonl                transactional ids (ours; see `transactions`)
 //! <topic>-<partition>/              the logs
 //! nodes/<id>/                       the folder of each node but the first, with a lock,
 //!                                   `meta.properties`, checkpoints and logs of its own
@@ -35,6 +36,7 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Written before `meta.properties`, so a folder with one and not the other is somebody else's.
 pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
+pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
 /// No topic's folder has a name like this.
 const OTHER_NODES: &str = "nodes";
 

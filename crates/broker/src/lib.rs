@@ -20,13 +20,15 @@
 //! - Offsets have no gaps. What fails its checksum is never served.
 //! - Several nodes replicate as Kafka's do: a record that was acknowledged to acks=all outlives its
 //!   leader; one that was acknowledged to acks=1 need not.
+//! - Transactions, of versions 1 and 2 (KIP-890): all partitions and the offsets of groups see the
+//!   end of one, or none does. An end that was acknowledged is finished after a kill.
 //! - Consumer groups of both protocols (classic and KIP-848), with offsets on disk, so that foreign
 //!   consumers work.
 //! - Nothing that comes over the network makes it panic or take memory that was only announced.
 //!
 //! # What it leaves out, so far
 //!
-//! Transactions, quotas, compaction, GSSAPI, share groups, fetch sessions,
+//! Quotas, compaction, GSSAPI, share groups, fetch sessions,
 //! tiered storage. What is asked of these is refused with an error, not ignored; the page of each
 //! API under `handler` says the details.
 //!
@@ -35,7 +37,7 @@
 //! [`log`] is the log of one partition. A node (crate-private) has replicas in a folder of its own.
 //! `nodes` holds all of them with what they share, topics and groups, and turns a request into an
 //! answer without I/O of its own but for the logs' files; `controller` decides who leads,
-//! `replication` lets followers follow. `server` is the TCP door in front of it.
+//! `replication` lets followers follow, `transactions` is the transaction coordinator. `server` is the TCP door in front of it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -72,6 +74,7 @@ mod server;
 mod time;
 mod topic_config;
 mod topics;
+mod transactions;
 
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;

@@ -19,7 +19,7 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
-use crate::data_dir::{DataDir, GROUP_OFFSETS};
+use crate::data_dir::{DataDir, GROUP_OFFSETS, TRANSACTIONS};
 use crate::error::StartError;
 use crate::fault::Faults;
 use crate::groups::Groups;
@@ -35,6 +35,7 @@ use crate::security::session::Session;
 use crate::security::users::Users;
 use crate::security::{self, Operation};
 use crate::time::Now;
+use crate::transactions::Transactions;
 
 /// `sasl.server.max.receive.size`: nobody needs more to say who they are.
 const MAX_UNKNOWN_REQUEST_BYTES: usize = 512 * 1024;
@@ -75,6 +76,7 @@ pub(crate) struct Nodes {
     nobody: Arc<str>,
     pub(crate) catalog: Catalog,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
     pub(crate) seen: RequestLog,
     pub(crate) validator: Validator,
@@ -118,6 +120,7 @@ impl Nodes {
             catalog.bump_leader_epochs().map_err(fault)?;
         }
         let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
+        let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let mut nodes = Vec::with_capacity(folders.len());
         for (id, data) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, &catalog, config.discards, now)?);
@@ -133,6 +136,7 @@ impl Nodes {
             nobody: security::ANONYMOUS.into(),
             catalog,
             groups,
+            transactions,
             faults: Faults::default(),
             seen: RequestLog::new(config.request_log_capacity),
             validator: Validator::default(),
@@ -293,6 +297,7 @@ impl Nodes {
             fault: None,
         };
         let flow = handler::dispatch(self, call, &mut reader, now, out);
+        self.finish_transactions(now);
         self.answer_group_members(now);
         flow
     }
@@ -320,6 +325,8 @@ impl Nodes {
         }
         self.control(now);
         self.replicate(now);
+        self.transactions.handle_timeout(now);
+        self.finish_transactions(now);
         self.groups.handle_timeout(now);
         self.answer_group_members(now);
         if now.monotonic >= self.next_housekeeping {
@@ -356,7 +363,8 @@ impl Nodes {
         let group = self.groups.next_timeout();
         let control = self.next_control();
         let replication = self.next_replication();
-        let all = [fetch, produce, delay, group, control, replication];
+        let transaction = self.transactions.next_timeout();
+        let all = [fetch, produce, delay, group, control, replication, transaction];
         let next = all.into_iter().flatten().min();
         next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
     }
@@ -372,6 +380,8 @@ impl Nodes {
 
     /// Removes what is too old, and makes note of where the logs stand.
     fn keep_house(&mut self, now: Now) {
+        let idle_ms = self.config.transactional_id_expiration.as_millis() as i64;
+        self.transactions.expire(now.unix_ms.saturating_sub(idle_ms));
         let idle_ms = self.config.producer_id_expiration.as_millis() as i64;
         for node in &mut self.nodes {
             for replica in node.partitions.iter_mut() {
@@ -471,11 +481,11 @@ impl Nodes {
         })
     }
 
-    /// The node that looks after a group. Each has its own share of them, and gets another's only
+    /// The node that looks after a group or a transactional id. Each has its own share of them, and gets another's only
     /// when that is no longer counted on.
-    pub(crate) fn coordinator_of(&self, group: &str) -> Option<i32> {
-        let score = |id: &i32| {
-            let bytes = group.bytes().chain(id.to_le_bytes());
+    pub(crate) fn coordinator_of(&self, id: &str) -> Option<i32> {
+        let score = |node: &i32| {
+            let bytes = id.bytes().chain(node.to_le_bytes());
             // FNV-1a, with its bits mixed at the end.
             let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -485,9 +495,9 @@ impl Nodes {
         self.live_nodes().max_by_key(score)
     }
 
-    /// Whether a request about a group has come to the right node.
-    pub(crate) fn coordinates(&self, call: &Call, group: &str) -> bool {
-        self.nodes.len() == 1 || self.coordinator_of(group) == Some(call.node)
+    /// Whether a request about a group or a transactional id has come to the right node.
+    pub(crate) fn coordinates(&self, call: &Call, id: &str) -> bool {
+        self.nodes.len() == 1 || self.coordinator_of(id) == Some(call.node)
     }
 
     /// The node that clients are told is the controller: any will do, as each knows what it does.

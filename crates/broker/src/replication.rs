@@ -125,6 +125,7 @@ impl Nodes {
         }
         let has_followers =
             replica.leading.as_ref().is_some_and(|leading| !leading.followers.is_empty());
+        self.transactions.stir();
         handler::settle_produces(self, id, topic, index, now);
         handler::wake_fetches(self, id, topic, index, seen_bytes, now);
         if has_followers {

@@ -219,7 +219,7 @@ fn timestamps_outside_the_topics_bounds_are_refused_record_by_record() {
 }
 
 #[test]
-fn zstd_needs_version_7_and_transactions_are_refused() {
+fn zstd_needs_version_7_and_a_transaction_needs_its_id() {
     let cluster = cluster();
     let mut client = Client::connect(&cluster);
     let zstd = Batch::numbered(1).compressed(CompressionType::Zstd).encode();

@@ -4,16 +4,24 @@
 //! for one without record batches otherwise (a Produce below version 3 is still refused). A version
 //! that is too new is answered in version 0 with UNSUPPORTED_VERSION and the versions of this API,
 //! so that the client can ask again (KIP-511).
-//! Left out: features (KIP-584); none is finalized.
+//! Features (KIP-584): transactions of version 2, which clients use when they can (KIP-890). A
+//! client below version 4 does not hear that a feature can be off (KIP-1022).
 //! Rights: none; before SASL authentication, once.
 
-use ottla_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use ottla_protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::{Api, Reply, advertised, finish};
 use crate::nodes::Nodes;
 use crate::peers::{Call, Flow};
 use crate::time::Now;
+use crate::transactions::EPOCH_BUMP_VERSION;
+
+/// Rises when a feature changes; none does.
+const FEATURES_EPOCH: i64 = 0;
+const TRANSACTION_FEATURE: &str = "transaction.version";
 
 impl Api for ApiVersionsRequest {
     fn refuse(&self, _version: i16, code: ErrorCode) -> ApiVersionsResponse {
@@ -33,9 +41,26 @@ impl Api for ApiVersionsRequest {
             api_keys: advertised()
                 .map(|(key, versions)| row(key, versions.min, versions.max))
                 .collect(),
+            supported_features: if call.version < 4 { Vec::new() } else { supported_features() },
+            finalized_features_epoch: if call.version < 3 { -1 } else { FEATURES_EPOCH },
+            finalized_features: if call.version < 3 { Vec::new() } else { finalized_features() },
             ..ApiVersionsResponse::default()
         })
     }
+}
+
+fn supported_features() -> Vec<SupportedFeatureKey> {
+    let (min_version, max_version) = (0, EPOCH_BUMP_VERSION);
+    vec![SupportedFeatureKey { name: TRANSACTION_FEATURE.to_owned(), min_version, max_version }]
+}
+
+fn finalized_features() -> Vec<FinalizedFeatureKey> {
+    let level = EPOCH_BUMP_VERSION;
+    vec![FinalizedFeatureKey {
+        name: TRANSACTION_FEATURE.to_owned(),
+        max_version_level: level,
+        min_version_level: level,
+    }]
 }
 
 /// Answers a version that this broker does not have.

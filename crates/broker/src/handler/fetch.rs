@@ -1,27 +1,29 @@
 //! Fetch: key 1, versions 4-18.
 //!
-//! Behaviour: whole batches from the one that holds the offset on, up to the high watermark; a
-//! first batch that is larger than the limits comes all the same (KIP-74). With fewer than
+//! Behaviour: whole batches from the one that holds the offset on, up to the high watermark, or up to
+//! the last stable offset for readers of what is committed, along with what was aborted there; a first
+//! batch that is larger than the limits comes all the same (KIP-74). With fewer than
 //! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
 //! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
 //! (KIP-516), 16 the leader along with an error (KIP-951). Left out: sessions (each request stands
 //! for itself, and the answer says so with session id 0); fetches of followers, which go another
-//! way (see `replication`); transactions (the last stable offset is the high watermark).
+//! way (see `replication`).
 //! Rights: Read on each topic, also when the answer has waited.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::messages::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
-    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
+    FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
+use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply, finish_late};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
-use crate::log::{LogError, ReadError};
+use crate::log::{LogError, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
@@ -86,8 +88,7 @@ impl Api for FetchRequest {
         let answer = read_all(&self, nodes, call);
         let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
         let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
-        let is_enough = answer.bytes >= min_bytes || answer.has_error;
-        if is_enough || max_wait.is_zero() || answer.watched.is_empty() {
+        if answer.is_enough(&self) || max_wait.is_zero() || answer.watched.is_empty() {
             return Reply::Now(answer.response);
         }
         let missing_bytes = min_bytes - answer.bytes;
@@ -104,6 +105,12 @@ struct Answer {
     watched: Vec<(Uuid, i32)>,
 }
 
+impl Answer {
+    fn is_enough(&self, request: &FetchRequest) -> bool {
+        self.has_error || self.bytes >= u64::try_from(request.min_bytes).unwrap_or_default()
+    }
+}
+
 fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
     let mut answer = Answer {
         response: FetchResponse::default(),
@@ -111,21 +118,20 @@ fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
         has_error: false,
         watched: Vec::new(),
     };
+    let is_committed = request.isolation_level == READ_COMMITTED;
     let limit = usize::try_from(request.max_bytes).unwrap_or_default();
     let mut left = limit.min(nodes.config.fetch_max_bytes);
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
             let at_least_one = answer.bytes == 0;
-            let (id, mut data) = read_one(topic, wanted, left, at_least_one, nodes, call);
+            let limits = Limits { max_bytes: left, at_least_one, is_committed };
+            let (id, data) = read_one(topic, wanted, limits, nodes, call);
             let size = data.records.as_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(size);
             answer.bytes += size as u64;
             answer.has_error |= data.error_code != 0;
             answer.watched.extend(id.map(|id| (id, wanted.partition)));
-            if request.isolation_level == READ_COMMITTED {
-                data.aborted_transactions = Some(Vec::new());
-            }
             partitions.push(data);
         }
         answer.response.responses.push(FetchableTopicResponse {
@@ -138,12 +144,21 @@ fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
     answer
 }
 
+/// How much of a partition may come.
+#[derive(Clone, Copy)]
+struct Limits {
+    max_bytes: usize,
+    /// Whether a first batch may have more bytes.
+    at_least_one: bool,
+    /// Whether what is not known to be committed stays out.
+    is_committed: bool,
+}
+
 /// What there is of one partition, and the id of its topic when both are known.
 fn read_one(
     topic: &FetchTopic,
     wanted: &FetchPartition,
-    left_bytes: usize,
-    at_least_one: bool,
+    limits: Limits,
     nodes: &mut Nodes,
     call: &Call,
 ) -> (Option<Uuid>, PartitionData) {
@@ -173,9 +188,10 @@ fn read_one(
         return (None, failed(index, code));
     }
     let id = *id;
-    let limit = usize::try_from(wanted.partition_max_bytes).unwrap_or_default().min(left_bytes);
+    let own_limit = usize::try_from(wanted.partition_max_bytes).unwrap_or_default();
+    let limits = Limits { max_bytes: own_limit.min(limits.max_bytes), ..limits };
     match nodes.leader_mut(call.node, id, index) {
-        Ok(replica) => (Some(id), read_replica(replica, wanted, limit, at_least_one)),
+        Ok(replica) => (Some(id), read_replica(replica, wanted, limits)),
         Err(code) => (None, name_leader(nodes, call, id, failed(index, code))),
     }
 }
@@ -209,28 +225,34 @@ fn name_endpoints(nodes: &Nodes, call: &Call, response: &mut FetchResponse) {
     response.node_endpoints = leaders.into_iter().map(endpoint).collect();
 }
 
-fn read_replica(
-    partition: &mut Replica,
-    wanted: &FetchPartition,
-    max_bytes: usize,
-    at_least_one: bool,
-) -> PartitionData {
+fn read_replica(partition: &mut Replica, wanted: &FetchPartition, limits: Limits) -> PartitionData {
     let index = wanted.partition;
     if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
         return failed(index, code);
     }
     let high_watermark = partition.high_watermark();
-    let up_to = match mutant::is_on(Mutant::ReadsAhead) {
-        true => i64::MAX,
+    let last_stable_offset = partition.log.last_stable_offset(high_watermark);
+    let up_to = match limits.is_committed {
+        _ if mutant::is_on(Mutant::ReadsAhead) => i64::MAX,
+        true => last_stable_offset,
         false => high_watermark,
     };
-    let read = partition.log.read(wanted.fetch_offset, up_to, max_bytes, at_least_one);
+    let (from, Limits { max_bytes, at_least_one, .. }) = (wanted.fetch_offset, limits);
+    let read = partition.log.read(from, up_to, max_bytes, at_least_one);
+    let read = read.and_then(|records| {
+        let aborted = match limits.is_committed {
+            true => Some(aborted(&partition.log, from, &records)?),
+            false => None,
+        };
+        Ok((records, aborted))
+    });
     match read {
-        Ok(records) => PartitionData {
+        Ok((records, aborted_transactions)) => PartitionData {
             partition_index: index,
             high_watermark,
-            last_stable_offset: high_watermark,
+            last_stable_offset,
             log_start_offset: partition.log.log_start_offset(),
+            aborted_transactions,
             records: Some(records),
             ..PartitionData::default()
         },
@@ -240,6 +262,27 @@ fn read_replica(
             failed(index, log_error_code(&error))
         }
     }
+}
+
+/// The aborted transactions among the records from an offset on.
+fn aborted(
+    log: &PartitionLog,
+    from: i64,
+    records: &[u8],
+) -> Result<Vec<AbortedTransaction>, LogError> {
+    let mut end = from;
+    let mut rest = records;
+    while let Ok(header) = BatchHeader::read(rest) {
+        end = header.last_offset() + 1;
+        rest = header.size_bytes().and_then(|size| rest.get(size..)).unwrap_or_default();
+    }
+    if end == from {
+        return Ok(Vec::new());
+    }
+    let found = log.aborted_transactions(from, end)?.into_iter();
+    Ok(found
+        .map(|it| AbortedTransaction { producer_id: it.producer_id, first_offset: it.first_offset })
+        .collect())
 }
 
 /// What a client is told of a log that cannot be read.
@@ -303,10 +346,29 @@ pub(crate) fn wake(nodes: &mut Nodes, id: i32, topic: Uuid, index: i32, bytes: u
         let Some(parked) = nodes.parked_fetches.get_mut(&connection) else {
             continue;
         };
+        if parked.request.isolation_level == READ_COMMITTED {
+            // What came in may not be for its eyes yet, and what ended a transaction shows more
+            // than came in.
+            wake_committed(nodes, connection, now);
+            continue;
+        }
         parked.missing_bytes = parked.missing_bytes.saturating_sub(bytes as u64);
         if parked.missing_bytes == 0 {
             nodes.complete_fetch(connection, now);
         }
+    }
+}
+
+fn wake_committed(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
+    let Some(parked) = nodes.unpark_fetch(connection) else {
+        return;
+    };
+    let ParkedFetch { call, request, deadline, watched, missing_bytes } = parked;
+    let answer = read_all(&request, nodes, &call);
+    if answer.is_enough(&request) {
+        finish_late::<FetchRequest>(nodes, &call, answer.response, now);
+    } else {
+        park(nodes, &call, request, watched, missing_bytes, deadline);
     }
 }
 

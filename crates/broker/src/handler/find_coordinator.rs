@@ -1,8 +1,8 @@
 //! FindCoordinator: key 10, versions 0-6.
 //!
-//! Behaviour: this node coordinates every group.
+//! Behaviour: each node coordinates a share of the groups and of the transactional ids.
 //! Version notes: 1 key types, 4 several keys at once (KIP-699), 6 share groups.
-//! Left out: transactions and share groups; their keys are refused.
+//! Left out: share groups; their keys are refused.
 //! Rights: Describe on the group or the transactional id.
 
 use ottla_protocol::ErrorCode;
@@ -36,7 +36,11 @@ impl Api for FindCoordinatorRequest {
             GROUP if !nodes.allows(call, Operation::Describe, On::Group(key)) => {
                 refused(key, ErrorCode::GROUP_AUTHORIZATION_FAILED, None)
             }
-            GROUP => match nodes.coordinator_of(key) {
+            TRANSACTION if key.is_empty() => refused(key, ErrorCode::INVALID_REQUEST, None),
+            TRANSACTION if !nodes.allows(call, Operation::Describe, On::TransactionalId(key)) => {
+                refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None)
+            }
+            GROUP | TRANSACTION => match nodes.coordinator_of(key) {
                 Some(node_id) => {
                     let address = nodes.address_for(call.connection, node_id);
                     Coordinator {
@@ -50,13 +54,6 @@ impl Api for FindCoordinatorRequest {
                 }
                 None => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, None),
             },
-            TRANSACTION if !nodes.allows(call, Operation::Describe, On::TransactionalId(key)) => {
-                refused(key, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None)
-            }
-            TRANSACTION => {
-                let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-                refused(key, code, Some("this broker does not do transactions"))
-            }
             _ => refused(key, ErrorCode::INVALID_REQUEST, Some("unknown kind of coordinator")),
         }))
     }

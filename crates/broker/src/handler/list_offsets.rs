@@ -1,7 +1,8 @@
 //! ListOffsets: key 2, versions 1-11.
 //!
 //! Behaviour: the first offset (-2), the one after the last (-1), the one of the greatest timestamp
-//! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none.
+//! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none. Readers
+//! of what is committed hear of nothing behind the last stable offset.
 //! Version notes: 4 leader epochs (KIP-320), 7 greatest timestamp (KIP-734), 8 earliest local (-4,
 //! KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
@@ -26,6 +27,8 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 const LEADER_EPOCH_VERSION: i16 = 4;
+
+const READ_COMMITTED: i8 = 1;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -67,7 +70,7 @@ impl Api for ListOffsetsRequest {
             let leader = id.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
             let leader = leader.and_then(|id| nodes.leader_mut(call.node, id, index));
             let mut answer = match leader {
-                Ok(replica) => find(replica, wanted),
+                Ok(replica) => find(replica, wanted, self.isolation_level),
                 Err(code) => failed(wanted, code),
             };
             if call.version < LEADER_EPOCH_VERSION {
@@ -89,20 +92,33 @@ fn map_partitions(
     ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
 }
 
-fn find(partition: &mut Replica, wanted: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
+fn find(
+    partition: &mut Replica,
+    wanted: &ListOffsetsPartition,
+    isolation_level: i8,
+) -> ListOffsetsPartitionResponse {
     if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
         return failed(wanted, code);
     }
+    let high_watermark = partition.high_watermark();
+    let end = match isolation_level {
+        READ_COMMITTED => partition.log.last_stable_offset(high_watermark),
+        _ => high_watermark,
+    };
+    let visible = |found: (i64, i64, i32)| match isolation_level {
+        READ_COMMITTED if found.0 >= end => (-1, -1, -1),
+        _ => found,
+    };
     let found = match wanted.timestamp {
-        LATEST => Ok((partition.high_watermark(), -1, partition.leader_epoch)),
+        LATEST => Ok((end, -1, partition.leader_epoch)),
         EARLIEST | EARLIEST_LOCAL => {
             let start = partition.log.log_start_offset();
             let epoch = partition.log.leader_epoch_of(start).unwrap_or(-1);
             Ok((start, -1, epoch))
         }
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((-1, -1, -1)),
-        MAX_TIMESTAMP => at_time(partition, None),
-        timestamp @ 0.. => at_time(partition, Some(timestamp)),
+        MAX_TIMESTAMP => at_time(partition, None).map(visible),
+        timestamp @ 0.. => at_time(partition, Some(timestamp)).map(visible),
         _ => return failed(wanted, ErrorCode::INVALID_REQUEST),
     };
     match found {

@@ -3,6 +3,8 @@
 //! A handler turns a request into a response by means of the node's state; it does no network I/O.
 //! An answer that must wait (a Fetch without records, a member of a group) is parked in the node.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod consumer_group_describe;
@@ -15,6 +17,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -30,14 +33,17 @@ mod offset_delete;
 mod offset_fetch;
 mod operations;
 mod produce;
+mod produce_transaction;
 mod produce_wait;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
+mod txn_offset_commit;
 
 use std::time::Duration;
 
 use ottla_protocol::messages::{
+    add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
     consumer_group_describe::ConsumerGroupDescribeRequest,
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
@@ -45,15 +51,15 @@ use ottla_protocol::messages::{
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
     describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
-    fetch::FetchRequest, find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
-    incremental_alter_configs::IncrementalAlterConfigsRequest,
+    end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
+    heartbeat::HeartbeatRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
     offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
     offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
     sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
-    sync_group::SyncGroupRequest,
+    sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
 
@@ -98,6 +104,11 @@ pub(crate) trait Api: Request {
 
     /// The group that the request is about, when it must come to the group's coordinator.
     fn group(&self) -> Option<&str> {
+        None
+    }
+
+    /// The transactional id that the request is about, when it must come to its coordinator.
+    fn transactional_id(&self) -> Option<&str> {
         None
     }
 
@@ -156,6 +167,10 @@ const TABLE: &[Entry] = &[
     entry::<DeleteTopicsRequest>(),
     entry::<DeleteRecordsRequest>(),
     entry::<InitProducerIdRequest>(),
+    entry::<AddPartitionsToTxnRequest>(),
+    entry::<AddOffsetsToTxnRequest>(),
+    entry::<EndTxnRequest>(),
+    entry::<TxnOffsetCommitRequest>(),
     entry::<DescribeConfigsRequest>(),
     entry::<AlterConfigsRequest>(),
     entry::<SaslAuthenticateRequest>(),
@@ -247,7 +262,11 @@ fn serve<R: Api>(
                 other => other,
             }
         }
-        _ if request.group().is_some_and(|group| !nodes.coordinates(&call, group)) => {
+        _ if [request.group(), request.transactional_id()]
+            .into_iter()
+            .flatten()
+            .any(|id| !nodes.coordinates(&call, id)) =>
+        {
             Reply::Now(request.refuse(call.version, ErrorCode::NOT_COORDINATOR))
         }
         _ => request.handle(nodes, &call, now),
@@ -382,6 +401,16 @@ pub(crate) fn answer_group_member(nodes: &mut Nodes, answer: GroupAnswer, now: N
         GroupReply::Sync(synced) => {
             finish_late::<SyncGroupRequest>(nodes, &call, sync_group::response(synced), now);
         }
+    }
+}
+
+/// The code for a fenced producer: those who do not know it yet get an older one (KIP-588).
+fn fenced_code(code: ErrorCode, call: &Call, since_version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::PRODUCER_FENCED if call.version < since_version => {
+            ErrorCode::INVALID_PRODUCER_EPOCH
+        }
+        code => code,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 /// `offset.metadata.max.bytes`.
-const MAX_METADATA_BYTES: usize = 4096;
+pub(super) const MAX_METADATA_BYTES: usize = 4096;
 const TOPIC_ID_VERSION: i16 = 10;
 
 impl Api for OffsetCommitRequest {

@@ -2,9 +2,9 @@
 //!
 //! Behaviour: what a group has committed for the partitions asked for, -1 where that is nothing;
 //! without a list, all of it.
-//! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447; there are no
-//! others here), 8 several groups, 9 members of the consumer protocol say their epoch (KIP-848), 10
-//! topic ids.
+//! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447: while the end of
+//! a transaction may change one, UNSTABLE_OFFSET_COMMIT), 8 several groups, 9 members of the
+//! consumer protocol say their epoch (KIP-848), 10 topic ids.
 //! Rights: Describe on the group, and on each topic.
 
 use ottla_protocol::messages::offset_fetch::{
@@ -56,6 +56,7 @@ impl Api for OffsetFetchRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<OffsetFetchResponse> {
+        let is_stable = self.require_stable;
         if call.version >= SEVERAL_GROUPS_VERSION {
             let groups = self.groups.iter().map(|group| {
                 let checked = match may_know(nodes, call, &group.group_id) {
@@ -64,7 +65,8 @@ impl Api for OffsetFetchRequest {
                 };
                 OffsetFetchResponseGroup {
                     group_id: group.group_id.clone(),
-                    topics: checked.map_or_else(|_| Vec::new(), |()| fetch(nodes, group, call)),
+                    topics: checked
+                        .map_or_else(|_| Vec::new(), |()| fetch(nodes, group, is_stable, call)),
                     error_code: checked.err().map_or(0, |code| code.0),
                 }
             });
@@ -87,7 +89,7 @@ impl Api for OffsetFetchRequest {
         });
         let group =
             OffsetFetchRequestGroup { group_id: self.group_id, topics, ..Default::default() };
-        let topics = fetch(nodes, &group, call).into_iter().map(single_group_topic);
+        let topics = fetch(nodes, &group, is_stable, call).into_iter().map(single_group_topic);
         Reply::Now(OffsetFetchResponse {
             topics: topics.collect(),
             ..OffsetFetchResponse::default()
@@ -106,13 +108,35 @@ fn check_member(nodes: &Nodes, group: &OffsetFetchRequestGroup) -> Result<(), Er
 fn fetch(
     nodes: &Nodes,
     group: &OffsetFetchRequestGroup,
+    is_stable: bool,
     call: &Call,
 ) -> Vec<OffsetFetchResponseTopics> {
-    match &group.topics {
+    let mut topics = match &group.topics {
         Some(topics) => {
             topics.iter().map(|wanted| fetch_topic(nodes, group, wanted, call)).collect()
         }
         None => fetch_everything(nodes, &group.group_id, call),
+    };
+    if is_stable {
+        topics.iter_mut().for_each(|topic| hide_unstable(nodes, &group.group_id, topic));
+    }
+    topics
+}
+
+/// Puts an error in the place of offsets that the end of a transaction may change.
+fn hide_unstable(nodes: &Nodes, group_id: &str, topic: &mut OffsetFetchResponseTopics) {
+    let name = match topic.name.as_str() {
+        "" => nodes.catalog.by_id(topic.topic_id).map_or("", |topic| &topic.name),
+        name => name,
+    };
+    for partition in topic.partitions.iter_mut().filter(|partition| partition.error_code == 0) {
+        let index = partition.partition_index;
+        if nodes.transactions.has_pending_offset(group_id, name, index) {
+            *partition = OffsetFetchResponsePartitions {
+                error_code: ErrorCode::UNSTABLE_OFFSET_COMMIT.0,
+                ..nothing_committed(index)
+            };
+        }
     }
 }
 

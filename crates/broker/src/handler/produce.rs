@@ -6,9 +6,10 @@
 //! once it is in those of all in-sync replicas (see `produce_wait`), of which there must be
 //! `min.insync.replicas`, or as many as there are replicas if that is less.
 //! Version notes: 5 log start offset, 7 zstd (KIP-110), 8 record errors (KIP-467), 10 the leader
-//! along with an error (KIP-951), 13 topic ids (KIP-516). Left out: transactions (a transactional
-//! batch is refused).
-//! Rights: Write on each topic.
+//! along with an error (KIP-951), 11 TRANSACTION_ABORTABLE, 12 partitions become part of the
+//! transaction by it (KIP-890; see `produce_transaction`), 13 topic ids (KIP-516).
+//! Rights: Write on each topic, and on the transactional id when there are batches of a
+//! transaction.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use ottla_protocol::messages::produce::{
 use ottla_protocol::record::{BatchHeader, CompressionType};
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::produce_transaction::{self, Added};
 use super::produce_wait::{self, Wait};
 use super::{Api, Reply};
 use crate::catalog::{Catalog, Topic};
@@ -79,8 +81,8 @@ impl Api for ProduceRequest {
         let mut waits = Vec::new();
         let mut response = if !matches!(self.acks, ACKS_ALL | 0 | 1) {
             self.refuse(call.version, ErrorCode::INVALID_REQUIRED_ACKS)
-        } else if self.transactional_id.is_some() {
-            self.refuse(call.version, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        } else if let Err(code) = produce_transaction::check_request(&self, nodes, call) {
+            self.refuse(call.version, code)
         } else {
             append_all(&self, nodes, call, now, &mut waits)
         };
@@ -112,6 +114,7 @@ fn append_all(
     now: Now,
     waits: &mut Vec<Wait>,
 ) -> ProduceResponse {
+    let added = produce_transaction::add(request, nodes, call, now);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
@@ -126,7 +129,8 @@ fn append_all(
                 None if call.version >= 13 => refused(partition.index, ErrorCode::UNKNOWN_TOPIC_ID),
                 _ if !may_write => refused(partition.index, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
                 Some(known) => {
-                    let appended = append_one(request.acks, known, partition, nodes, call, now);
+                    let appended =
+                        append_one(request.acks, known, partition, &added, nodes, call, now);
                     appended.map_or_else(
                         |refused| refused,
                         |(response, wait)| {
@@ -166,6 +170,7 @@ fn append_one(
     acks: i16,
     topic: &Known,
     data: &PartitionProduceData,
+    added: &Added<'_>,
     nodes: &mut Nodes,
     call: &Call,
     now: Now,
@@ -178,6 +183,7 @@ fn append_one(
     }
     let bytes = data.records.as_deref().unwrap_or_default();
     check_for_version(bytes, call.version).map_err(|rejection| rejected(index, rejection))?;
+    produce_transaction::check_batch(nodes, call, added, (id, index), bytes).map_err(refuse)?;
     let min_insync_replicas = nodes.min_insync_replicas(id);
     let Nodes { nodes: all, validator, .. } = &mut *nodes;
     let node = all.iter_mut().find(|node| node.id == call.node);
@@ -231,10 +237,6 @@ fn check_for_version(bytes: &[u8], version: i16) -> Result<(), Rejection> {
     if header.compression() == Ok(CompressionType::Zstd) && version < ZSTD_VERSION {
         let message = format!("zstd needs Produce version {ZSTD_VERSION}, this is {version}");
         return Err(Rejection::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message));
-    }
-    if header.magic == BatchHeader::MAGIC && header.is_transactional() {
-        let message = "this broker does not do transactions";
-        return Err(Rejection::new(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message));
     }
     Ok(())
 }
