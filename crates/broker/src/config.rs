@@ -49,6 +49,8 @@ pub(crate) struct BrokerConfig {
     pub(crate) unclean_leader_election: bool,
     /// `replica.lag.time.max.ms`: a follower that has not caught up for so long is out of sync.
     pub(crate) replica_lag_time_max: Duration,
+    /// `replica.fetch.max.bytes`: what a follower gets at once, beyond a first batch that is larger.
+    pub(crate) replica_fetch_bytes: usize,
     /// `broker.session.timeout.ms`: how long the controller counts on a node that is silent.
     pub(crate) node_session_timeout: Duration,
     /// How long a message between two nodes is under way.
@@ -96,6 +98,7 @@ impl Default for BrokerConfig {
             min_insync_replicas: 1,
             unclean_leader_election: false,
             replica_lag_time_max: Duration::from_secs(30),
+            replica_fetch_bytes: 1024 * 1024,
             node_session_timeout: Duration::from_millis(200),
             replication_delay: Duration::ZERO,
             request_log_capacity: 10_000,

@@ -254,12 +254,12 @@ impl Nodes {
         isr: Vec<i32>,
         now: Now,
     ) -> bool {
-        let hears = mutant::is_on(Mutant::HearsTheDeposed);
-        let is_heard = self.can_reach(CONTROLLER, leader) || hears;
+        let is_heard = self.can_reach(CONTROLLER, leader);
         let Some(place) = self.catalog.placement(topic, partition).filter(|_| is_heard) else {
             return false;
         };
-        let may = (hears || (place.leader == leader && place.leader_epoch == leader_epoch))
+        let may = place.leader == leader
+            && place.leader_epoch == leader_epoch
             && isr.contains(&leader)
             && isr.iter().all(|id| place.replicas.contains(id) && self.is_live(*id));
         if !may {

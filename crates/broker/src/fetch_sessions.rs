@@ -201,6 +201,7 @@ impl FetchSessions {
             topic.topic = name;
         }
         response.responses.retain(|topic| !topic.partitions.is_empty());
+        merge_topics(&mut response.responses);
     }
 }
 
@@ -270,7 +271,7 @@ impl Session {
 }
 
 /// Puts the partitions of one topic together again.
-pub(crate) fn merge_topics(responses: &mut Vec<FetchableTopicResponse>) {
+fn merge_topics(responses: &mut Vec<FetchableTopicResponse>) {
     let mut merged: Vec<FetchableTopicResponse> = Vec::with_capacity(responses.len());
     for topic in responses.drain(..) {
         let is_same = |other: &&mut FetchableTopicResponse| {

@@ -28,9 +28,8 @@
 //!
 //! # What it leaves out, so far
 //!
-//! Quotas, compaction, GSSAPI, share groups, fetch sessions,
-//! tiered storage. What is asked of these is refused with an error, not ignored; the page of each
-//! API under `handler` says the details.
+//! Quotas, compaction, GSSAPI, share groups, tiered storage. What is asked of these is refused with
+//! an error, not ignored; the page of each API under `handler` says the details.
 //!
 //! # Layout
 //!

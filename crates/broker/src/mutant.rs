@@ -23,8 +23,8 @@ pub(crate) enum Mutant {
     KeepsFencedInSync,
     /// A new leader has the old one's epoch.
     EpochStays,
-    /// A leader that was deposed may still change who is in sync.
-    HearsTheDeposed,
+    /// A follower takes its leader's high watermark, though its log is shorter.
+    BelievesItsLeader,
     /// A follower is in sync as soon as it asks.
     InSyncTooSoon,
     /// Too few in-sync replicas do not matter.

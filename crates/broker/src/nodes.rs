@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
+use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
@@ -22,6 +23,7 @@ use crate::config::BrokerConfig;
 use crate::data_dir::{DataDir, GROUP_OFFSETS, TRANSACTIONS};
 use crate::error::StartError;
 use crate::fault::Faults;
+use crate::fetch_sessions::{FetchSessions, Use as FetchSessionUse};
 use crate::groups::Groups;
 use crate::handler::{self, ParkedFetch, ParkedProduce};
 use crate::log::{Storage, SyncJob, Validator};
@@ -82,6 +84,7 @@ pub(crate) struct Nodes {
     pub(crate) validator: Validator,
     pub(crate) rng: Rng,
     pub(crate) peers: HashMap<ConnectionId, Peer>,
+    pub(crate) fetch_sessions: FetchSessions,
     pub(crate) parked_fetches: HashMap<ConnectionId, ParkedFetch>,
     pub(crate) fetch_deadlines: BTreeSet<(Duration, ConnectionId)>,
     pub(crate) parked_produces: HashMap<ConnectionId, ParkedProduce>,
@@ -142,6 +145,7 @@ impl Nodes {
             validator: Validator::default(),
             rng,
             peers: HashMap::new(),
+            fetch_sessions: FetchSessions::default(),
             parked_fetches: HashMap::new(),
             fetch_deadlines: BTreeSet::new(),
             parked_produces: HashMap::new(),
@@ -416,6 +420,18 @@ impl Nodes {
 
     pub(crate) fn transmit(&mut self, transmit: Transmit) {
         self.transmits.push_back(transmit);
+    }
+
+    /// Finds or makes the session of a Fetch, and completes the request by what it remembers.
+    pub(crate) fn enter_fetch_session(
+        &mut self,
+        request: &mut FetchRequest,
+        call: &Call,
+        now: Now,
+    ) -> Result<FetchSessionUse, ErrorCode> {
+        let Self { fetch_sessions, rng, .. } = self;
+        let new_id = || (rng.next_u64() & 0x7fff_ffff) as i32;
+        fetch_sessions.enter(request, call.node, new_id, now.monotonic)
     }
 
     /// Takes a waiting Fetch out of all lists.

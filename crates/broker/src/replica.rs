@@ -169,10 +169,18 @@ impl Replica {
     /// A follower learns how far its leader's high watermark is.
     pub(crate) fn learn_high_watermark(&mut self, leaders: i64) {
         self.high_watermark = leaders.min(self.log.log_end_offset());
+        if mutant::is_on(Mutant::BelievesItsLeader) {
+            self.high_watermark = leaders;
+        }
+        // What has ended before it is kept in mind no longer.
+        self.log.last_stable_offset(self.high_watermark);
     }
 
     /// The log was cut; nothing behind its end is replicated any more.
     pub(crate) fn note_truncated(&mut self) {
+        if mutant::is_on(Mutant::BelievesItsLeader) {
+            return;
+        }
         self.high_watermark = self.high_watermark.min(self.log.log_end_offset());
     }
 

@@ -18,9 +18,6 @@ use crate::node::State;
 use crate::nodes::Nodes;
 use crate::time::Now;
 
-/// `replica.fetch.max.bytes`, beyond a first batch that is larger.
-const FETCH_BYTES: usize = 1024 * 1024;
-
 /// `replica.fetch.backoff.ms`: after a leader could not be asked.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -253,11 +250,12 @@ impl Nodes {
             self.alter_isr(leader, epoch, topic, partition, wider, now);
         }
         self.raise_high_watermark(leader, topic, partition, now);
+        let fetch_bytes = self.config.replica_fetch_bytes;
         let Some(replica) = self.replica_mut(leader, topic, partition) else {
             return Answer::NotLeader;
         };
         let high_watermark = replica.high_watermark();
-        match replica.log.read(ask.offset, i64::MAX, FETCH_BYTES, true) {
+        match replica.log.read(ask.offset, i64::MAX, fetch_bytes, true) {
             Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset },
             Err(ReadError::OutOfRange { start, .. }) => Answer::BeginsAt(start),
             Err(ReadError::Log(error)) => {

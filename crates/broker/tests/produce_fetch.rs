@@ -291,3 +291,38 @@ fn batches_reach_the_log_as_they_were_sent() {
         offset += 100;
     }
 }
+
+#[test]
+fn a_fetch_session_tells_only_what_is_new() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    client.produce("t", 0, &Batch::numbered(2));
+    let mut first = fetch_request("t", 0, 0, 0);
+    let mut other = first.topics[0].partitions[0].clone();
+    other.partition = 1;
+    first.topics[0].partitions.push(other);
+    let begun = client.call(11, &first);
+    let id = begun.session_id;
+    assert!(id > 0);
+    assert_eq!(begun.responses[0].partitions.len(), 2);
+
+    // One that has been read to its end is named with its next offset; the other is remembered.
+    let mut next = fetch_request("t", 0, 2, 0);
+    (next.session_id, next.session_epoch) = (id, 1);
+    let quiet = client.call(11, &next);
+    assert_eq!((quiet.session_id, quiet.responses.len()), (id, 0));
+
+    client.produce("t", 1, &Batch::numbered(1));
+    let mut waits = fetch_request("t", 0, 2, 20_000);
+    (waits.session_id, waits.session_epoch) = (id, 2);
+    let told = client.call(11, &waits);
+    let partitions = &told.responses[0].partitions;
+    assert_eq!(partitions.len(), 1);
+    assert_eq!((partitions[0].partition_index, partitions[0].high_watermark), (1, 1));
+
+    let stale = client.call(11, &waits);
+    assert_eq!(stale.error_code, ErrorCode::INVALID_FETCH_SESSION_EPOCH.0);
+    waits.session_id = id + 1;
+    let unknown = client.call(11, &waits);
+    assert_eq!(unknown.error_code, ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0);
+}

@@ -240,12 +240,8 @@ fn read(client: &mut Client, partition: i32) -> (Vec<i64>, Vec<i64>) {
 }
 
 fn last_offset(client: &mut Client, isolation_level: i8) -> i64 {
-    let partitions = vec![ListOffsetsPartition {
-        partition_index: 0,
-        current_leader_epoch: -1,
-        timestamp: -1,
-        ..ListOffsetsPartition::default()
-    }];
+    let partitions =
+        vec![ListOffsetsPartition { partition_index: 0, current_leader_epoch: -1, timestamp: -1 }];
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level,

@@ -5,9 +5,8 @@
 //! batch that is larger than the limits comes all the same (KIP-74). With fewer than
 //! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
 //! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
-//! (KIP-516), 16 the leader along with an error (KIP-951). Left out: sessions (each request stands
-//! for itself, and the answer says so with session id 0); fetches of followers, which go another
-//! way (see `replication`).
+//! (KIP-516), 16 the leader along with an error (KIP-951). Left out: fetches of followers, which go
+//! another way (see `replication`).
 //! Rights: Read on each topic, also when the answer has waited.
 
 use std::time::Duration;
@@ -23,6 +22,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use super::{Api, Reply, finish_late};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
+use crate::fetch_sessions::Use;
 use crate::log::{LogError, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
@@ -43,6 +43,8 @@ const LEADER_HINT_VERSION: i16 = 16;
 pub(crate) struct ParkedFetch {
     pub(crate) call: Call,
     request: FetchRequest,
+    /// Which session it belongs to.
+    usage: Use,
     /// On the monotonic clock.
     pub(crate) deadline: Duration,
     /// The partitions that an append to wakes it.
@@ -81,18 +83,25 @@ impl Api for FetchRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<FetchResponse> {
-        if call.version >= SESSION_VERSION && self.session_id != 0 {
-            return Reply::Now(self.refuse(call.version, ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
-        }
-        let answer = read_all(&self, nodes, call);
+    fn handle(mut self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<FetchResponse> {
+        let usage = match call.version {
+            SESSION_VERSION.. => nodes.enter_fetch_session(&mut self, call, now),
+            _ => Ok(Use::None),
+        };
+        let usage = match usage {
+            Ok(usage) => usage,
+            Err(code) => return Reply::Now(self.refuse(call.version, code)),
+        };
+        let mut answer = read_all(&self, nodes, call);
         let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
         let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
         if answer.is_enough(&self) || max_wait.is_zero() || answer.watched.is_empty() {
+            nodes.fetch_sessions.leave(usage, &mut answer.response);
             return Reply::Now(answer.response);
         }
         let missing_bytes = min_bytes - answer.bytes;
-        park(nodes, call, self, answer.watched, missing_bytes, now.monotonic + max_wait);
+        let deadline = now.monotonic + max_wait;
+        park(nodes, call, (self, usage), answer.watched, missing_bytes, deadline);
         Reply::Wait
     }
 }
@@ -317,7 +326,7 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData {
 fn park(
     nodes: &mut Nodes,
     call: &Call,
-    request: FetchRequest,
+    (request, usage): (FetchRequest, Use),
     watched: Vec<(Uuid, i32)>,
     missing_bytes: u64,
     deadline: Duration,
@@ -332,7 +341,7 @@ fn park(
     }
     nodes.fetch_deadlines.insert((deadline, connection));
     let call = call.clone();
-    let parked = ParkedFetch { call, request, deadline, watched, missing_bytes };
+    let parked = ParkedFetch { call, request, usage, deadline, watched, missing_bytes };
     nodes.parked_fetches.insert(connection, parked);
 }
 
@@ -363,18 +372,20 @@ fn wake_committed(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
     let Some(parked) = nodes.unpark_fetch(connection) else {
         return;
     };
-    let ParkedFetch { call, request, deadline, watched, missing_bytes } = parked;
-    let answer = read_all(&request, nodes, &call);
+    let ParkedFetch { call, request, usage, deadline, watched, missing_bytes } = parked;
+    let mut answer = read_all(&request, nodes, &call);
     if answer.is_enough(&request) {
+        nodes.fetch_sessions.leave(usage, &mut answer.response);
         finish_late::<FetchRequest>(nodes, &call, answer.response, now);
     } else {
-        park(nodes, &call, request, watched, missing_bytes, deadline);
+        park(nodes, &call, (request, usage), watched, missing_bytes, deadline);
     }
 }
 
 /// Answers a Fetch that has waited long enough.
 pub(crate) fn complete(nodes: &mut Nodes, parked: ParkedFetch, now: Now) {
-    let ParkedFetch { call, request, .. } = parked;
-    let answer = read_all(&request, nodes, &call);
+    let ParkedFetch { call, request, usage, .. } = parked;
+    let mut answer = read_all(&request, nodes, &call);
+    nodes.fetch_sessions.leave(usage, &mut answer.response);
     finish_late::<FetchRequest>(nodes, &call, answer.response, now);
 }
