@@ -36,7 +36,8 @@
 //! [`log`] is the log of one partition. A node (crate-private) has replicas in a folder of its own.
 //! `nodes` holds all of them with what they share, topics and groups, and turns a request into an
 //! answer without I/O of its own but for the logs' files; `controller` decides who leads,
-//! `replication` lets followers follow, `transactions` is the transaction coordinator. `server` is the TCP door in front of it.
+//! `replication` lets followers follow, `transactions` is the transaction coordinator. `server` is
+//! the TCP door in front of it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

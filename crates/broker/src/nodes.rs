@@ -497,8 +497,8 @@ impl Nodes {
         })
     }
 
-    /// The node that looks after a group or a transactional id. Each has its own share of them, and gets another's only
-    /// when that is no longer counted on.
+    /// The node that looks after a group or a transactional id. Each has its own share of them, and
+    /// gets another's only when that is no longer counted on.
     pub(crate) fn coordinator_of(&self, id: &str) -> Option<i32> {
         let score = |node: &i32| {
             let bytes = id.bytes().chain(node.to_le_bytes());

@@ -1,8 +1,8 @@
 //! Fetch: key 1, versions 4-18.
 //!
-//! Behaviour: whole batches from the one that holds the offset on, up to the high watermark, or up to
-//! the last stable offset for readers of what is committed, along with what was aborted there; a first
-//! batch that is larger than the limits comes all the same (KIP-74). With fewer than
+//! Behaviour: whole batches from the one that holds the offset on, up to the high watermark, or for
+//! readers of what is committed up to the last stable offset, along with what was aborted there; a
+//! first batch that is larger than the limits comes all the same (KIP-74). With fewer than
 //! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
 //! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
 //! (KIP-516), 16 the leader along with an error (KIP-951). Left out: fetches of followers, which go

@@ -1,8 +1,8 @@
 //! ListOffsets: key 2, versions 1-11.
 //!
 //! Behaviour: the first offset (-2), the one after the last (-1), the one of the greatest timestamp
-//! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none. Readers
-//! of what is committed hear of nothing behind the last stable offset.
+//! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none.
+//! Readers of what is committed hear of nothing behind the last stable offset.
 //! Version notes: 4 leader epochs (KIP-320), 7 greatest timestamp (KIP-734), 8 earliest local (-4,
 //! KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.

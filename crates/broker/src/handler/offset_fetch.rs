@@ -2,8 +2,8 @@
 //!
 //! Behaviour: what a group has committed for the partitions asked for, -1 where that is nothing;
 //! without a list, all of it.
-//! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447: while the end of
-//! a transaction may change one, UNSTABLE_OFFSET_COMMIT), 8 several groups, 9 members of the
+//! Version notes: 2 null means all, 5 leader epochs, 7 only stable offsets (KIP-447: while the end
+//! of a transaction may change one, UNSTABLE_OFFSET_COMMIT), 8 several groups, 9 members of the
 //! consumer protocol say their epoch (KIP-848), 10 topic ids.
 //! Rights: Describe on the group, and on each topic.
 

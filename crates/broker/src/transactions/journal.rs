@@ -127,3 +127,38 @@ fn line_of(id: &str, transaction: Option<&Transaction>) -> io::Result<Vec<u8>> {
     bytes.push(b'\n');
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::log::DiskStorage;
+
+    fn open(path: &Path) -> Result<(Journal, ById), StartError> {
+        Journal::open(path.to_owned(), Arc::new(DiskStorage { is_durable: false }))
+    }
+
+    #[test]
+    fn the_last_word_on_an_id_holds_and_an_unfinished_line_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("transactions");
+        let (mut journal, known) = open(&path).unwrap();
+        assert!(known.is_empty());
+        let mut transaction = Transaction::new(7, 1);
+        for epoch in 0..3 {
+            transaction.epoch = epoch;
+            transaction.partitions.insert((ottla_protocol::Uuid::ZERO, i32::from(epoch)));
+            journal.write("a", Some(&transaction)).unwrap();
+            journal.write("b", Some(&transaction)).unwrap();
+        }
+        journal.write("b", None).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let expected = ById::from([("a".to_owned(), transaction)]);
+        assert_eq!(open(&path).unwrap().1, expected);
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        assert_eq!(open(&path).unwrap().1.len(), 2);
+        std::fs::write(&path, [b"garbage\n", whole.as_slice()].concat()).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("line 1"));
+    }
+}

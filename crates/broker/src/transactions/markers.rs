@@ -138,12 +138,14 @@ impl Nodes {
         let until_offset = match replica.log.append_marker(marker, leader_epoch, now.unix_ms) {
             Ok(appended) => appended.last_offset + 1,
             Err(rejection) if rejection.code == ErrorCode::KAFKA_STORAGE_ERROR => {
-                tracing::error!(%topic, partition = index, reason = %rejection.message, "no marker");
+                let reason = rejection.message;
+                tracing::error!(%topic, partition = index, reason, "no marker");
                 return Step::Waits(None);
             }
             Err(rejection) => {
                 // A later end has been there.
-                tracing::warn!(%topic, partition = index, reason = %rejection.message, "no marker");
+                let reason = rejection.message;
+                tracing::warn!(%topic, partition = index, reason, "no marker");
                 return Step::Done;
             }
         };

@@ -85,7 +85,7 @@ pub(crate) struct Transaction {
 }
 
 /// What a producer that comes for its id is to get.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Begin {
     /// This.
     With(Transaction),
@@ -94,7 +94,7 @@ pub(crate) enum Begin {
 }
 
 /// What an EndTxn comes to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum End {
     /// It has been done before.
     Again,
@@ -368,5 +368,84 @@ mod partitions_as_text {
             None => Err(D::Error::custom(format!("{topic:?} is not a topic id"))),
         };
         texts.into_iter().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_id() -> Result<i64, ErrorCode> {
+        panic!("a new producer id where none is needed")
+    }
+
+    fn begun(known: &Transaction, expected: Option<(i64, i16)>, new_id: i64) -> Transaction {
+        match known.begin(1000, expected, || Ok(new_id), 0) {
+            Ok(Begin::With(next)) => next,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ended(known: &Transaction, version: i16, new_id: i64) -> Transaction {
+        let identity = known.identity();
+        match known.end(identity, true, version, || Ok(new_id), 0) {
+            Ok(End::With(next)) => next,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ongoing(known: &Transaction, version: i16) -> Transaction {
+        let (id, epoch) = known.identity();
+        known.going_on(id, epoch, version, 0).unwrap()
+    }
+
+    #[test]
+    fn a_producer_gets_a_new_id_when_its_epochs_are_used_up() {
+        let last = Transaction { epoch: LAST_EPOCH, ..Transaction::new(1, 0) };
+        let next = begun(&last, None, 2);
+        assert_eq!((next.identity(), next.last_producer_id), ((2, 0), 1));
+        // It did not hear the answer, and asks again.
+        let known = begun(&last, Some((1, LAST_EPOCH)), 2);
+        let again = begun(&known, Some((1, LAST_EPOCH)), 3);
+        assert_eq!(again.identity(), (2, 0));
+    }
+
+    #[test]
+    fn the_end_of_the_last_epoch_brings_a_new_id_and_the_marker_fences_the_old_one() {
+        let last = Transaction { epoch: LAST_EPOCH, ..Transaction::new(1, 0) };
+        let ending = ended(&ongoing(&last, 2), 2, 2);
+        assert_eq!(ending.identity(), (2, 0));
+        let marker = ending.marker();
+        assert_eq!((marker.producer_id, marker.producer_epoch), (1, i16::MAX));
+        let busy = ending.going_on(2, 0, 2, 0);
+        assert_eq!(busy.err(), Some(ErrorCode::CONCURRENT_TRANSACTIONS));
+        let after = ending.completed(0);
+        assert_eq!(after.identity(), (2, 0));
+        let again = after.end((1, LAST_EPOCH), true, 2, no_id, 0);
+        assert!(matches!(again, Ok(End::Again)), "{again:?}");
+    }
+
+    #[test]
+    fn version_1_keeps_its_epoch_and_version_2_gets_the_next() {
+        for (version, expected) in [(0, 4), (2, 5)] {
+            let known = Transaction { epoch: 4, ..Transaction::new(1, 0) };
+            let ending = ended(&ongoing(&known, version), version, 2);
+            assert_eq!(ending.marker().producer_epoch, expected);
+            assert_eq!(ending.completed(0).identity(), (1, expected));
+        }
+    }
+
+    #[test]
+    fn a_fenced_producer_never_comes_back_by_asking_again() {
+        for version in [0, 2] {
+            let known = Transaction { epoch: 4, ..Transaction::new(1, 0) };
+            let aborted = ongoing(&known, version).fenced(0).completed(0);
+            for is_commit in [true, false] {
+                let end = aborted.end((1, 4), is_commit, version, no_id, 0);
+                assert_eq!(end.err(), Some(ErrorCode::PRODUCER_FENCED));
+            }
+            let begin = aborted.begin(1000, Some((1, 4)), no_id, 0);
+            assert_eq!(begin.err(), Some(ErrorCode::PRODUCER_FENCED));
+        }
     }
 }
