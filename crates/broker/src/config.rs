@@ -49,7 +49,7 @@ pub(crate) struct BrokerConfig {
     pub(crate) unclean_leader_election: bool,
     /// `replica.lag.time.max.ms`: a follower that has not caught up for so long is out of sync.
     pub(crate) replica_lag_time_max: Duration,
-    /// `replica.fetch.max.bytes`: what a follower gets at once, beyond a first batch that is larger.
+    /// `replica.fetch.max.bytes`: what a follower gets at once, but for a first batch of more.
     pub(crate) replica_fetch_bytes: usize,
     /// `broker.session.timeout.ms`: how long the controller counts on a node that is silent.
     pub(crate) node_session_timeout: Duration,
