@@ -6,6 +6,7 @@
 //! partition stays in the list whatever happens, since only it is sure to have all that was
 //! acknowledged; unless the topic allows an unclean election, nobody leads until it is back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ottla_protocol::{ErrorCode, Uuid};
@@ -28,14 +29,29 @@ const RETRY: Duration = Duration::from_millis(500);
 type Changes = Vec<(Uuid, i32, Placement)>;
 
 impl Nodes {
-    /// Elects leaders where none is, and tells every node what it leads and follows.
+    /// Elects leaders where none is, and tells every node what it leads and follows. What cannot be
+    /// written down is tried again.
     pub(crate) fn begin_control(&mut self, now: Now) {
+        for id in self.absent_nodes() {
+            let changes = self.without(id);
+            self.decide(changes, now);
+        }
         let changes = self.elections();
-        if self.decide(changes, now) {
-            for id in self.node_ids() {
+        if !self.decide(changes, now) {
+            self.look_again_at = Some(now.monotonic + RETRY);
+        }
+        for id in self.node_ids() {
+            if self.can_reach(CONTROLLER, id) {
                 self.tell_all(id, now);
             }
         }
+    }
+
+    /// Nodes that have replicas and are left out of this cluster.
+    fn absent_nodes(&self) -> BTreeSet<i32> {
+        let topics = self.catalog.sorted().into_iter();
+        let replicas = topics.flat_map(|topic| &topic.partitions).flat_map(|p| &p.replicas);
+        replicas.copied().filter(|id| self.node(*id).is_none()).collect()
     }
 
     pub(crate) fn node_ids(&self) -> Vec<i32> {
@@ -69,7 +85,9 @@ impl Nodes {
             if std::mem::take(&mut node.is_fenced) {
                 tracing::info!(node = id, "node is back");
                 let changes = self.elections();
-                self.decide(changes, now);
+                if !self.decide(changes, now) {
+                    self.look_again_at = Some(now.monotonic + RETRY);
+                }
             }
             self.tell_all(id, now);
         }
@@ -79,7 +97,7 @@ impl Nodes {
     pub(crate) fn next_control(&self) -> Option<Duration> {
         let fencing = self.nodes.iter().filter_map(|node| node.fence_at).min();
         let lag = (self.nodes.len() > 1).then_some(self.next_lag_check);
-        [fencing, lag].into_iter().flatten().min()
+        [fencing, lag, self.look_again_at].into_iter().flatten().min()
     }
 
     /// Fences nodes that have been silent for too long, and has leaders look at their followers.
@@ -89,6 +107,10 @@ impl Nodes {
             if due.is_some_and(|due| due <= now.monotonic) {
                 self.fence(id, now);
             }
+        }
+        if self.look_again_at.is_some_and(|due| due <= now.monotonic) {
+            self.look_again_at = None;
+            self.begin_control(now);
         }
         if now.monotonic >= self.next_lag_check {
             self.next_lag_check = now.monotonic + self.config.replica_lag_time_max / 2;

@@ -20,7 +20,7 @@ const MAX_SESSIONS: usize = 1000;
 const EVICTION_AGE: Duration = Duration::from_secs(120);
 
 /// Partitions that one session may have. Who wants more is served without.
-const MAX_PARTITIONS: usize = 100_000;
+const MAX_PARTITIONS: usize = 10_000;
 
 const FINAL_EPOCH: i32 = -1;
 const INITIAL_EPOCH: i32 = 0;

@@ -57,7 +57,6 @@ impl Node {
         now: Now,
     ) -> Result<Self, StartError> {
         let partitions = Partitions::open(id, &data, catalog, discards, now.unix_ms)?;
-        data.mark_in_use()?;
         Ok(Self {
             id,
             state: State::Running,
@@ -70,6 +69,16 @@ impl Node {
             next_fetch: None,
             holds_replication: false,
         })
+    }
+
+    /// From now on a kill leaves the folder unclean. What its checkpoints say of topics that are
+    /// gone is gone from them, before there are others of the same names.
+    pub(crate) fn mark_in_use(&self, catalog: &Catalog) -> Result<(), StartError> {
+        if let Some(data) = &self.data {
+            data.mark_in_use()?;
+        }
+        self.write_checkpoints(catalog);
+        Ok(())
     }
 
     /// Lets go of everything as the kill of a process does: nothing is flushed, nothing marked.

@@ -95,6 +95,8 @@ pub(crate) struct Nodes {
     syncs: Vec<PendingSync>,
     next_housekeeping: Duration,
     pub(crate) next_lag_check: Duration,
+    /// When the controller tries again what could not be written down, on the monotonic clock.
+    pub(crate) look_again_at: Option<Duration>,
 }
 
 impl Nodes {
@@ -128,6 +130,9 @@ impl Nodes {
         for (id, data) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, &catalog, config.discards, now)?);
         }
+        for node in &nodes {
+            node.mark_in_use(&catalog)?;
+        }
         let mut cluster = Self {
             nodes,
             cuts: BTreeSet::new(),
@@ -155,6 +160,7 @@ impl Nodes {
             transmits: VecDeque::new(),
             syncs: Vec::new(),
             next_housekeeping: now.monotonic + config.retention_check_interval,
+            look_again_at: None,
             next_lag_check: now.monotonic + config.replica_lag_time_max / 2,
             config,
         };
@@ -377,6 +383,12 @@ impl Nodes {
     /// last: it speaks for all.
     pub(crate) fn close(&mut self) {
         let is_durable = self.config.is_durable;
+        for sync in std::mem::take(&mut self.syncs) {
+            if let Err(error) = sync.run() {
+                // Without the marker the next start looks at what may not be on the medium.
+                return tracing::error!(%error, "segment not flushed, folders not closed");
+            }
+        }
         for node in self.nodes.iter_mut().rev() {
             node.close(&self.catalog, is_durable);
         }
@@ -391,6 +403,9 @@ impl Nodes {
             for replica in node.partitions.iter_mut() {
                 replica.log.expire_producers(now.unix_ms.saturating_sub(idle_ms));
                 // Only what every in-sync replica has may go.
+                if replica.high_watermark() < replica.log.log_end_offset() {
+                    continue;
+                }
                 let removed = replica.log.apply_retention(now.unix_ms);
                 if let Err(error) = removed {
                     tracing::error!(%error, "old segments not removed");
@@ -519,6 +534,13 @@ impl Nodes {
     /// The node that clients are told is the controller: any will do, as each knows what it does.
     pub(crate) fn controller_id(&self) -> i32 {
         self.live_nodes().next().unwrap_or(-1)
+    }
+
+    /// The nodes that can have new replicas: one that has just been killed cannot, though nobody
+    /// has missed it yet.
+    pub(crate) fn ready_nodes(&self) -> impl Iterator<Item = i32> {
+        let is_ready = |node: &&Node| !node.is_fenced && node.state != State::Down;
+        self.nodes.iter().filter(is_ready).map(|node| node.id)
     }
 
     /// The nodes that the controller counts on.

@@ -54,7 +54,12 @@ impl Nodes {
             // What it led before it went down, it leads no more: it is another process now, that
             // does not know how far its followers were.
             self.fence(id, now);
+            if !self.node(id).is_some_and(|node| node.is_fenced) {
+                let source = std::io::Error::other("the cluster's own file cannot be written");
+                return Err(StartError::DataDir { path: self.dir.clone(), source });
+            }
         }
+        opened.mark_in_use(&self.catalog)?;
         if let Some(node) = self.node_mut(id) {
             node.data = opened.data;
             node.partitions = opened.partitions;

@@ -94,10 +94,15 @@ impl Partitions {
         must_be_there: bool,
     ) -> Result<PartitionLog, StartError> {
         let dir = self.partition_dir(&topic.name, index);
-        if !must_be_there {
-            // It may have come into being while the node was down; the leader has the records.
+        let is_absent =
+            self.storage.list(&dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let mut state = state;
+        if is_absent && !must_be_there {
+            // It came into being while the node was down; the leader has the records. Checkpoints
+            // can only speak of a former topic.
             let fault = |source| StartError::DataDir { path: dir.clone(), source };
             self.storage.create_dir(&dir).map_err(fault)?;
+            state = OpenState { recovery_point: 0, log_start_offset: 0, ..state };
         }
         self.check_topic_id(topic, &dir)?;
         let storage = self.storage.clone();

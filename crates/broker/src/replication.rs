@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_protocol::Uuid;
+use ottla_protocol::record::BatchHeader;
 
 use crate::handler;
 use crate::log::{LogError, PartitionLog, ReadError};
@@ -175,6 +176,7 @@ impl Nodes {
             return Then::Rest;
         };
         let (log, unix_ms) = (&mut replica.log, now.unix_ms);
+        let mut was_cut = false;
         let done = match answer {
             Answer::NotLeader => return Then::Rest,
             Answer::Failed => return Then::AskLater,
@@ -188,17 +190,29 @@ impl Nodes {
                     None => log.log_start_offset(),
                 };
                 tracing::info!(node = id, %topic, partition, to, "log cut to its leader's");
-                log.truncate_to(to, unix_ms).map(|()| Then::AskAgain)
+                was_cut = true;
+                let before = (log.log_end_offset(), log.latest_epoch());
+                let cut = log.truncate_to(to, unix_ms);
+                let is_other = before != (log.log_end_offset(), log.latest_epoch());
+                cut.map(|()| if is_other { Then::AskAgain } else { Then::AskLater })
             }
-            Answer::BeginsAt(start) => log.reset_to(start, unix_ms).map(|()| Then::AskAgain),
+            Answer::BeginsAt(start) => {
+                was_cut = true;
+                log.reset_to(start, unix_ms).map(|()| Then::AskAgain)
+            }
             Answer::Records { bytes, high_watermark, log_start_offset } => {
-                let appended = log.append_replicated(&bytes, unix_ms);
+                let begun = begin_with(log, &bytes, unix_ms);
+                let appended = begun.and_then(|()| log.append_replicated(&bytes, unix_ms));
                 let done = appended.and_then(|()| follow_start(log, log_start_offset));
                 replica.learn_high_watermark(high_watermark);
                 done.map(|()| if bytes.is_empty() { Then::Rest } else { Then::AskAgain })
             }
         };
         replica.note_truncated();
+        if was_cut && let Some(node) = self.node(id) {
+            // The recovery point is lower now, and has to be before more is appended.
+            node.write_checkpoints(&self.catalog);
+        }
         match done {
             Ok(then) => {
                 self.queue_syncs(id, topic, partition);
@@ -245,9 +259,10 @@ impl Nodes {
         let is_caught_up = ask.offset >= replica.high_watermark().max(leading_start(replica))
             || mutant::is_on(Mutant::InSyncTooSoon);
         let isr = replica.leading.as_ref().map(|leading| leading.isr.clone()).unwrap_or_default();
+        let mut is_left_out = false;
         if is_caught_up && !isr.contains(&follower) {
             let wider = isr.into_iter().chain([follower]).collect();
-            self.alter_isr(leader, epoch, topic, partition, wider, now);
+            is_left_out = !self.alter_isr(leader, epoch, topic, partition, wider, now);
         }
         self.raise_high_watermark(leader, topic, partition, now);
         let fetch_bytes = self.config.replica_fetch_bytes;
@@ -256,6 +271,8 @@ impl Nodes {
         };
         let high_watermark = replica.high_watermark();
         match replica.log.read(ask.offset, i64::MAX, fetch_bytes, true) {
+            // It has to ask again, or nobody thinks of it any more.
+            Ok(bytes) if bytes.is_empty() && is_left_out => Answer::Failed,
             Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset },
             Err(ReadError::OutOfRange { start, .. }) => Answer::BeginsAt(start),
             Err(ReadError::Log(error)) => {
@@ -264,6 +281,19 @@ impl Nodes {
             }
         }
     }
+}
+
+/// Lets an empty log begin where the first batch does: a leader's log may begin inside of one.
+fn begin_with(log: &mut PartitionLog, bytes: &[u8], unix_ms: i64) -> Result<(), LogError> {
+    let Ok(header) = BatchHeader::read(bytes) else {
+        return Ok(());
+    };
+    let end = log.log_end_offset();
+    let is_empty = log.log_start_offset() == end;
+    if is_empty && header.base_offset < end && header.last_offset() >= end {
+        return log.reset_to(header.base_offset, unix_ms);
+    }
+    Ok(())
 }
 
 /// Lets a follower's log begin no earlier than its leader's.

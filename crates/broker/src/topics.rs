@@ -102,7 +102,7 @@ impl Nodes {
         layout: &Layout,
         first: i32,
     ) -> Result<Vec<Placement>, TopicError> {
-        let live: Vec<i32> = self.live_nodes().collect();
+        let live: Vec<i32> = self.ready_nodes().collect();
         let all = match layout {
             Layout::Replicas(all) => {
                 self.check_replicas(all)?;
@@ -154,7 +154,7 @@ impl Nodes {
             if replicas.len() != factor {
                 return refuse("partitions must not differ in their number of replicas".to_owned());
             }
-            if replicas.iter().all(|id| self.node(*id).is_none_or(|node| node.is_fenced)) {
+            if !self.ready_nodes().any(|id| replicas.contains(&id)) {
                 return refuse(format!("none of the brokers {replicas:?} is there"));
             }
         }
@@ -315,6 +315,10 @@ impl Nodes {
                 self.complete_fetch(connection, now);
                 handler::settle_produce(self, connection, now, false);
             }
+        }
+        for node in &self.nodes {
+            // A topic of the same name is another, and begins at 0.
+            node.write_checkpoints(&self.catalog);
         }
         self.groups.forget_topic(name);
         // What could not be removed now is removed at the next start: the catalogue still notes it.

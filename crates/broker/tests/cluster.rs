@@ -8,6 +8,10 @@ use common::Batch;
 use common::client::{Client, PATIENCE, produce_request};
 use ottla_broker::{Cluster, ClusterBuilder, NodeError};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use ottla_protocol::messages::describe_cluster::DescribeClusterRequest;
 use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
@@ -436,4 +440,98 @@ fn a_topic_that_is_deleted_while_a_node_is_down_is_gone_from_that_node_too() {
     assert_eq!(client.call(4, &request).responses[0].error_code, 0);
     cluster.start_node(down).unwrap();
     assert!(!folder.exists());
+}
+
+fn delete_records(client: &mut Client, offset: i64) {
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: TOPIC.to_owned(),
+            partitions: vec![DeleteRecordsPartition { partition_index: 0, offset }],
+        }],
+        timeout_ms: 1000,
+    };
+    assert_eq!(client.call(2, &request).topics[0].partitions[0].error_code, 0);
+}
+
+#[test]
+fn a_follower_catches_up_with_a_log_that_begins_inside_of_a_batch() {
+    let cluster = three().start().unwrap();
+    let late = follower(&cluster);
+    cluster.kill_node(late).unwrap();
+    let gone = |state: &ottla_broker::PartitionState| !state.in_sync.contains(&late);
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, gone));
+    let mut client = client_of(&cluster, leader(&cluster));
+    assert_eq!(code(&produce(&mut client, -1, &Batch::numbered(10))), ErrorCode::NONE);
+    delete_records(&mut client, 5);
+    cluster.start_node(late).unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    assert_eq!(cluster.log_end_offset_on(late, TOPIC, 0), Some(10));
+    cluster.move_leader(TOPIC, 0, late).unwrap();
+    let fetched = client_of(&cluster, late).fetch(TOPIC, 0, 5, 0);
+    assert_eq!(fetched.responses[0].partitions[0].log_start_offset, 5);
+}
+
+#[test]
+fn a_node_that_was_just_killed_gets_no_replicas_and_starts_again() {
+    let hour = Duration::from_secs(3600);
+    let cluster = three().node_session_timeout(hour).start().unwrap();
+    cluster.kill_node(2).unwrap();
+    let mut client = client_of(&cluster, 1);
+    let request = CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: "new".to_owned(),
+            num_partitions: 6,
+            replication_factor: 1,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    assert_eq!(client.call(7, &request).topics[0].error_code, 0);
+    for partition in 0..6 {
+        assert!(!cluster.partition("new", partition).unwrap().replicas.contains(&2));
+    }
+    cluster.start_node(2).unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+}
+
+#[test]
+fn a_cluster_that_comes_back_with_fewer_nodes_does_not_wait_for_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = three().data_dir(dir.path()).start().unwrap();
+    let mut client = client_of(&cluster, leader(&cluster));
+    assert_eq!(code(&produce(&mut client, -1, &Batch::numbered(3))), ErrorCode::NONE);
+    cluster.stop();
+    let cluster = Cluster::builder().nodes(2).data_dir(dir.path()).start().unwrap();
+    assert_eq!(cluster.partition(TOPIC, 0).unwrap().in_sync.len(), 2);
+    let mut client = client_of(&cluster, leader(&cluster));
+    let answer = produce(&mut client, -1, &Batch::numbered(1));
+    assert_eq!((code(&answer), answer.base_offset), (ErrorCode::NONE, 3));
+    cluster.stop();
+    let cluster = three().data_dir(dir.path()).start().unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    assert_eq!(values(&cluster, leader(&cluster)), [0, 1, 2, 3]);
+}
+
+#[test]
+fn who_waits_for_records_hears_of_those_that_a_new_leader_shows() {
+    let cluster = three().start().unwrap();
+    let old = leader(&cluster);
+    let new = follower(&cluster);
+    let mut client = client_of(&cluster, old);
+    produce(&mut client, -1, &Batch::numbered(1));
+    // The other follower lags, so what comes now is in two logs and not to be seen yet.
+    let lags = cluster.node_ids().into_iter().find(|id| *id != old && *id != new).unwrap();
+    cluster.hold_replication(lags, true).unwrap();
+    produce(&mut client, 1, &Batch::numbered(2));
+    let has_it = || cluster.log_end_offset_on(new, TOPIC, 0) == Some(3);
+    while !has_it() {
+        std::thread::yield_now();
+    }
+    cluster.move_leader(TOPIC, 0, new).unwrap();
+    let mut reader = client_of(&cluster, new);
+    let id = reader.send(11, &common::client::fetch_request(TOPIC, 0, 1, 60_000));
+    assert!(reader.hears_nothing());
+    cluster.hold_replication(lags, false).unwrap();
+    let fetched = reader.receive::<FetchRequest>(11, id);
+    assert_eq!(fetched.responses[0].partitions[0].high_watermark, 3);
 }

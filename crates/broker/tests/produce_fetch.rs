@@ -301,6 +301,7 @@ fn a_fetch_session_tells_only_what_is_new() {
     let mut other = first.topics[0].partitions[0].clone();
     other.partition = 1;
     first.topics[0].partitions.push(other);
+    first.session_epoch = 0;
     let begun = client.call(11, &first);
     let id = begun.session_id;
     assert!(id > 0);

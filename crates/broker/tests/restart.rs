@@ -8,6 +8,11 @@ use std::path::Path;
 use common::Batch;
 use common::client::Client;
 use ottla_broker::{Cluster, StartError};
+use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
+use ottla_protocol::messages::delete_topics::DeleteTopicsRequest;
 use ottla_protocol::messages::init_producer_id::InitProducerIdRequest;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -275,4 +280,43 @@ fn more_partitions_than_a_process_may_open_files() {
         assert!(open_files() < before + 600, "{} files", open_files() - before);
         cluster.kill();
     }
+}
+
+#[test]
+fn a_topic_that_was_created_anew_keeps_its_records_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 1).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    assert_eq!(client.produce("t", 0, &Batch::numbered(30)).error_code, 0);
+    // What was cut off the former topic is in the checkpoints.
+    let cut = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: "t".to_owned(),
+            partitions: vec![DeleteRecordsPartition { partition_index: 0, offset: 30 }],
+        }],
+        timeout_ms: 1000,
+    };
+    assert_eq!(client.call(2, &cut).topics[0].partitions[0].error_code, 0);
+    let delete = DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() };
+    assert_eq!(client.call(4, &delete).responses[0].error_code, 0);
+    let create = CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: "t".to_owned(),
+            num_partitions: 1,
+            replication_factor: 1,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    assert_eq!(client.call(7, &create).topics[0].error_code, 0);
+    assert_eq!(client.produce("t", 0, &Batch::numbered(10)).error_code, 0);
+    cluster.kill();
+
+    let cluster = start();
+    assert_eq!(cluster.log_end_offset("t", 0), Some(10));
+    let fetched = Client::connect(&cluster).fetch("t", 0, 0, 0);
+    let partition = &fetched.responses[0].partitions[0];
+    assert_eq!((partition.error_code, partition.log_start_offset), (0, 0));
+    assert!(!partition.records.as_ref().unwrap().is_empty());
 }

@@ -355,10 +355,10 @@ pub(crate) fn wake(nodes: &mut Nodes, id: i32, topic: Uuid, index: i32, bytes: u
         let Some(parked) = nodes.parked_fetches.get_mut(&connection) else {
             continue;
         };
-        if parked.request.isolation_level == READ_COMMITTED {
+        if parked.request.isolation_level == READ_COMMITTED || bytes == 0 {
             // What came in may not be for its eyes yet, and what ended a transaction shows more
-            // than came in.
-            wake_committed(nodes, connection, now);
+            // than came in. Without a count, some of what came in before can be seen now.
+            wake_to_look(nodes, connection, now);
             continue;
         }
         parked.missing_bytes = parked.missing_bytes.saturating_sub(bytes as u64);
@@ -368,7 +368,7 @@ pub(crate) fn wake(nodes: &mut Nodes, id: i32, topic: Uuid, index: i32, bytes: u
     }
 }
 
-fn wake_committed(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
+fn wake_to_look(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
     let Some(parked) = nodes.unpark_fetch(connection) else {
         return;
     };

@@ -91,8 +91,12 @@ impl PartitionLog {
     /// What the disk says. The log is then out of service, and whole when it is opened again.
     pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<(), LogError> {
         self.check_service()?;
-        if offset >= self.log_end_offset() {
-            return Ok(());
+        let end = self.log_end_offset();
+        if offset >= end {
+            // An append that failed may have left the epoch that it was to begin.
+            let storage = self.storage().clone();
+            let settled = self.epochs_mut().truncate_end(&*storage, end);
+            return settled.map_err(|error| LogError::io(self.dir(), error));
         }
         let first = self.segments.first().map(Segment::base_offset);
         if first.is_none_or(|first| offset < first) {
