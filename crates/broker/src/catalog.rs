@@ -69,6 +69,10 @@ impl Topic {
     pub(crate) fn partition_count(&self) -> i32 {
         self.partitions.len() as i32
     }
+
+    pub(crate) fn has_partition(&self, partition: i32) -> bool {
+        (0..self.partition_count()).contains(&partition)
+    }
 }
 
 /// All topics, by name and by id.

@@ -12,7 +12,6 @@ use crate::builder::ClusterBuilder;
 use crate::error::StartError;
 use crate::fault::Fault;
 use crate::listen::ReservedPort;
-use crate::nodes::Nodes;
 use crate::peers::Advertised;
 use crate::request_log::SeenRequest;
 use crate::security::tls::RunningTls;
@@ -102,7 +101,8 @@ impl Cluster {
     /// The offset that the next record of a partition will get, `None` when there is no such
     /// partition, or nobody leads it.
     pub fn log_end_offset(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.running.door.with_nodes(|nodes, _| log_end_offset(nodes, topic, partition))
+        let state = self.partition(topic, partition)?;
+        state.leader.map(|_| state.log_end)
     }
 
     /// Ends the cluster: connections are closed, logs flushed, the folder marked as cleanly shut
@@ -117,12 +117,6 @@ impl Cluster {
     pub fn kill(mut self) {
         self.running.end(false);
     }
-}
-
-fn log_end_offset(nodes: &Nodes, topic: &str, partition: i32) -> Option<i64> {
-    let id = nodes.catalog.by_name(topic)?.id;
-    let leader = nodes.catalog.placement(id, partition)?.leader;
-    Some(nodes.replica(leader, id, partition)?.log.log_end_offset())
 }
 
 /// A listener of a running cluster, on each of its nodes.

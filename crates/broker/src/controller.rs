@@ -29,17 +29,13 @@ const RETRY: Duration = Duration::from_millis(500);
 type Changes = Vec<(Uuid, i32, Placement)>;
 
 impl Nodes {
-    /// Elects leaders where none is, and tells every node what it leads and follows. What cannot be
-    /// written down is tried again.
+    /// Elects leaders where none is, and tells every node what it leads and follows.
     pub(crate) fn begin_control(&mut self, now: Now) {
         for id in self.absent_nodes() {
             let changes = self.without(id);
             self.decide(changes, now);
         }
-        let changes = self.elections();
-        if !self.decide(changes, now) {
-            self.look_again_at = Some(now.monotonic + RETRY);
-        }
+        self.hold_elections(now);
         for id in self.node_ids() {
             if self.can_reach(CONTROLLER, id) {
                 self.tell_all(id, now);
@@ -84,10 +80,7 @@ impl Nodes {
             node.fence_at = None;
             if std::mem::take(&mut node.is_fenced) {
                 tracing::info!(node = id, "node is back");
-                let changes = self.elections();
-                if !self.decide(changes, now) {
-                    self.look_again_at = Some(now.monotonic + RETRY);
-                }
+                self.hold_elections(now);
             }
             self.tell_all(id, now);
         }
@@ -157,6 +150,14 @@ impl Nodes {
         changes
     }
 
+    /// Elects leaders where none is. What cannot be written down is tried again.
+    fn hold_elections(&mut self, now: Now) {
+        let changes = self.elections();
+        if !self.decide(changes, now) {
+            self.look_again_at = Some(now.monotonic + RETRY);
+        }
+    }
+
     /// Leaders for partitions that have none and could have.
     fn elections(&self) -> Changes {
         let mut changes = Changes::new();
@@ -195,26 +196,26 @@ impl Nodes {
         } else {
             place.leader = -1;
         }
-        if !place.isr.contains(&place.leader) && place.leader != -1 {
+        if mutant::is_on(Mutant::ElectsAnybody) && !place.isr.contains(&place.leader) {
             place.isr.push(place.leader);
+            place.isr.retain(|id| *id != -1);
         }
         if place.leader != before && !mutant::is_on(Mutant::EpochStays) {
             place.leader_epoch = place.leader_epoch.saturating_add(1);
         }
     }
 
-    /// Gives partitions back to the replica that is named first. `None` means all.
+    /// Gives a partition back to the replica that is named first.
     ///
     /// # Errors
-    /// The code for the partition, as ElectLeaders has it.
+    /// The code for the partition, as ElectLeaders has it; so with the two that follow.
     pub(crate) fn elect_preferred(
         &mut self,
         topic: Uuid,
         partition: i32,
         now: Now,
     ) -> Result<(), ErrorCode> {
-        let place = self.catalog.placement(topic, partition);
-        let place = place.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let place = self.place_of(topic, partition)?;
         let preferred = place.replicas.first().copied().unwrap_or(-1);
         if place.leader == preferred {
             return Err(ErrorCode::ELECTION_NOT_NEEDED);
@@ -232,8 +233,7 @@ impl Nodes {
         partition: i32,
         now: Now,
     ) -> Result<(), ErrorCode> {
-        let place = self.catalog.placement(topic, partition);
-        let mut next = place.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.clone();
+        let mut next = self.place_of(topic, partition)?.clone();
         if next.leader != -1 {
             return Err(ErrorCode::ELECTION_NOT_NEEDED);
         }
@@ -252,8 +252,7 @@ impl Nodes {
         leader: i32,
         now: Now,
     ) -> Result<(), ErrorCode> {
-        let place = self.catalog.placement(topic, partition);
-        let mut next = place.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.clone();
+        let mut next = self.place_of(topic, partition)?.clone();
         if !next.isr.contains(&leader) || !self.is_live(leader) {
             return Err(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE);
         }
@@ -263,6 +262,11 @@ impl Nodes {
         next.leader = leader;
         next.leader_epoch = next.leader_epoch.saturating_add(1);
         self.decide_one(topic, partition, next, now)
+    }
+
+    fn place_of(&self, topic: Uuid, partition: i32) -> Result<&Placement, ErrorCode> {
+        let place = self.catalog.placement(topic, partition);
+        place.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 
     /// A leader wants another list of in-sync replicas (KIP-497). It may be refused: when the

@@ -28,14 +28,13 @@ use crate::groups::Groups;
 use crate::handler::{self, ParkedFetch, ParkedProduce};
 use crate::log::{Storage, SyncJob, Validator};
 use crate::node::{Node, State};
-use crate::peers::{Advertised, Arrival, Call, ConnectionId, Flow, Peer, Transmit};
-use crate::replica::Replica;
+use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
 use crate::request_log::RequestLog;
 use crate::rng::Rng;
-use crate::security::acl::{On, Rules};
+use crate::security;
+use crate::security::acl::Rules;
 use crate::security::session::Session;
 use crate::security::users::Users;
-use crate::security::{self, Operation};
 use crate::time::Now;
 use crate::transactions::Transactions;
 
@@ -75,7 +74,7 @@ pub(crate) struct Nodes {
     pub(crate) users: Users,
     pub(crate) rules: Rules,
     /// The principal of those who have not said who they are.
-    nobody: Arc<str>,
+    pub(crate) nobody: Arc<str>,
     pub(crate) catalog: Catalog,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
@@ -167,58 +166,6 @@ impl Nodes {
         cluster.forget_deleted();
         cluster.begin_control(now);
         Ok(cluster)
-    }
-
-    /// A node by its id.
-    pub(crate) fn node(&self, id: i32) -> Option<&Node> {
-        self.nodes.get(usize::try_from(id.checked_sub(FIRST_NODE_ID)?).ok()?)
-    }
-
-    pub(crate) fn node_mut(&mut self, id: i32) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(id.checked_sub(FIRST_NODE_ID)?).ok()?)
-    }
-
-    /// A node's replica of a partition.
-    pub(crate) fn replica(&self, node: i32, topic: Uuid, partition: i32) -> Option<&Replica> {
-        self.node(node)?.partitions.get(topic, partition)
-    }
-
-    pub(crate) fn replica_mut(
-        &mut self,
-        node: i32,
-        topic: Uuid,
-        partition: i32,
-    ) -> Option<&mut Replica> {
-        self.node_mut(node)?.partitions.get_mut(topic, partition)
-    }
-
-    /// A node's replica of a partition that it leads.
-    ///
-    /// # Errors
-    /// What a client is told when it has come to the wrong node, or there is no such partition.
-    pub(crate) fn leader_mut(
-        &mut self,
-        node: i32,
-        topic: Uuid,
-        partition: i32,
-    ) -> Result<&mut Replica, ErrorCode> {
-        let otherwise = self.not_leader(topic, partition);
-        let replica = self.replica_mut(node, topic, partition);
-        replica.filter(|replica| replica.leading.is_some()).ok_or(otherwise)
-    }
-
-    /// What a client is told that has come to a node that does not lead a partition.
-    pub(crate) fn not_leader(&self, topic: Uuid, partition: i32) -> ErrorCode {
-        match self.catalog.placement(topic, partition) {
-            Some(_) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        }
-    }
-
-    /// How many replicas a topic wants in sync before acks=all is promised.
-    pub(crate) fn min_insync_replicas(&self, topic: Uuid) -> i32 {
-        let own = self.catalog.by_id(topic).and_then(|topic| topic.config.min_insync_replicas);
-        own.unwrap_or(self.config.min_insync_replicas)
     }
 
     /// Removes the notes of deleted topics, once no node can have anything of them.
@@ -394,6 +341,13 @@ impl Nodes {
         }
     }
 
+    /// Has every node make note of where its logs stand.
+    pub(crate) fn write_checkpoints(&self) {
+        for node in &self.nodes {
+            node.write_checkpoints(&self.catalog);
+        }
+    }
+
     /// Removes what is too old, and makes note of where the logs stand.
     fn keep_house(&mut self, now: Now) {
         let idle_ms = self.config.transactional_id_expiration.as_millis() as i64;
@@ -411,8 +365,8 @@ impl Nodes {
                     tracing::error!(%error, "old segments not removed");
                 }
             }
-            node.write_checkpoints(&self.catalog);
         }
+        self.write_checkpoints();
     }
 
     /// Takes note of segments that a partition has just closed.
@@ -484,67 +438,5 @@ impl Nodes {
         while let Some(answer) = self.groups.poll_answer() {
             handler::answer_group_member(self, answer, now);
         }
-    }
-
-    /// Whether who is behind a request may do this.
-    pub(crate) fn allows(&self, call: &Call, operation: Operation, thing: On<'_>) -> bool {
-        self.rules.is_empty() || self.rules.allows(self.principal(call), operation, thing)
-    }
-
-    /// Who is behind a request.
-    pub(crate) fn principal(&self, call: &Call) -> &Arc<str> {
-        self.peers.get(&call.connection).map_or(&self.nobody, |peer| &peer.principal)
-    }
-
-    /// Where a client finds a node: the listener of the same name as the one that it has come to.
-    pub(crate) fn address_for(&self, connection: ConnectionId, node: i32) -> Advertised {
-        let none = || Advertised { host: String::new(), port: 0 };
-        let Some(peer) = self.peers.get(&connection) else {
-            return none();
-        };
-        let Some(listener) = self.node(node).and_then(|node| node.listeners.get(peer.listener))
-        else {
-            return none();
-        };
-        listener.advertised.clone().unwrap_or_else(|| Advertised {
-            host: peer.local.ip().to_canonical().to_string(),
-            port: if node == peer.node { peer.local.port() } else { listener.port },
-        })
-    }
-
-    /// The node that looks after a group or a transactional id. Each has its own share of them, and
-    /// gets another's only when that is no longer counted on.
-    pub(crate) fn coordinator_of(&self, id: &str) -> Option<i32> {
-        let score = |node: &i32| {
-            let bytes = id.bytes().chain(node.to_le_bytes());
-            // FNV-1a, with its bits mixed at the end.
-            let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-            (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-        };
-        self.live_nodes().max_by_key(score)
-    }
-
-    /// Whether a request about a group or a transactional id has come to the right node.
-    pub(crate) fn coordinates(&self, call: &Call, id: &str) -> bool {
-        self.nodes.len() == 1 || self.coordinator_of(id) == Some(call.node)
-    }
-
-    /// The node that clients are told is the controller: any will do, as each knows what it does.
-    pub(crate) fn controller_id(&self) -> i32 {
-        self.live_nodes().next().unwrap_or(-1)
-    }
-
-    /// The nodes that can have new replicas: one that has just been killed cannot, though nobody
-    /// has missed it yet.
-    pub(crate) fn ready_nodes(&self) -> impl Iterator<Item = i32> {
-        let is_ready = |node: &&Node| !node.is_fenced && node.state != State::Down;
-        self.nodes.iter().filter(is_ready).map(|node| node.id)
-    }
-
-    /// The nodes that the controller counts on.
-    pub(crate) fn live_nodes(&self) -> impl Iterator<Item = i32> {
-        self.nodes.iter().filter(|node| !node.is_fenced).map(|node| node.id)
     }
 }

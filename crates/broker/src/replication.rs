@@ -90,6 +90,9 @@ impl Nodes {
 
     /// Something has come that the followers of a partition do not have.
     pub(crate) fn stir_followers(&mut self, leader: i32, topic: Uuid, partition: i32, now: Now) {
+        if self.nodes.len() == 1 {
+            return;
+        }
         let due = now.monotonic + self.config.replication_delay;
         let Some(leading) =
             self.replica(leader, topic, partition).and_then(|replica| replica.leading.as_ref())
@@ -121,14 +124,10 @@ impl Nodes {
         if !moved {
             return;
         }
-        let has_followers =
-            replica.leading.as_ref().is_some_and(|leading| !leading.followers.is_empty());
         self.transactions.stir();
         handler::settle_produces(self, id, topic, index, now);
         handler::wake_fetches(self, id, topic, index, seen_bytes, now);
-        if has_followers {
-            self.stir_followers(id, topic, index, now);
-        }
+        self.stir_followers(id, topic, index, now);
     }
 
     fn ask_leaders(&mut self, id: i32, now: Now) {

@@ -300,7 +300,8 @@ impl Nodes {
         Ok(())
     }
 
-    /// Deletes a topic with its logs and the offsets that groups have committed for it.
+    /// Deletes a topic with its logs and the offsets that groups have committed for it. The
+    /// checkpoints still speak of it; see [`Nodes::write_checkpoints`].
     pub(crate) fn delete_topic(&mut self, name: &str, now: Now) -> Result<(), TopicError> {
         let id = self.catalog.by_name(name).ok_or_else(|| TopicError::unknown(name))?.id;
         self.catalog.remove(name).map_err(TopicError::storage)?;
@@ -315,10 +316,6 @@ impl Nodes {
                 self.complete_fetch(connection, now);
                 handler::settle_produce(self, connection, now, false);
             }
-        }
-        for node in &self.nodes {
-            // A topic of the same name is another, and begins at 0.
-            node.write_checkpoints(&self.catalog);
         }
         self.groups.forget_topic(name);
         // What could not be removed now is removed at the next start: the catalogue still notes it.

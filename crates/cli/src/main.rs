@@ -9,6 +9,7 @@ mod exit;
 mod failed_out;
 mod input;
 mod ndjson;
+mod pace;
 mod progress;
 mod properties;
 mod signals;

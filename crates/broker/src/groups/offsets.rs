@@ -1,21 +1,21 @@
 //! What groups have committed and of which kind they are, in memory and in a journal.
 //!
-//! The journal is a text file with one JSON object on each line; the last word on a partition
-//! holds. A line that a killed process did not finish is the last one and is cut off. The file is
-//! written anew when it is opened, and when it has grown to many times what it has to say.
+//! The last word on a partition holds.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ottla_protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StartError;
-use crate::log::{Storage, StoredFile, Survives};
+use crate::journal::{Journal, to_lines};
+use crate::log::Storage;
 
-/// The journal is not written anew below this size.
-const MIN_COMPACTION_BYTES: u64 = 1024 * 1024;
+/// `offset.metadata.max.bytes`.
+const MAX_METADATA_BYTES: usize = 4096;
 
 /// An offset that a group has committed for a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,24 @@ pub(crate) struct Committed {
     pub(crate) leader_epoch: i32,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) metadata: String,
+}
+
+impl Committed {
+    /// What a client wants to commit.
+    ///
+    /// # Errors
+    /// When it has more to say along with it than is kept.
+    pub(crate) fn new(
+        offset: i64,
+        leader_epoch: i32,
+        metadata: Option<&str>,
+    ) -> Result<Self, ErrorCode> {
+        let metadata = metadata.unwrap_or_default();
+        if metadata.len() > MAX_METADATA_BYTES {
+            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+        }
+        Ok(Self { offset, leader_epoch, metadata: metadata.to_owned() })
+    }
 }
 
 fn no_epoch() -> i32 {
@@ -82,12 +100,13 @@ type ByPartition = BTreeMap<(String, i32), Committed>;
 /// What all groups have committed.
 #[derive(Debug)]
 pub(crate) struct GroupOffsets {
-    storage: Arc<dyn Storage>,
-    path: PathBuf,
-    journal: Option<Arc<dyn StoredFile>>,
-    journal_bytes: u64,
-    /// Size of the journal when it was last written anew.
-    compacted_bytes: u64,
+    journal: Journal,
+    known: Known,
+}
+
+/// What the journal comes to.
+#[derive(Debug, Default)]
+struct Known {
     groups: BTreeMap<String, ByPartition>,
     /// The kinds of the groups that had members.
     kinds: BTreeMap<String, Kind>,
@@ -96,61 +115,9 @@ pub(crate) struct GroupOffsets {
 impl GroupOffsets {
     /// Reads the journal.
     pub(crate) fn open(path: PathBuf, storage: Arc<dyn Storage>) -> Result<Self, StartError> {
-        let mut offsets = Self {
-            storage,
-            path,
-            journal: None,
-            journal_bytes: 0,
-            compacted_bytes: 0,
-            groups: BTreeMap::new(),
-            kinds: BTreeMap::new(),
-        };
-        let bytes = match offsets.storage.read(&offsets.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(offsets),
-            Err(source) => return Err(StartError::DataDir { path: offsets.path, source }),
-        };
-        // What follows the last line break is a line that was not finished.
-        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        for (index, line) in bytes[..end].split(|byte| *byte == b'\n').enumerate() {
-            if line.is_empty() {
-                continue;
-            }
-            let line: Line = serde_json::from_slice(line).map_err(|error| StartError::Damaged {
-                path: offsets.path.clone(),
-                reason: format!("line {}: {error}", index + 1),
-            })?;
-            offsets.apply(line);
-        }
-        offsets
-            .compact()
-            .map_err(|source| StartError::DataDir { path: offsets.path.clone(), source })?;
-        Ok(offsets)
-    }
-
-    fn apply(&mut self, line: Line) {
-        if let Some(kind) = line.kind {
-            self.kinds.insert(line.group, kind);
-            return;
-        }
-        match (line.topic, line.committed) {
-            (None, _) => {
-                self.groups.remove(&line.group);
-                self.kinds.remove(&line.group);
-            }
-            (Some(topic), Some(committed)) => {
-                let group = self.groups.entry(line.group).or_default();
-                group.insert((topic, line.partition), committed);
-            }
-            (Some(topic), None) => {
-                if let Some(group) = self.groups.get_mut(&line.group) {
-                    group.remove(&(topic, line.partition));
-                    if group.is_empty() {
-                        self.groups.remove(&line.group);
-                    }
-                }
-            }
-        }
+        let mut known = Known::default();
+        let journal = Journal::open(path, storage, &mut known, Known::apply, Known::lines)?;
+        Ok(Self { journal, known })
     }
 
     /// Takes note of commits; they are in the file when this returns.
@@ -170,7 +137,7 @@ impl GroupOffsets {
     }
 
     pub(crate) fn forget_group(&mut self, group: &str) -> io::Result<()> {
-        if !self.has_group(group) && !self.kinds.contains_key(group) {
+        if !self.has_group(group) && !self.known.kinds.contains_key(group) {
             return Ok(());
         }
         self.write(vec![Line {
@@ -184,7 +151,7 @@ impl GroupOffsets {
 
     pub(crate) fn forget_topic(&mut self, topic: &str) -> io::Result<()> {
         let mut lines = Vec::new();
-        for (group, committed) in &self.groups {
+        for (group, committed) in &self.known.groups {
             for (name, partition) in committed.keys().filter(|(name, _)| name == topic) {
                 lines.push(Line {
                     group: group.clone(),
@@ -220,7 +187,7 @@ impl GroupOffsets {
 
     /// Takes note of what a group is.
     pub(crate) fn set_kind(&mut self, group: &str, kind: Kind) -> io::Result<()> {
-        if self.kinds.get(group) == Some(&kind) {
+        if self.known.kinds.get(group) == Some(&kind) {
             return Ok(());
         }
         self.write(vec![kind_line(group, kind)])
@@ -228,25 +195,25 @@ impl GroupOffsets {
 
     /// The groups that had members, with their kinds.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (&str, Kind)> {
-        self.kinds.iter().map(|(group, kind)| (group.as_str(), *kind))
+        self.known.kinds.iter().map(|(group, kind)| (group.as_str(), *kind))
     }
 
     /// Whether a group has committed anything.
     pub(crate) fn has_group(&self, group: &str) -> bool {
-        self.groups.contains_key(group)
+        self.known.groups.contains_key(group)
     }
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.keys().map(String::as_str)
+        self.known.groups.keys().map(String::as_str)
     }
 
     pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
-        self.groups.get(group)?.get(&(topic.to_owned(), partition))
+        self.known.groups.get(group)?.get(&(topic.to_owned(), partition))
     }
 
     /// Everything that a group has committed, by topic and partition in order.
     pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = (&str, i32, &Committed)> {
-        let committed = self.groups.get(group).into_iter().flatten();
+        let committed = self.known.groups.get(group).into_iter().flatten();
         committed.map(|((topic, partition), committed)| (topic.as_str(), *partition, committed))
     }
 
@@ -254,56 +221,53 @@ impl GroupOffsets {
         if lines.is_empty() {
             return Ok(());
         }
-        let mut bytes = Vec::new();
-        for line in &lines {
-            serde_json::to_writer(&mut bytes, line)?;
-            bytes.push(b'\n');
-        }
-        let journal = match &self.journal {
-            Some(journal) => journal.clone(),
-            None => self.storage.open(&self.path)?,
-        };
-        self.journal = Some(journal.clone());
-        if let Err(error) = journal.append(&[&bytes]) {
-            // Half a line must not stay in front of the next one.
-            if journal.truncate(self.journal_bytes).is_err() {
-                self.journal = None;
-            }
-            return Err(error);
-        }
-        self.journal_bytes += bytes.len() as u64;
-        lines.into_iter().for_each(|line| self.apply(line));
-        if self.journal_bytes > MIN_COMPACTION_BYTES.max(self.compacted_bytes * 4) {
-            self.compact()?;
-        }
+        self.journal.append(&to_lines(&lines)?)?;
+        lines.into_iter().for_each(|line| self.known.apply(line));
+        self.journal.rewrite_if_large(|| self.known.lines());
         Ok(())
     }
+}
 
-    /// Writes the journal anew, with a line for each offset that holds.
-    fn compact(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for (group, kind) in &self.kinds {
-            serde_json::to_writer(&mut bytes, &kind_line(group, *kind))?;
-            bytes.push(b'\n');
+impl Known {
+    fn apply(&mut self, line: Line) {
+        if let Some(kind) = line.kind {
+            self.kinds.insert(line.group, kind);
+            return;
         }
-        for (group, committed) in &self.groups {
-            for ((topic, partition), committed) in committed {
-                let line = Line {
-                    group: group.clone(),
-                    kind: None,
-                    topic: Some(topic.clone()),
-                    partition: *partition,
-                    committed: Some(committed.clone()),
-                };
-                serde_json::to_writer(&mut bytes, &line)?;
-                bytes.push(b'\n');
+        match (line.topic, line.committed) {
+            (None, _) => {
+                self.groups.remove(&line.group);
+                self.kinds.remove(&line.group);
+            }
+            (Some(topic), Some(committed)) => {
+                let group = self.groups.entry(line.group).or_default();
+                group.insert((topic, line.partition), committed);
+            }
+            (Some(topic), None) => {
+                if let Some(group) = self.groups.get_mut(&line.group) {
+                    group.remove(&(topic, line.partition));
+                    if group.is_empty() {
+                        self.groups.remove(&line.group);
+                    }
+                }
             }
         }
-        self.journal = None;
-        self.storage.replace(&self.path, &bytes, Survives::PowerCut)?;
-        self.journal_bytes = bytes.len() as u64;
-        self.compacted_bytes = self.journal_bytes;
-        Ok(())
+    }
+
+    /// A line for each kind and each offset that holds.
+    fn lines(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = to_lines(self.kinds.iter().map(|(group, kind)| kind_line(group, *kind)))?;
+        let offsets = self.groups.iter().flat_map(|(group, committed)| {
+            committed.iter().map(move |((topic, partition), committed)| Line {
+                group: group.clone(),
+                kind: None,
+                topic: Some(topic.clone()),
+                partition: *partition,
+                committed: Some(committed.clone()),
+            })
+        });
+        bytes.extend(to_lines(offsets)?);
+        Ok(bytes)
     }
 }
 

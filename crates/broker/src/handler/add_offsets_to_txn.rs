@@ -21,7 +21,7 @@ use crate::transactions::Who;
 const FENCED_VERSION: i16 = 2;
 
 impl Api for AddOffsetsToTxnRequest {
-    fn transactional_id(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.transactional_id)
     }
 

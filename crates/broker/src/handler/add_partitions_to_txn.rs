@@ -14,7 +14,7 @@ use ottla_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnTransaction,
 };
 
-use super::{Api, Reply, fenced_code};
+use super::{Api, Reply, abortable_code, fenced_code};
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
@@ -29,7 +29,7 @@ const ABORTABLE_VERSION: i16 = 5;
 const FENCED_VERSION: i16 = 2;
 
 impl Api for AddPartitionsToTxnRequest {
-    fn transactional_id(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         match self.transactions.first() {
             Some(first) => Some(&first.transactional_id),
             None => Some(&self.v3_and_below_transactional_id),
@@ -98,10 +98,7 @@ fn verify(
         let found = find(nodes, topic, index);
         match found.and_then(|partition| nodes.transactions.verify(who(one), partition)) {
             Ok(()) => ErrorCode::NONE,
-            Err(ErrorCode::TRANSACTION_ABORTABLE) if call.version < ABORTABLE_VERSION => {
-                ErrorCode::INVALID_TXN_STATE
-            }
-            Err(code) => code,
+            Err(code) => abortable_code(code, call, ABORTABLE_VERSION),
         }
     })
 }
@@ -146,7 +143,7 @@ fn add(
 
 fn find(nodes: &Nodes, topic: &str, index: i32) -> Result<Partition, ErrorCode> {
     let found = nodes.catalog.by_name(topic);
-    let found = found.filter(|found| (0..found.partition_count()).contains(&index));
+    let found = found.filter(|found| found.has_partition(index));
     found.map(|found| (found.id, index)).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 

@@ -28,7 +28,7 @@ use crate::security::acl::{On, Rules};
 use crate::time::Now;
 
 impl Api for ConsumerGroupHeartbeatRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 
@@ -94,7 +94,6 @@ impl Topics for Visible<'_> {
 }
 
 fn heartbeat(request: ConsumerGroupHeartbeatRequest, nodes: &Nodes, call: &Call) -> Heartbeat {
-    let remote = nodes.peers.get(&call.connection).map(|peer| peer.remote.ip().to_canonical());
     let owned = request.topic_partitions.map(|topics| {
         let partitions = topics.into_iter().flat_map(|topic| {
             topic.partitions.into_iter().map(move |partition| (topic.topic_id, partition))
@@ -107,7 +106,7 @@ fn heartbeat(request: ConsumerGroupHeartbeatRequest, nodes: &Nodes, call: &Call)
         instance_id: request.instance_id,
         rack_id: request.rack_id,
         client_id: call.client_id.clone().unwrap_or_default(),
-        client_host: remote.map(|remote| format!("/{remote}")).unwrap_or_default(),
+        client_host: nodes.client_host(call),
         principal: nodes.principal(call).clone(),
         // -1 says that it has not changed.
         rebalance_timeout: u64::try_from(request.rebalance_timeout_ms)

@@ -43,6 +43,8 @@ impl Api for DeleteTopicsRequest {
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
         let responses = self.wanted().map(|wanted| delete(wanted, nodes, call, now)).collect();
+        // Before there can be a topic of the same name: that one begins at 0.
+        nodes.write_checkpoints();
         Reply::Now(DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
     }
 }

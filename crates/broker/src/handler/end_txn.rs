@@ -22,7 +22,7 @@ const FENCED_VERSION: i16 = 2;
 const NEXT_EPOCH_VERSION: i16 = 5;
 
 impl Api for EndTxnRequest {
-    fn transactional_id(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.transactional_id)
     }
 

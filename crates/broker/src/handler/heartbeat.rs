@@ -14,7 +14,7 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for HeartbeatRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 

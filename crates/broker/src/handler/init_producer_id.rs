@@ -22,7 +22,7 @@ use crate::time::Now;
 const FENCED_VERSION: i16 = 4;
 
 impl Api for InitProducerIdRequest {
-    fn transactional_id(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         self.transactional_id.as_deref()
     }
 

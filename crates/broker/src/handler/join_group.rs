@@ -21,7 +21,7 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for JoinGroupRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 
@@ -44,13 +44,12 @@ impl Api for JoinGroupRequest {
             _ => ms(self.rebalance_timeout_ms),
         };
         let client_id = call.client_id.clone().unwrap_or_default();
-        let remote = nodes.peers.get(&call.connection).map(|peer| peer.remote.ip().to_canonical());
         let id_prefix = self.group_instance_id.clone().unwrap_or_else(|| client_id.clone());
         let request = JoinRequest {
             member_id: self.member_id,
             instance_id: self.group_instance_id,
             client_id,
-            client_host: remote.map(|remote| format!("/{remote}")).unwrap_or_default(),
+            client_host: nodes.client_host(call),
             session_timeout,
             rebalance_timeout,
             protocol_type: self.protocol_type,

@@ -19,7 +19,7 @@ use crate::time::Now;
 const SEVERAL_MEMBERS_VERSION: i16 = 3;
 
 impl Api for LeaveGroupRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 

@@ -102,13 +102,9 @@ pub(crate) trait Api: Request {
         false
     }
 
-    /// The group that the request is about, when it must come to the group's coordinator.
-    fn group(&self) -> Option<&str> {
-        None
-    }
-
-    /// The transactional id that the request is about, when it must come to its coordinator.
-    fn transactional_id(&self) -> Option<&str> {
+    /// The group or the transactional id that the request is about, when it must come to its
+    /// coordinator.
+    fn coordinated_id(&self) -> Option<&str> {
         None
     }
 
@@ -257,19 +253,12 @@ fn serve<R: Api>(
         }
         Action::ErrorAfterApply(code) if !R::FAULTS_BY_PARTITION => {
             let refusal = request.refuse(call.version, code);
-            match request.handle(nodes, &call, now) {
+            match serve_here(request, nodes, &call, now) {
                 Reply::Now(_) => Reply::Now(refusal),
                 other => other,
             }
         }
-        _ if [request.group(), request.transactional_id()]
-            .into_iter()
-            .flatten()
-            .any(|id| !nodes.coordinates(&call, id)) =>
-        {
-            Reply::Now(request.refuse(call.version, ErrorCode::NOT_COORDINATOR))
-        }
-        _ => request.handle(nodes, &call, now),
+        _ => serve_here(request, nodes, &call, now),
     };
     match reply {
         Reply::Now(response) => finish::<R>(nodes, &call, response, now, out),
@@ -283,6 +272,16 @@ fn serve<R: Api>(
             tracing::warn!(connection, %api, reason, "connection closed");
             Flow::Close
         }
+    }
+}
+
+/// Serves a request that has come to the right node.
+fn serve_here<R: Api>(request: R, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<R::Response> {
+    match request.coordinated_id() {
+        Some(id) if !nodes.coordinates(call, id) => {
+            Reply::Now(request.refuse(call.version, ErrorCode::NOT_COORDINATOR))
+        }
+        _ => request.handle(nodes, call, now),
     }
 }
 
@@ -401,6 +400,17 @@ pub(crate) fn answer_group_member(nodes: &mut Nodes, answer: GroupAnswer, now: N
         GroupReply::Sync(synced) => {
             finish_late::<SyncGroupRequest>(nodes, &call, sync_group::response(synced), now);
         }
+    }
+}
+
+/// The code for a transaction that must be aborted: those who do not know it yet get an older one
+/// (KIP-1050).
+fn abortable_code(code: ErrorCode, call: &Call, since_version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::TRANSACTION_ABORTABLE if call.version < since_version => {
+            ErrorCode::INVALID_TXN_STATE
+        }
+        code => code,
     }
 }
 

@@ -23,8 +23,6 @@ use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 
-/// `offset.metadata.max.bytes`.
-pub(super) const MAX_METADATA_BYTES: usize = 4096;
 const TOPIC_ID_VERSION: i16 = 10;
 
 impl Api for OffsetCommitRequest {
@@ -34,7 +32,7 @@ impl Api for OffsetCommitRequest {
         })
     }
 
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 
@@ -74,16 +72,11 @@ impl Api for OffsetCommitRequest {
             if !nodes.allows(call, Operation::Read, On::Topic(&name)) {
                 return ErrorCode::TOPIC_AUTHORIZATION_FAILED;
             }
-            let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            if metadata.len() > MAX_METADATA_BYTES {
-                return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+            let (offset, epoch) = (partition.committed_offset, partition.committed_leader_epoch);
+            match Committed::new(offset, epoch, partition.committed_metadata.as_deref()) {
+                Ok(committed) => commits.push((name, partition.partition_index, committed)),
+                Err(code) => return code,
             }
-            let committed = Committed {
-                offset: partition.committed_offset,
-                leader_epoch: partition.committed_leader_epoch,
-                metadata,
-            };
-            commits.push((name, partition.partition_index, committed));
             ErrorCode::NONE
         });
         if let Err(error) = nodes.groups.offsets.commit(&self.group_id, commits) {
@@ -131,7 +124,7 @@ fn topic_name(
             topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?
         }
     };
-    if (0..topic.partition_count()).contains(&partition) {
+    if topic.has_partition(partition) {
         Ok(topic.name.to_string())
     } else {
         Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)

@@ -18,7 +18,7 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 impl Api for OffsetDeleteRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 
@@ -72,7 +72,7 @@ fn check(
         return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     }
     let known = nodes.catalog.by_name(topic);
-    if known.is_none_or(|known| !(0..known.partition_count()).contains(&partition)) {
+    if !known.is_some_and(|known| known.has_partition(partition)) {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
     if nodes.groups.is_subscribed_to(group_id, topic) {

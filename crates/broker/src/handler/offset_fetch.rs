@@ -25,7 +25,7 @@ const SEVERAL_GROUPS_VERSION: i16 = 8;
 const TOPIC_ID_VERSION: i16 = 10;
 
 impl Api for OffsetFetchRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         match self.groups.as_slice() {
             [] => Some(&self.group_id),
             // A client asks for several at once only when they have one coordinator.

@@ -182,8 +182,12 @@ fn append_one(
         return Err(refuse(code));
     }
     let bytes = data.records.as_deref().unwrap_or_default();
-    check_for_version(bytes, call.version).map_err(|rejection| rejected(index, rejection))?;
-    produce_transaction::check_batch(nodes, call, added, (id, index), bytes).map_err(refuse)?;
+    // One that cannot be read is refused by the log.
+    if let Ok(header) = BatchHeader::read(bytes) {
+        check_for_version(&header, call.version).map_err(|refused| rejected(index, refused))?;
+        produce_transaction::check_batch(nodes, call, added, (id, index), &header)
+            .map_err(refuse)?;
+    }
     let min_insync_replicas = nodes.min_insync_replicas(id);
     let Nodes { nodes: all, validator, .. } = &mut *nodes;
     let node = all.iter_mut().find(|node| node.id == call.node);
@@ -208,8 +212,8 @@ fn append_one(
     if !appended.is_duplicate {
         replica.note_appended(bytes.len());
         nodes.queue_syncs(call.node, id, index);
-        nodes.raise_high_watermark(call.node, id, index, now);
         nodes.stir_followers(call.node, id, index, now);
+        nodes.raise_high_watermark(call.node, id, index, now);
     }
     if let Some(code) = fault.and_then(|fault: &Fault| fault.action.error_after()) {
         return Err(refuse(code));
@@ -230,10 +234,7 @@ fn append_one(
 }
 
 /// What the version of the request forbids, before the log looks at the batch.
-fn check_for_version(bytes: &[u8], version: i16) -> Result<(), Rejection> {
-    let Ok(header) = BatchHeader::read(bytes) else {
-        return Ok(());
-    };
+fn check_for_version(header: &BatchHeader, version: i16) -> Result<(), Rejection> {
     if header.compression() == Ok(CompressionType::Zstd) && version < ZSTD_VERSION {
         let message = format!("zstd needs Produce version {ZSTD_VERSION}, this is {version}");
         return Err(Rejection::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message));

@@ -8,6 +8,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::produce::ProduceRequest;
 use ottla_protocol::record::BatchHeader;
 
+use super::abortable_code;
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
@@ -28,8 +29,11 @@ pub(super) struct Added<'a> {
 
 /// The header of what may be a batch of a transaction.
 fn transactional(bytes: &[u8]) -> Option<BatchHeader> {
-    let header = BatchHeader::read(bytes).ok()?;
-    (header.magic == BatchHeader::MAGIC && header.is_transactional()).then_some(header)
+    BatchHeader::read(bytes).ok().filter(is_transactional)
+}
+
+fn is_transactional(header: &BatchHeader) -> bool {
+    header.magic == BatchHeader::MAGIC && header.is_transactional()
 }
 
 /// Says why nothing of a request may be written.
@@ -101,7 +105,7 @@ fn try_add(
     nodes
         .transactions
         .add(who, EPOCH_BUMP_VERSION, &partitions, now)
-        .map_err(|code| code_for(code, call.version))
+        .map_err(|code| code_for(code, call))
 }
 
 /// Says why a batch may not be written.
@@ -110,19 +114,19 @@ pub(super) fn check_batch(
     call: &Call,
     added: &Added<'_>,
     partition: Partition,
-    bytes: &[u8],
+    header: &BatchHeader,
 ) -> Result<(), ErrorCode> {
-    let Some(header) = transactional(bytes) else {
+    if !is_transactional(header) {
         return Ok(());
-    };
-    if !must_ask(nodes, call, partition, &header) {
+    }
+    if !must_ask(nodes, call, partition, header) {
         return Ok(());
     }
     added.result?;
     let id = added.id.unwrap_or_default();
     check_reach(nodes, call, id)?;
     let who = Who { id, producer_id: header.producer_id, epoch: header.producer_epoch };
-    nodes.transactions.verify(who, partition).map_err(|code| code_for(code, call.version))
+    nodes.transactions.verify(who, partition).map_err(|code| code_for(code, call))
 }
 
 /// Whether this node leads the partition and has no records of the transaction yet.
@@ -145,16 +149,13 @@ fn check_reach(nodes: &Nodes, call: &Call, id: &str) -> Result<(), ErrorCode> {
 }
 
 /// What a producer of this version is told.
-fn code_for(code: ErrorCode, version: i16) -> ErrorCode {
+fn code_for(code: ErrorCode, call: &Call) -> ErrorCode {
     match code {
         ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
         ErrorCode::COORDINATOR_NOT_AVAILABLE => ErrorCode::NOT_ENOUGH_REPLICAS,
-        ErrorCode::CONCURRENT_TRANSACTIONS if version < ADDING_VERSION => {
+        ErrorCode::CONCURRENT_TRANSACTIONS if call.version < ADDING_VERSION => {
             ErrorCode::NOT_ENOUGH_REPLICAS
         }
-        ErrorCode::TRANSACTION_ABORTABLE if version < ABORTABLE_VERSION => {
-            ErrorCode::INVALID_TXN_STATE
-        }
-        code => code,
+        code => abortable_code(code, call, ABORTABLE_VERSION),
     }
 }

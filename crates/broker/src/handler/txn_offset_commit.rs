@@ -13,8 +13,7 @@ use ottla_protocol::messages::txn_offset_commit::{
 };
 use ottla_protocol::{ErrorCode, Message};
 
-use super::offset_commit::MAX_METADATA_BYTES;
-use super::{Api, Reply};
+use super::{Api, Reply, abortable_code};
 use crate::groups::Committed;
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -29,7 +28,7 @@ const ABORTABLE_VERSION: i16 = 4;
 const ADDING_VERSION: i16 = 5;
 
 impl Api for TxnOffsetCommitRequest {
-    fn group(&self) -> Option<&str> {
+    fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
     }
 
@@ -54,19 +53,14 @@ impl Api for TxnOffsetCommitRequest {
                 return ErrorCode::TOPIC_AUTHORIZATION_FAILED;
             }
             let index = partition.partition_index;
-            if known.is_none_or(|known| !(0..known.partition_count()).contains(&index)) {
+            if !known.is_some_and(|known| known.has_partition(index)) {
                 return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
             }
-            let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            if metadata.len() > MAX_METADATA_BYTES {
-                return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+            let (offset, epoch) = (partition.committed_offset, partition.committed_leader_epoch);
+            match Committed::new(offset, epoch, partition.committed_metadata.as_deref()) {
+                Ok(committed) => offsets.push((name.clone(), index, committed)),
+                Err(code) => return code,
             }
-            let committed = Committed {
-                offset: partition.committed_offset,
-                leader_epoch: partition.committed_leader_epoch,
-                metadata,
-            };
-            offsets.push((name.clone(), index, committed));
             ErrorCode::NONE
         });
         if let Err(code) = put(&self, nodes, call, offsets, now) {
@@ -131,10 +125,7 @@ fn put(
     let put = added.and_then(|()| nodes.transactions.add_offsets(who, group, offsets, now));
     put.map_err(|code| match code {
         ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
-        ErrorCode::TRANSACTION_ABORTABLE if call.version < ABORTABLE_VERSION => {
-            ErrorCode::INVALID_TXN_STATE
-        }
-        code => code,
+        code => abortable_code(code, call, ABORTABLE_VERSION),
     })
 }
 

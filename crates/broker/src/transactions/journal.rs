@@ -1,8 +1,4 @@
-//! The file that transactional ids are kept in.
-//!
-//! A text file with one JSON object on each line; the last word on an id holds. A line that a
-//! killed process did not finish is the last one and is cut off. The file is written anew when it
-//! is opened, and when it has grown to many times what it has to say.
+//! What the journal says of transactional ids: the last word on an id holds.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::transaction::Transaction;
 use crate::error::StartError;
-use crate::log::{Storage, StoredFile, Survives};
-
-/// The file is not written anew below this size.
-const MIN_COMPACTION_BYTES: u64 = 1024 * 1024;
+use crate::journal::{Journal, to_lines};
+use crate::log::Storage;
 
 /// A line of the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     id: String,
@@ -37,95 +31,34 @@ struct LineOf<'a> {
 /// Transactional ids with what is known of them.
 pub(super) type ById = BTreeMap<String, Transaction>;
 
-/// The file.
-#[derive(Debug)]
-pub(super) struct Journal {
-    storage: Arc<dyn Storage>,
+/// Reads the file through.
+pub(super) fn open(
     path: PathBuf,
-    file: Option<Arc<dyn StoredFile>>,
-    size_bytes: u64,
-    /// Its size when it was last written anew.
-    compacted_bytes: u64,
+    storage: Arc<dyn Storage>,
+) -> Result<(Journal, ById), StartError> {
+    let mut known = ById::new();
+    let apply = |known: &mut ById, line: Line| {
+        match line.transaction {
+            Some(transaction) => known.insert(line.id, transaction),
+            None => known.remove(&line.id),
+        };
+    };
+    let journal = Journal::open(path, storage, &mut known, apply, all)?;
+    Ok((journal, known))
 }
 
-impl Journal {
-    /// Reads the file through.
-    pub(super) fn open(
-        path: PathBuf,
-        storage: Arc<dyn Storage>,
-    ) -> Result<(Self, ById), StartError> {
-        let mut journal = Self { storage, path, file: None, size_bytes: 0, compacted_bytes: 0 };
-        let mut known = ById::new();
-        let fault = |path: &PathBuf, source| StartError::DataDir { path: path.clone(), source };
-        let bytes = match journal.storage.read(&journal.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((journal, known)),
-            Err(source) => return Err(fault(&journal.path, source)),
-        };
-        // What follows the last line break is a line that was not finished.
-        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        for (index, line) in bytes[..end].split(|byte| *byte == b'\n').enumerate() {
-            if line.is_empty() {
-                continue;
-            }
-            let line: Line = serde_json::from_slice(line).map_err(|error| StartError::Damaged {
-                path: journal.path.clone(),
-                reason: format!("line {}: {error}", index + 1),
-            })?;
-            match line.transaction {
-                Some(transaction) => known.insert(line.id, transaction),
-                None => known.remove(&line.id),
-            };
-        }
-        journal.compact(&known).map_err(|source| fault(&journal.path, source))?;
-        Ok((journal, known))
-    }
-
-    /// Writes what is known of an id; it is in the file when this returns.
-    pub(super) fn write(&mut self, id: &str, transaction: Option<&Transaction>) -> io::Result<()> {
-        let bytes = line_of(id, transaction)?;
-        let file = match &self.file {
-            Some(file) => file.clone(),
-            None => self.storage.open(&self.path)?,
-        };
-        self.file = Some(file.clone());
-        if let Err(error) = file.append(&[&bytes]) {
-            // Half a line must not stay in front of the next one.
-            if file.truncate(self.size_bytes).is_err() {
-                self.file = None;
-            }
-            return Err(error);
-        }
-        self.size_bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Writes the file anew if it has much to say that does not hold any more.
-    pub(super) fn compact_if_large(&mut self, known: &ById) {
-        if self.size_bytes > MIN_COMPACTION_BYTES.max(self.compacted_bytes * 4)
-            && let Err(error) = self.compact(known)
-        {
-            tracing::warn!(%error, "file of transactions not written anew");
-        }
-    }
-
-    fn compact(&mut self, known: &ById) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for (id, transaction) in known {
-            bytes.extend(line_of(id, Some(transaction))?);
-        }
-        self.file = None;
-        self.storage.replace(&self.path, &bytes, Survives::PowerCut)?;
-        self.size_bytes = bytes.len() as u64;
-        self.compacted_bytes = self.size_bytes;
-        Ok(())
-    }
+/// Writes what is known of an id; it is in the file when this returns.
+pub(super) fn write(
+    journal: &mut Journal,
+    id: &str,
+    transaction: Option<&Transaction>,
+) -> io::Result<()> {
+    journal.append(&to_lines([LineOf { id, transaction }])?)
 }
 
-fn line_of(id: &str, transaction: Option<&Transaction>) -> io::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec(&LineOf { id, transaction })?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// A line for each id.
+pub(super) fn all(known: &ById) -> io::Result<Vec<u8>> {
+    to_lines(known.iter().map(|(id, transaction)| LineOf { id, transaction: Some(transaction) }))
 }
 
 #[cfg(test)]
@@ -136,7 +69,7 @@ mod tests {
     use crate::log::DiskStorage;
 
     fn open(path: &Path) -> Result<(Journal, ById), StartError> {
-        Journal::open(path.to_owned(), Arc::new(DiskStorage { is_durable: false }))
+        super::open(path.to_owned(), Arc::new(DiskStorage { is_durable: false }))
     }
 
     #[test]
@@ -149,10 +82,10 @@ mod tests {
         for epoch in 0..3 {
             transaction.epoch = epoch;
             transaction.partitions.insert((ottla_protocol::Uuid::ZERO, i32::from(epoch)));
-            journal.write("a", Some(&transaction)).unwrap();
-            journal.write("b", Some(&transaction)).unwrap();
+            write(&mut journal, "a", Some(&transaction)).unwrap();
+            write(&mut journal, "b", Some(&transaction)).unwrap();
         }
-        journal.write("b", None).unwrap();
+        write(&mut journal, "b", None).unwrap();
         let whole = std::fs::read(&path).unwrap();
         let expected = ById::from([("a".to_owned(), transaction)]);
         assert_eq!(open(&path).unwrap().1, expected);

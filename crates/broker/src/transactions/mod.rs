@@ -21,9 +21,10 @@ use ottla_protocol::ErrorCode;
 pub(crate) use transaction::{EPOCH_BUMP_VERSION, Partition, PendingOffsets, State, Transaction};
 
 use crate::error::StartError;
+use crate::journal::Journal;
 use crate::log::Storage;
 use crate::time::Now;
-use journal::{ById, Journal};
+use journal::ById;
 use markers::Written;
 use transaction::{Begin, End};
 
@@ -57,7 +58,7 @@ impl Transactions {
         storage: Arc<dyn Storage>,
         now: Now,
     ) -> Result<Self, StartError> {
-        let (journal, known) = Journal::open(path, storage)?;
+        let (journal, known) = journal::open(path, storage)?;
         let mut transactions = Self {
             journal,
             known,
@@ -230,7 +231,7 @@ impl Transactions {
         let idle = self.known.iter().filter(|(_, transaction)| is_idle(transaction));
         let ids: Vec<String> = idle.map(|(id, _)| id.clone()).collect();
         for id in ids {
-            if let Err(error) = self.journal.write(&id, None) {
+            if let Err(error) = journal::write(&mut self.journal, &id, None) {
                 tracing::error!(transactional_id = %id, %error, "transactional id not forgotten");
                 return;
             }
@@ -265,7 +266,8 @@ impl Transactions {
 
     /// Writes down what holds from now on. Nothing has changed when that fails.
     fn put(&mut self, id: &str, next: Transaction, now: Now) -> Result<(), ErrorCode> {
-        self.journal.write(id, Some(&next)).map_err(|error| not_written(id, &error))?;
+        journal::write(&mut self.journal, id, Some(&next))
+            .map_err(|error| not_written(id, &error))?;
         self.deadlines.retain(|(_, other)| other != id);
         if let Some(deadline) = deadline_of(&next, now) {
             self.deadlines.insert((deadline, id.to_owned()));
@@ -282,7 +284,7 @@ impl Transactions {
             }
         }
         self.known.insert(id.to_owned(), next);
-        self.journal.compact_if_large(&self.known);
+        self.journal.rewrite_if_large(|| journal::all(&self.known));
         Ok(())
     }
 }

@@ -3,15 +3,13 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ottla::{Producer, Record, Topic, TrySendError};
 
 use super::payload::Payloads;
 use super::stats::Stats;
-
-/// A wait that is shorter is spent turning: the system's timers oversleep by about so much.
-const TOO_SHORT_TO_SLEEP: Duration = Duration::from_micros(150);
+use crate::pace::Pace;
 
 /// What the threads share.
 pub(crate) struct Load {
@@ -21,9 +19,8 @@ pub(crate) struct Load {
     pub(crate) num_records: u64,
     pub(crate) threads: u64,
     pub(crate) keys: u64,
-    /// Records per second of all threads.
-    pub(crate) rate: Option<f64>,
-    pub(crate) start: Instant,
+    /// Of all threads.
+    pub(crate) pace: Pace,
     pub(crate) stats: Arc<Mutex<Stats>>,
     pub(crate) accepted: AtomicU64,
     pub(crate) stopped: AtomicBool,
@@ -37,7 +34,7 @@ impl Load {
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
-            let due = self.wait_for_turn(number);
+            let due = self.pace.wait(number, || self.stopped.load(Ordering::Relaxed));
             let value = self.payloads.value(number, &mut value);
             let mut record = Record::new(self.topic.name()).value(value);
             if self.keys > 0 {
@@ -60,7 +57,7 @@ impl Load {
         match delivery {
             Ok(delivery) => {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
-                let (stats, start) = (Arc::clone(&self.stats), self.start);
+                let (stats, start) = (Arc::clone(&self.stats), self.pace.start);
                 delivery.on_delivery(move |outcome| {
                     let now = Instant::now();
                     let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,25 +69,6 @@ impl Load {
             }
             Err(error) => {
                 self.stats.lock().unwrap_or_else(PoisonError::into_inner).refused(error);
-            }
-        }
-    }
-
-    /// Waits until it is the record's turn. Gives the time from which its latency counts: its turn,
-    /// however late it is sent.
-    fn wait_for_turn(&self, number: u64) -> Instant {
-        let Some(rate) = self.rate else { return Instant::now() };
-        let due = self.start + Duration::from_secs_f64(number as f64 / rate);
-        loop {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stopped.load(Ordering::Relaxed) {
-                return due;
-            }
-            if left > TOO_SHORT_TO_SLEEP {
-                // In pieces, so that Ctrl-C is noticed.
-                std::thread::sleep((left - TOO_SHORT_TO_SLEEP).min(Duration::from_millis(100)));
-            } else {
-                std::hint::spin_loop();
             }
         }
     }

@@ -3,7 +3,7 @@
 mod load;
 mod payload;
 mod plot;
-mod stats;
+pub(crate) mod stats;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use super::configure::{configure, security};
 use crate::args::bench::{BenchPlan, PayloadKind};
 use crate::embedded::Servers;
 use crate::exit::{Exit, Failure};
+use crate::pace::Pace;
 use crate::signals::StopSignals;
 use crate::talk::{Talk, count, grouped};
 
@@ -53,14 +54,13 @@ pub(crate) async fn run(plan: BenchPlan, talk: &Talk) -> Result<Exit, Failure> {
         num_records: plan.num_records,
         threads: plan.threads,
         keys: plan.keys,
-        rate: plan.rate,
-        start: Instant::now(),
+        pace: Pace::begin(plan.rate),
         stats: Arc::new(Mutex::new(Stats::new(plan.warmup_records))),
         accepted: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
     });
     let interrupted = drive(&plan, &load, &mut signals, talk).await?;
-    let elapsed = load.start.elapsed();
+    let elapsed = load.pace.start.elapsed();
     let exit = report(&plan, &load, elapsed, interrupted, talk)?;
     drop(load);
     producer.close(Duration::ZERO).await;
@@ -129,6 +129,7 @@ async fn drive(
     });
     let mut live = Live::new(plan, talk);
     let mut interrupted = false;
+    let start = load.pace.start;
     loop {
         tokio::select! {
             done = &mut work => {
@@ -136,7 +137,7 @@ async fn drive(
                 done.map_err(|error| Failure::new(Exit::SomeFailed, error.to_string()))?;
                 return Ok(interrupted);
             }
-            () = tokio::time::sleep(live.pause()) => live.tell(&mut lock(&load.stats), load.start),
+            () = tokio::time::sleep(live.pause()) => live.tell(&mut lock(&load.stats), start),
             () = signals.next(), if !interrupted => {
                 interrupted = true;
                 load.stopped.store(true, Ordering::Relaxed);

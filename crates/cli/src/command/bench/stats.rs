@@ -12,10 +12,17 @@ const DIGITS: u8 = 3;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Latencies of some records, and how many bytes they had.
+#[derive(Debug)]
 pub(crate) struct Latencies {
     histogram: Histogram<u32>,
     sum_us: u64,
     bytes: u64,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Latencies {
@@ -24,7 +31,7 @@ impl Latencies {
         Self { histogram: histogram.expect("the bounds are constant"), sum_us: 0, bytes: 0 }
     }
 
-    fn record(&mut self, latency_us: u64, bytes: u64) {
+    pub(crate) fn record(&mut self, latency_us: u64, bytes: u64) {
         self.histogram.saturating_record(latency_us);
         self.sum_us += latency_us;
         self.bytes += bytes;
@@ -177,7 +184,7 @@ impl Stats {
 
     /// What there was since the last call.
     pub(crate) fn take_window(&mut self) -> Latencies {
-        std::mem::replace(&mut self.window, Latencies::new())
+        std::mem::take(&mut self.window)
     }
 }
 

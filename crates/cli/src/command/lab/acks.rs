@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use ottla_broker::{Cluster, PartitionState};
 use serde::Serialize;
 
-use super::context::{Ended, Lab, Pace, TOPIC};
+use super::context::{Ended, Lab, TOPIC};
 use super::found::{compare, read};
 use super::load::{Contents, Tally, send_all};
 use super::report::{Picture, Report, Table, json, ms};
+use crate::pace::Pace;
 use crate::talk::{count, grouped};
 
 /// Records per second.

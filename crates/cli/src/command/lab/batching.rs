@@ -4,9 +4,10 @@ use ottla::Record;
 use ottla_broker::{ApiKey, Cluster};
 use serde::Serialize;
 
-use super::context::{Ended, Lab, Pace, Sender, TOPIC, broken};
+use super::context::{Ended, Lab, Sender, TOPIC, broken};
 use super::load::{Contents, send_all};
 use super::report::{Picture, Report, Table, json, ms};
+use crate::pace::Pace;
 use crate::talk::{count, grouped};
 
 /// Records per second.
@@ -155,7 +156,7 @@ fn speed(lab: &Lab, sender: &Sender, contents: &Contents) -> Result<f64, Ended> 
         sender.send(Record::new(TOPIC).value(&value))?;
     }
     sender.settle(lab)?;
-    let seconds = pace.elapsed().as_secs_f64().max(1e-9);
+    let seconds = pace.start.elapsed().as_secs_f64().max(1e-9);
     let delivered = sender.producer.metrics().records_delivered - before.records_delivered;
     match delivered == records {
         true => Ok((records as f64 / seconds).round()),

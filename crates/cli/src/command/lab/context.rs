@@ -1,7 +1,6 @@
 //! What experiments have in common: their cluster, their producers, and an end that may come early.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,8 +18,6 @@ pub(super) const TOPIC: &str = "lab";
 
 /// How long one wait takes before it looks whether an end is wanted.
 const SLICE: Duration = Duration::from_millis(20);
-/// A wait that is shorter is spent turning: the system's timers oversleep by about so much.
-const TOO_SHORT_TO_SLEEP: Duration = Duration::from_micros(150);
 /// What takes longer than this will not come. Records have an outcome by then.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -208,43 +205,6 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.producer.blocking().close(Duration::ZERO);
-    }
-}
-
-/// When each record is due.
-#[derive(Debug)]
-pub(super) struct Pace {
-    start: Instant,
-    /// `None` for as fast as they are taken.
-    per_second: Option<f64>,
-}
-
-impl Pace {
-    /// Begins now.
-    pub(super) fn begin(per_second: Option<f64>) -> Self {
-        Self { start: Instant::now(), per_second }
-    }
-
-    /// Since the beginning.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// Waits for a record's turn, and says when that was.
-    pub(super) fn wait(&self, number: u64, lab: &Lab) -> Result<Instant, Ended> {
-        lab.go_on()?;
-        let Some(per_second) = self.per_second else { return Ok(Instant::now()) };
-        let due = self.start + Duration::from_secs_f64(number as f64 / per_second);
-        loop {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(due);
-            }
-            match left > TOO_SHORT_TO_SLEEP {
-                true => thread::sleep(left - TOO_SHORT_TO_SLEEP),
-                false => std::hint::spin_loop(),
-            }
-        }
     }
 }
 

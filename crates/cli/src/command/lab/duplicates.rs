@@ -3,10 +3,11 @@
 use ottla_broker::{ApiKey, Cluster, Fault};
 use serde::Serialize;
 
-use super::context::{Ended, Lab, Pace, TOPIC};
+use super::context::{Ended, Lab, TOPIC};
 use super::found::{compare, read};
 use super::load::{Contents, send_all};
 use super::report::{Picture, Report, Table, json, on};
+use crate::pace::Pace;
 use crate::talk::{count, grouped};
 
 /// Records per second.

@@ -7,7 +7,9 @@ use std::time::Instant;
 use ottla::{ProduceError, Record, RecordMetadata};
 use serde::Deserialize;
 
-use super::context::{Ended, Lab, Pace, Rng, Sender, TOPIC, broken};
+use super::context::{Ended, Lab, Rng, Sender, TOPIC, broken};
+use crate::command::bench::stats::Latencies;
+use crate::pace::Pace;
 
 /// What the values of a run are like.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ pub(super) struct Tally {
 struct Outcomes {
     /// By number.
     acknowledged: Vec<bool>,
-    latencies_us: Vec<u64>,
+    latencies: Latencies,
     newest_offset: Option<i64>,
     first_error: Option<String>,
 }
@@ -84,7 +86,7 @@ impl Tally {
                 if let Some(told) = outcomes.acknowledged.get_mut(number as usize) {
                     *told = true;
                 }
-                outcomes.latencies_us.push(latency_us);
+                outcomes.latencies.record(latency_us, 0);
                 outcomes.newest_offset = outcomes.newest_offset.max(metadata.offset);
             }
             Err(error) => {
@@ -116,9 +118,8 @@ impl Tally {
     /// The latencies that these shares of the acknowledged records did not exceed, in
     /// milliseconds; 0 when there are none.
     pub(super) fn quantiles_ms<const N: usize>(&self, shares: [f64; N]) -> [f64; N] {
-        let mut latencies = self.lock().latencies_us.clone();
-        latencies.sort_unstable();
-        shares.map(|share| quantile_us(&latencies, share) as f64 / 1000.0)
+        let outcomes = self.lock();
+        shares.map(|share| outcomes.latencies.quantile_ms(share))
     }
 }
 
@@ -130,11 +131,6 @@ impl Tally {
         let outcomes = Outcomes { acknowledged, ..Outcomes::default() };
         Self { outcomes: Arc::new(Mutex::new(outcomes)) }
     }
-}
-
-fn quantile_us(sorted: &[u64], share: f64) -> u64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied().unwrap_or(0)
 }
 
 /// Sends all records of a run at a pace. `before` is called when a record is due, before it is
@@ -150,7 +146,8 @@ pub(super) fn send_all(
     let producer = sender.producer.blocking();
     let mut value = String::new();
     for number in 0..lab.records {
-        let due = pace.wait(number, lab)?;
+        let due = pace.wait(number, || lab.go_on().is_err());
+        lab.go_on()?;
         before(number, &tally)?;
         contents.value(number, &mut value);
         let noted = tally.clone();
@@ -183,6 +180,11 @@ mod tests {
 
     #[test]
     fn a_quantile_is_a_latency_that_was_seen() {
+        let quantile_us = |latencies_us: &[u64], share: f64| {
+            let mut latencies = Latencies::new();
+            latencies_us.iter().for_each(|latency_us| latencies.record(*latency_us, 0));
+            (latencies.quantile_ms(share) * 1000.0).round() as u64
+        };
         let latencies: Vec<u64> = (1..=100).collect();
         assert_eq!(quantile_us(&latencies, 0.5), 50);
         assert_eq!(quantile_us(&latencies, 0.99), 99);

@@ -3,10 +3,11 @@
 use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
 use serde::Serialize;
 
-use super::context::{Ended, Lab, Pace, TOPIC};
+use super::context::{Ended, Lab, TOPIC};
 use super::found::{compare, read};
 use super::load::{Contents, send_all};
 use super::report::{Picture, Report, Table, json, on};
+use crate::pace::Pace;
 use crate::talk::{count, grouped};
 
 /// Bytes of a batch: small, so that there are many.
@@ -117,7 +118,7 @@ fn run_with(lab: &Lab, in_flight: u64, idempotence: bool) -> Result<Row, Ended> 
     let contents = Contents::of(format!("{in_flight}/{idempotence}"), lab);
     let pace = Pace::begin(None);
     let tally = send_all(lab, &sender, &contents, &pace, |_, _| Ok(()))?;
-    let seconds = pace.elapsed().as_secs_f64().max(1e-9);
+    let seconds = pace.start.elapsed().as_secs_f64().max(1e-9);
     let requests = cluster.requests();
     let produces = || requests.iter().filter(|seen| seen.api == ApiKey::PRODUCE);
     let count = compare(&tally, &read(lab, &cluster, &contents)?);
