@@ -14,6 +14,9 @@ use ottla_protocol::messages::delete_records::{
 };
 use ottla_protocol::messages::describe_cluster::DescribeClusterRequest;
 use ottla_protocol::messages::fetch::FetchRequest;
+use ottla_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use ottla_protocol::messages::produce::{PartitionProduceResponse, ProduceRequest};
 use ottla_protocol::record::validate_batch;
@@ -534,4 +537,34 @@ fn who_waits_for_records_hears_of_those_that_a_new_leader_shows() {
     cluster.hold_replication(lags, false).unwrap();
     let fetched = reader.receive::<FetchRequest>(11, id);
     assert_eq!(fetched.responses[0].partitions[0].high_watermark, 3);
+}
+
+#[test]
+fn a_leader_that_does_not_yet_know_all_that_was_told_does_not_say_where_its_log_ends() {
+    let cluster = three().start().unwrap();
+    let old = leader(&cluster);
+    let new = follower(&cluster);
+    let mut client = client_of(&cluster, old);
+    produce(&mut client, -1, &Batch::numbered(1));
+    let lags = cluster.node_ids().into_iter().find(|id| *id != old && *id != new).unwrap();
+    cluster.hold_replication(lags, true).unwrap();
+    produce(&mut client, 1, &Batch::numbered(2));
+    while cluster.log_end_offset_on(new, TOPIC, 0) != Some(3) {
+        std::thread::yield_now();
+    }
+    cluster.move_leader(TOPIC, 0, new).unwrap();
+    let mut client = client_of(&cluster, new);
+    let mut latest = |version| {
+        let wanted = ListOffsetsPartition { timestamp: -1, ..Default::default() };
+        let topic = ListOffsetsTopic { name: TOPIC.to_owned(), partitions: vec![wanted] };
+        let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
+        let answer = client.call(version, &request).topics[0].partitions[0].clone();
+        (ErrorCode(answer.error_code), answer.offset)
+    };
+    assert_eq!(latest(4), (ErrorCode::LEADER_NOT_AVAILABLE, -1));
+    assert_eq!(latest(5), (ErrorCode::OFFSET_NOT_AVAILABLE, -1));
+    cluster.hold_replication(lags, false).unwrap();
+    let has_all = |state: &ottla_broker::PartitionState| state.high_watermark == 3;
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, has_all));
+    assert_eq!(latest(5), (ErrorCode::NONE, 3));
 }

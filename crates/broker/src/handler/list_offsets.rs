@@ -2,8 +2,10 @@
 //!
 //! Behaviour: the first offset (-2), the one after the last (-1), the one of the greatest timestamp
 //! (-3), or the first with a timestamp at or after the one asked for; -1 when there is none.
-//! Readers of what is committed hear of nothing behind the last stable offset.
-//! Version notes: 4 leader epochs (KIP-320), 7 greatest timestamp (KIP-734), 8 earliest local (-4,
+//! Readers of what is committed hear of nothing behind the last stable offset. A leader that does
+//! not yet know all that was acknowledged before its time says so, rather than an end that lies
+//! before one it has told (KIP-207).
+//! Version notes: 4 leader epochs (KIP-320), 5 OFFSET_NOT_AVAILABLE, 7 greatest timestamp (KIP-734), 8 earliest local (-4,
 //! KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
 //! Rights: Describe on each topic.
@@ -27,6 +29,9 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 const LEADER_EPOCH_VERSION: i16 = 4;
+
+/// The first version that knows OFFSET_NOT_AVAILABLE.
+const NOT_AVAILABLE_VERSION: i16 = 5;
 
 const READ_COMMITTED: i8 = 1;
 
@@ -73,6 +78,10 @@ impl Api for ListOffsetsRequest {
                 Ok(replica) => find(replica, wanted, self.isolation_level),
                 Err(code) => failed(wanted, code),
             };
+            let is_not_available = answer.error_code == ErrorCode::OFFSET_NOT_AVAILABLE.0;
+            if is_not_available && call.version < NOT_AVAILABLE_VERSION {
+                answer.error_code = ErrorCode::LEADER_NOT_AVAILABLE.0;
+            }
             if call.version < LEADER_EPOCH_VERSION {
                 answer.leader_epoch = -1;
             }
@@ -105,11 +114,10 @@ fn find(
         READ_COMMITTED => partition.log.last_stable_offset(high_watermark),
         _ => high_watermark,
     };
-    let visible = |found: (i64, i64, i32)| match isolation_level {
-        READ_COMMITTED if found.0 >= end => (-1, -1, -1),
-        _ => found,
-    };
+    let is_behind = partition.leading.as_ref().is_some_and(|now| now.epoch_start > high_watermark);
+    let visible = |found: (i64, i64, i32)| if found.0 < end { found } else { (-1, -1, -1) };
     let found = match wanted.timestamp {
+        LATEST if is_behind => return failed(wanted, ErrorCode::OFFSET_NOT_AVAILABLE),
         LATEST => Ok((end, -1, partition.leader_epoch)),
         EARLIEST | EARLIEST_LOCAL => {
             let start = partition.log.log_start_offset();
@@ -121,7 +129,9 @@ fn find(
         timestamp @ 0.. => at_time(partition, Some(timestamp)).map(visible),
         _ => return failed(wanted, ErrorCode::INVALID_REQUEST),
     };
+    let is_by_time = matches!(wanted.timestamp, MAX_TIMESTAMP | 0..);
     match found {
+        Ok((-1, ..)) if is_by_time && is_behind => failed(wanted, ErrorCode::OFFSET_NOT_AVAILABLE),
         Ok((offset, timestamp, leader_epoch)) => ListOffsetsPartitionResponse {
             partition_index: wanted.partition_index,
             error_code: 0,
