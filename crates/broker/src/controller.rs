@@ -107,6 +107,7 @@ impl Nodes {
         }
         if now.monotonic >= self.next_lag_check {
             self.next_lag_check = now.monotonic + self.config.replica_lag_time_max / 2;
+            self.replace_failed(now);
             self.drop_laggards(now);
             self.look_at_high_watermarks(now);
         }
@@ -366,6 +367,26 @@ impl Nodes {
                 self.raise_high_watermark(id, topic, partition, now);
             }
         }
+    }
+
+    /// Lets others lead where a leader's disk has failed so that it can take nothing more.
+    fn replace_failed(&mut self, now: Now) {
+        let mut changes = Changes::new();
+        for topic in self.catalog.sorted() {
+            for (index, place) in (0..).zip(&topic.partitions) {
+                let leader = self.replica(place.leader, topic.id, index);
+                if leader.is_none_or(|leader| leader.log.failure().is_none()) {
+                    continue;
+                }
+                let mut next = place.clone();
+                next.isr.retain(|id| *id != place.leader);
+                self.elect(&mut next, Some(false));
+                if next.leader != -1 {
+                    changes.push((topic.id, index, next));
+                }
+            }
+        }
+        self.decide(changes, now);
     }
 
     /// Has every leader that is heard take those out of the list that have not caught up for long.

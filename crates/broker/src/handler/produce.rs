@@ -189,7 +189,7 @@ fn append_one(
             .map_err(refuse)?;
     }
     let min_insync_replicas = nodes.min_insync_replicas(id);
-    let Nodes { nodes: all, validator, .. } = &mut *nodes;
+    let Nodes { nodes: all, validator, next_lag_check, .. } = &mut *nodes;
     let node = all.iter_mut().find(|node| node.id == call.node);
     let replica = node.and_then(|node| node.partitions.get_mut(id, index));
     let Some(replica) = replica.filter(|replica| replica.leading.is_some()) else {
@@ -201,6 +201,10 @@ fn append_one(
     }
     let leader_epoch = replica.leader_epoch;
     let appended = replica.log.append(validator, bytes, leader_epoch, now.unix_ms);
+    if replica.log.failure().is_some() {
+        // Another has to lead.
+        *next_lag_check = now.monotonic;
+    }
     let appended = appended.map_err(|rejection| {
         tracing::debug!(
             topic = %topic.name, partition = index, code = %rejection.code,

@@ -502,6 +502,12 @@ impl PartitionLog {
         self.epochs.end_offset_of(epoch, self.log_end_offset)
     }
 
+    /// Takes the log out of service as a disk does that neither writes nor takes back.
+    #[cfg(test)]
+    pub(crate) fn fail(&mut self) {
+        self.failure = Some("out of service for a test".to_owned());
+    }
+
     /// Why nothing is appended any more, `None` while all is well.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
