@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ottla_protocol::ApiKey;
+
 use crate::cluster::{Cluster, Running, RunningListener};
 use crate::config::BrokerConfig;
 use crate::error::StartError;
@@ -241,6 +243,13 @@ impl ClusterBuilder {
     /// begins where it ends.
     pub fn discard(mut self, discard: bool) -> Self {
         self.config.discards = discard;
+        self
+    }
+
+    /// The newest version of an API that the cluster speaks, to stand in for an older Kafka; `None`
+    /// for one that it does not speak at all. Default: the newest there is.
+    pub fn max_version(mut self, api: ApiKey, version: Option<i16>) -> Self {
+        self.config.max_versions.push((api, version));
         self
     }
 

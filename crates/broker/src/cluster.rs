@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::builder::ClusterBuilder;
 use crate::error::StartError;
-use crate::fault::Fault;
+use crate::fault::{Fault, RandomFaults};
 use crate::listen::ReservedPort;
 use crate::peers::Advertised;
 use crate::request_log::SeenRequest;
@@ -68,7 +69,13 @@ impl Cluster {
         self.running.door.with_nodes(|nodes, _| nodes.faults.inject(fault));
     }
 
-    /// Takes back all faults that have not happened yet.
+    /// From now on requests meet faults by chance, until the faults are cleared. Faults that were
+    /// injected one by one go first.
+    pub fn inject_random(&self, faults: RandomFaults) {
+        self.running.door.with_nodes(|nodes, _| nodes.faults.leave_to_chance(faults));
+    }
+
+    /// Takes back all faults that have not happened yet, and those by chance.
     pub fn clear_faults(&self) {
         self.running.door.with_nodes(|nodes, _| nodes.faults.clear());
     }
@@ -163,11 +170,20 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(entrances: Vec<Entrance>, door: Arc<Door>) -> Result<Self, StartError> {
         let served = door.clone();
+        let (opened, has_opened) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("ottla-broker".to_owned())
-            .spawn(move || server::serve(entrances, &served))
+            .spawn(move || server::serve(entrances, &served, &opened))
             .map_err(StartError::Thread)?;
-        Ok(Self { door, thread: Some(thread) })
+        if has_opened.recv().is_ok() {
+            return Ok(Self { door, thread: Some(thread) });
+        }
+        // It ended before it began.
+        let error = match thread.join() {
+            Ok(Err(error)) => error,
+            _ => io::Error::other("it ended"),
+        };
+        Err(StartError::Thread(error))
     }
 
     fn end(&mut self, cleanly: bool) {

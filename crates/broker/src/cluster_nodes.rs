@@ -212,6 +212,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets nothing more fit on a node's disk, or takes that back. What the node leads is refused
+    /// with KAFKA_STORAGE_ERROR, and it cannot follow.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn fill_disk(&self, node: i32, is_full: bool) -> Result<(), NodeError> {
+        self.running.door.with_nodes(|nodes, _| {
+            let found = nodes.node(node).ok_or(NodeError::Unknown(node))?;
+            found.disk.set_full(is_full);
+            Ok(())
+        })
+    }
+
     /// Makes an in-sync replica the leader of a partition.
     ///
     /// # Errors

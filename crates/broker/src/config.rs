@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ottla_protocol::ApiKey;
+
 /// The settings of a broker. Where Kafka has the setting it bears Kafka's name in the text.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerConfig {
@@ -55,6 +57,9 @@ pub(crate) struct BrokerConfig {
     pub(crate) node_session_timeout: Duration,
     /// How long a message between two nodes is under way.
     pub(crate) replication_delay: Duration,
+    /// The newest version that is spoken of an API, where that is not the newest there is; `None`
+    /// for an API that is not spoken.
+    pub(crate) max_versions: Vec<(ApiKey, Option<i16>)>,
     /// How many requests are remembered for `Cluster::requests`; the oldest go first.
     pub(crate) request_log_capacity: usize,
     /// Whether logs keep nothing of what is appended.
@@ -101,9 +106,21 @@ impl Default for BrokerConfig {
             replica_fetch_bytes: 1024 * 1024,
             node_session_timeout: Duration::from_millis(200),
             replication_delay: Duration::ZERO,
+            max_versions: Vec::new(),
             request_log_capacity: 10_000,
             discards: false,
             is_durable: true,
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// The newest version that is spoken of an API, given the newest there is; `None` when it is
+    /// not spoken at all.
+    pub(crate) fn max_version(&self, api: ApiKey, newest: i16) -> Option<i16> {
+        match self.max_versions.iter().rev().find(|(limited, _)| *limited == api) {
+            Some((_, limit)) => limit.map(|limit| limit.min(newest)),
+            None => Some(newest),
         }
     }
 }

@@ -51,6 +51,7 @@ mod config;
 mod connection;
 mod controller;
 mod data_dir;
+mod disk;
 mod error;
 mod fault;
 mod fetch_sessions;
@@ -65,6 +66,7 @@ mod mutant;
 mod node;
 mod nodes;
 mod outage;
+mod outages;
 mod partitions;
 mod peers;
 mod replica;
@@ -73,6 +75,7 @@ mod request_log;
 mod rng;
 mod security;
 mod server;
+mod status;
 mod time;
 mod topic_config;
 mod topics;
@@ -82,13 +85,15 @@ pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
 pub use cluster_nodes::PartitionState;
 pub use error::{NodeError, StartError};
-pub use fault::Fault;
+pub use fault::{Fault, NotAFault, RandomFaults};
 pub use ottla_protocol::{ApiKey, ErrorCode};
+pub use outages::Outages;
 pub use request_log::{SeenBatch, SeenProduce, SeenRequest};
 pub use security::{
     Acl, Listener, Mechanism, NotARule, Operation, Sasl, SecurityProtocol, Tls, Tokens,
     UnknownMechanism,
 };
+pub use status::{NodeState, NodeStatus};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use ottla_protocol::Uuid;
 
 use crate::catalog::Catalog;
 use crate::data_dir::DataDir;
+use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::log::Storage;
 use crate::partitions::Partitions;
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     /// When the controller gives it up, on the monotonic clock, while it hears nothing from it.
     pub(crate) fence_at: Option<Duration>,
     pub(crate) listeners: Vec<NodeListener>,
+    /// What its files are on; it outlives the node's process.
+    pub(crate) disk: NodeDisk,
     /// `None` while it is down.
     pub(crate) data: Option<DataDir>,
     pub(crate) partitions: Partitions,
@@ -52,6 +55,7 @@ impl Node {
     pub(crate) fn open(
         id: i32,
         data: DataDir,
+        disk: NodeDisk,
         catalog: &Catalog,
         discards: bool,
         now: Now,
@@ -63,6 +67,7 @@ impl Node {
             is_fenced: false,
             fence_at: None,
             listeners: Vec::new(),
+            disk,
             data: Some(data),
             partitions,
             behind: BTreeSet::new(),

@@ -21,6 +21,7 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
 use crate::data_dir::{DataDir, GROUP_OFFSETS, TRANSACTIONS};
+use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
 use crate::fetch_sessions::{FetchSessions, Use as FetchSessionUse};
@@ -111,23 +112,28 @@ impl Nodes {
         now: Now,
     ) -> Result<Self, StartError> {
         let mut rng = Rng::new(seed);
-        let first = DataDir::open_first(dir, FIRST_NODE_ID, rng.next_uuid(), storage.clone())?;
+        let disks: Vec<NodeDisk> = (0..count).map(|_| NodeDisk::new(storage.clone())).collect();
+        let mut of_nodes = (FIRST_NODE_ID..).zip(disks);
+        let Some((id, disk)) = of_nodes.next() else {
+            return Err(StartError::Config("a cluster has one node at least".to_owned()));
+        };
+        let first = DataDir::open_first(dir, id, rng.next_uuid(), disk.storage())?;
         let cluster_id = first.cluster_id().to_owned();
         let mut catalog = Catalog::load(dir, storage.clone())?;
-        let mut folders = vec![first];
-        for id in FIRST_NODE_ID + 1..FIRST_NODE_ID + count {
-            folders.push(DataDir::open_other(dir, id, &cluster_id, storage.clone())?);
+        let mut folders = vec![(first, disk)];
+        for (id, disk) in of_nodes {
+            folders.push((DataDir::open_other(dir, id, &cluster_id, disk.storage())?, disk));
         }
         // One that went in order while the others ran on does not speak for them.
-        if !folders.iter().all(DataDir::was_clean) {
+        if !folders.iter().all(|(data, _)| data.was_clean()) {
             let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
             catalog.bump_leader_epochs().map_err(fault)?;
         }
         let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let mut nodes = Vec::with_capacity(folders.len());
-        for (id, data) in (FIRST_NODE_ID..).zip(folders) {
-            nodes.push(Node::open(id, data, &catalog, config.discards, now)?);
+        for (id, (data, disk)) in (FIRST_NODE_ID..).zip(folders) {
+            nodes.push(Node::open(id, data, disk, &catalog, config.discards, now)?);
         }
         for node in &nodes {
             node.mark_in_use(&catalog)?;

@@ -41,14 +41,17 @@ impl Nodes {
     /// Starts a node that is down, on the folder that it left.
     pub(crate) fn revive(&mut self, id: i32, now: Now) -> Result<(), StartError> {
         // The first one's folder is the cluster's.
+        let Some(disk) = self.node(id).map(|node| node.disk.clone()) else {
+            return Err(StartError::Config(format!("there is no node {id}")));
+        };
         let data = match id {
             FIRST_NODE_ID => {
                 let cluster_id = ottla_protocol::Uuid::parse(&self.cluster_id).unwrap_or_default();
-                DataDir::open_first(&self.dir, id, cluster_id, self.storage.clone())?
+                DataDir::open_first(&self.dir, id, cluster_id, disk.storage())?
             }
-            _ => DataDir::open_other(&self.dir, id, &self.cluster_id, self.storage.clone())?,
+            _ => DataDir::open_other(&self.dir, id, &self.cluster_id, disk.storage())?,
         };
-        let opened = Node::open(id, data, &self.catalog, self.config.discards, now)?;
+        let opened = Node::open(id, data, disk, &self.catalog, self.config.discards, now)?;
         let leads_on = mutant::is_on(Mutant::LeadsOnAfterRestart);
         if !leads_on && !self.node(id).is_some_and(|node| node.is_fenced) {
             // What it led before it went down, it leads no more: it is another process now, that

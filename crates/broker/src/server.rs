@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -224,12 +225,21 @@ pub(crate) fn now_since(started: Instant) -> Now {
 }
 
 /// Serves connections until [`Door::stop`]. Blocks; every connection is closed on return.
-pub(crate) fn serve(entrances: Vec<Entrance>, door: &Arc<Door>) -> io::Result<()> {
+///
+/// `opened` hears when every entrance has its task: before that no node's life may end, or its
+/// sockets would outlive it.
+pub(crate) fn serve(
+    entrances: Vec<Entrance>,
+    door: &Arc<Door>,
+    opened: &mpsc::Sender<()>,
+) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         let _ = door.runtime.set(Handle::current());
         door.open(entrances)?;
+        // Whoever started this waits for it.
+        let _ = opened.send(());
         tokio::select! {
             () = door.run_ticker() => {}
             () = door.stop.notified() => {}
@@ -265,6 +275,8 @@ async fn accept(socket: TcpListener, way: Way) {
         () = alive.over() => {}
         () = accept_all(&socket, way) => {}
     }
+    // Before `alive` goes: with it the port must be free for the next life.
+    drop(socket);
 }
 
 async fn accept_all(socket: &TcpListener, mut way: Way) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::Batch;
 use common::client::{Client, PATIENCE, produce_request};
-use ottla_broker::{Cluster, ClusterBuilder, NodeError};
+use ottla_broker::{Cluster, ClusterBuilder, NodeError, Outages};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use ottla_protocol::messages::delete_records::{
@@ -567,4 +567,41 @@ fn a_leader_that_does_not_yet_know_all_that_was_told_does_not_say_where_its_log_
     let has_all = |state: &ottla_broker::PartitionState| state.high_watermark == 3;
     assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, has_all));
     assert_eq!(latest(5), (ErrorCode::NONE, 3));
+}
+
+#[test]
+fn a_node_with_a_full_disk_takes_nothing_and_neither_leads_nor_follows_until_there_is_room() {
+    let cluster = three().replica_lag_time_max(Duration::from_millis(100)).start().unwrap();
+    let full = leader(&cluster);
+    cluster.fill_disk(full, true).unwrap();
+    let mut client = client_of(&cluster, full);
+    let answer = produce(&mut client, -1, &Batch::numbered(1));
+    assert_eq!(code(&answer), ErrorCode::KAFKA_STORAGE_ERROR);
+    let other = follower(&cluster);
+    cluster.move_leader(TOPIC, 0, other).unwrap();
+    let mut client = client_of(&cluster, other);
+    let answer = produce(&mut client, -1, &Batch::numbered(2));
+    assert_eq!((code(&answer), answer.base_offset), (ErrorCode::NONE, 0));
+    let lags = |state: &ottla_broker::PartitionState| !state.in_sync.contains(&full);
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, lags));
+    assert_eq!(cluster.log_end_offset_on(full, TOPIC, 0), Some(0));
+    cluster.fill_disk(full, false).unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    assert_eq!(cluster.log_end_offset_on(full, TOPIC, 0), Some(2));
+}
+
+#[test]
+fn outages_by_chance_end_with_everything_in_sync() {
+    let cluster = three().replica_lag_time_max(Duration::from_millis(100)).start().unwrap();
+    let mut outages = Outages::new(7);
+    let mut told = Vec::new();
+    for _ in 0..20 {
+        told.push(outages.next(&cluster).unwrap());
+    }
+    outages.end(&cluster).unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    let kinds = ["is killed", "is shut down", "stands still", "hears no", "copies", "full disk"];
+    for kind in kinds {
+        assert!(told.iter().any(|line| line.contains(kind)), "{kind}: {told:#?}");
+    }
 }

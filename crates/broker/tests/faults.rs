@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::Batch;
 use common::client::{Client, PATIENCE, fetch_request, produce_request};
-use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
+use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault, RandomFaults};
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
 use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::messages::init_producer_id::InitProducerIdRequest;
@@ -197,4 +197,71 @@ fn a_fault_on_a_waiting_fetch_holds_when_it_is_woken() {
     let response = client.receive::<FetchRequest>(11, id);
     assert!(!response.responses[0].partitions[0].records.as_ref().unwrap().is_empty());
     assert!(started.elapsed() >= Duration::from_millis(30));
+}
+
+#[test]
+fn a_cut_answer_ends_its_connection_and_wrong_bits_are_as_many_as_asked_for() {
+    let cluster = cluster();
+    let ask = |client: &mut Client| client.send(0, &ApiVersionsRequest::default());
+    let mut client = Client::connect(&cluster);
+    ask(&mut client);
+    let whole = client.frame().unwrap();
+
+    cluster.inject(Fault::on(ApiKey::API_VERSIONS).flip_bits(1));
+    let mut client = Client::connect(&cluster);
+    ask(&mut client);
+    let spoilt = client.frame().unwrap();
+    let wrong = whole.iter().zip(&spoilt).map(|(one, other)| (one ^ other).count_ones());
+    assert_eq!((spoilt.len(), wrong.sum::<u32>()), (whole.len(), 1));
+
+    cluster.inject(Fault::on(ApiKey::API_VERSIONS).cut_answer(6));
+    ask(&mut client);
+    let mut left = Vec::new();
+    std::io::Read::read_to_end(&mut client.stream, &mut left).unwrap();
+    let length = (whole.len() as i32).to_be_bytes();
+    assert_eq!(left, [&length[..], &[0, 0]].concat());
+}
+
+#[test]
+fn a_fault_of_a_node_lets_the_others_alone() {
+    let cluster = Cluster::builder().nodes(2).topic("t", 1).start().unwrap();
+    cluster.inject(Fault::on(ApiKey::API_VERSIONS).node(2).always().disconnect());
+    let connect = |node: usize| Client::connect_to(&cluster.addresses()[node - 1].to_string());
+    assert!(connect(1).is_served());
+    assert!(!connect(2).is_served());
+}
+
+#[test]
+fn faults_by_chance_begin_and_end_when_told() {
+    let cluster = cluster();
+    cluster.inject_random(RandomFaults::new(7).one_in(1).api(ApiKey::METADATA));
+    let mut client = Client::connect(&cluster);
+    let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+    client.send(9, &request);
+    let met = |requests: &[ottla_broker::SeenRequest]| requests.iter().any(|one| one.met_fault);
+    assert!(cluster.wait_for_requests(PATIENCE, met));
+    cluster.clear_faults();
+    let mut client = Client::connect(&cluster);
+    client.call(9, &request);
+    assert!(!cluster.requests().last().unwrap().met_fault);
+}
+
+#[test]
+fn a_cluster_can_stand_in_for_an_older_one() {
+    let cluster = Cluster::builder()
+        .max_version(ApiKey::PRODUCE, Some(7))
+        .max_version(ApiKey::CONSUMER_GROUP_HEARTBEAT, None)
+        .topic("t", 1)
+        .start()
+        .unwrap();
+    let mut client = Client::connect(&cluster);
+    let told = client.call(3, &common::client::named_api_versions()).api_keys;
+    let of = |key: ApiKey| told.iter().find(|row| row.api_key == key.0);
+    assert_eq!(of(ApiKey::PRODUCE).unwrap().max_version, 7);
+    assert!(of(ApiKey::CONSUMER_GROUP_HEARTBEAT).is_none());
+    assert!(of(ApiKey::FETCH).unwrap().max_version > 7);
+    client.send(8, &produce_request(-1, "t", 0, Batch::numbered(1).encode()));
+    assert!(client.is_closed_by_broker());
+    let answer = Client::connect(&cluster).produce_bytes(7, "t", 0, Batch::numbered(1).encode());
+    assert_eq!(answer.error_code, 0);
 }

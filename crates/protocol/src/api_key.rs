@@ -66,6 +66,13 @@ macro_rules! api_keys {
                     _ => "",
                 }
             }
+
+            /// The API with this name, in letters of whatever case.
+            pub fn named(name: &str) -> Option<Self> {
+                let all = [$(($key, $name)),*];
+                let found = all.iter().find(|(_, known)| known.eq_ignore_ascii_case(name));
+                found.map(|(key, _)| Self(*key))
+            }
         }
     };
 }

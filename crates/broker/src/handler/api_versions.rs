@@ -32,13 +32,13 @@ impl Api for ApiVersionsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, _node: &mut Nodes, call: &Call, _now: Now) -> Reply<ApiVersionsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<ApiVersionsResponse> {
         let names = [&self.client_software_name, &self.client_software_version];
         if call.version >= 3 && !names.iter().all(|name| is_software_name(name)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUEST));
         }
         Reply::Now(ApiVersionsResponse {
-            api_keys: advertised()
+            api_keys: advertised(&nodes.config)
                 .map(|(key, versions)| row(key, versions.min, versions.max))
                 .collect(),
             supported_features: if call.version < 4 { Vec::new() } else { supported_features() },
@@ -70,7 +70,8 @@ pub(super) fn answer_unsupported(
     now: Now,
     out: &mut Vec<u8>,
 ) -> Flow {
-    let own = advertised().filter(|(key, _)| *key == ApiKey::API_VERSIONS);
+    let all = advertised(&nodes.config);
+    let own = all.filter(|(key, _)| *key == ApiKey::API_VERSIONS);
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION.0,
         api_keys: own.map(|(key, versions)| row(key, versions.min, versions.max)).collect(),

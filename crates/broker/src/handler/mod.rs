@@ -67,6 +67,7 @@ pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fet
 pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 
 use crate::catalog::Catalog;
+use crate::config::BrokerConfig;
 use crate::fault::Action;
 use crate::groups::{GroupAnswer, GroupReply};
 use crate::nodes::Nodes;
@@ -180,10 +181,12 @@ const TABLE: &[Entry] = &[
 ];
 
 /// The APIs with the versions that clients are told.
-fn advertised() -> impl Iterator<Item = (ApiKey, VersionRange)> {
-    TABLE
-        .iter()
-        .map(|entry| (entry.key, VersionRange::new(entry.advertised_min, entry.versions.max)))
+fn advertised(config: &BrokerConfig) -> impl Iterator<Item = (ApiKey, VersionRange)> {
+    TABLE.iter().filter_map(|entry| {
+        let max = config.max_version(entry.key, entry.versions.max)?;
+        let min = entry.advertised_min;
+        (min <= max).then(|| (entry.key, VersionRange::new(min, max)))
+    })
 }
 
 /// Serves one request. The reader stands at its body.
@@ -200,7 +203,9 @@ pub(crate) fn dispatch(
         tracing::warn!(connection, %api, "unknown API, connection closed");
         return Flow::Close;
     };
-    if !entry.versions.contains(call.version) {
+    let newest = nodes.config.max_version(entry.key, entry.versions.max);
+    let is_spoken = newest.is_some_and(|newest| call.version <= newest);
+    if !is_spoken || !entry.versions.contains(call.version) {
         if call.api == ApiKey::API_VERSIONS {
             return api_versions::answer_unsupported(nodes, &call, now, out);
         }
@@ -233,8 +238,9 @@ fn serve<R: Api>(
     };
     let catalog = &nodes.catalog;
     let client_id = call.client_id.as_deref();
-    call.fault =
-        nodes.faults.meet(R::API_KEY, client_id, |covers| request.touches(catalog, covers));
+    call.fault = nodes
+        .faults
+        .meet(R::API_KEY, client_id, call.node, |covers| request.touches(catalog, covers));
     if nodes.seen.is_on() {
         let produce = request.describe(&nodes.catalog);
         note(nodes, &call, size_bytes, now, produce);
@@ -345,6 +351,7 @@ fn finish_as<R: Api>(
     let delay = fault.and_then(|fault| fault.delay).or(last_word_after);
     let mut late = Vec::new();
     let target = if delay.is_some() { &mut late } else { out };
+    let from = target.len();
     if let Some(bytes) = fault.and_then(|fault| fault.answer.as_ref()) {
         target.extend_from_slice(bytes);
     } else {
@@ -355,6 +362,8 @@ fn finish_as<R: Api>(
             return Flow::Close;
         }
     }
+    let is_cut = fault.is_some_and(|fault| fault.spoil(target, from, &mut nodes.rng));
+    let flow = if is_cut { Flow::Close } else { flow };
     match delay {
         None => flow,
         Some(delay) => {

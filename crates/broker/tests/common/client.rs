@@ -154,6 +154,14 @@ impl Client {
     }
 }
 
+/// ApiVersions as a client sends it that gives its name.
+pub fn named_api_versions() -> ApiVersionsRequest {
+    ApiVersionsRequest {
+        client_software_name: "raw".to_owned(),
+        client_software_version: "1".to_owned(),
+    }
+}
+
 pub fn produce_request(acks: i16, topic: &str, partition: i32, bytes: Vec<u8>) -> ProduceRequest {
     ProduceRequest {
         transactional_id: None,

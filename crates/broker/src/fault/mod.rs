@@ -1,10 +1,19 @@
 //! Faults by script: what goes wrong with which request, and how often.
 
-use std::collections::VecDeque;
+mod random;
+mod waiting;
+mod words;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::{ApiKey, ErrorCode};
+
+use crate::rng::Rng;
+
+pub use random::RandomFaults;
+pub(crate) use waiting::Faults;
+pub use words::NotAFault;
 
 /// Something that goes wrong with the next matching request.
 ///
@@ -34,6 +43,7 @@ pub struct Fault {
     topic: Option<String>,
     partition: Option<i32>,
     client_id: Option<String>,
+    node: Option<i32>,
     skip: u32,
     times: Option<u32>,
     pub(crate) action: Action,
@@ -41,6 +51,10 @@ pub struct Fault {
     pub(crate) throttle: Option<Duration>,
     /// Goes out in place of the answer.
     pub(crate) answer: Option<Arc<[u8]>>,
+    /// So many bytes of the answer leave, and then the connection closes.
+    pub(crate) cut_after_bytes: Option<usize>,
+    /// So many bits of the answer are wrong.
+    pub(crate) flipped_bits: u32,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) session_lifetime_ms: Option<i64>,
 }
@@ -121,12 +135,15 @@ impl Fault {
             topic: None,
             partition: None,
             client_id: None,
+            node: None,
             skip: 0,
             times: Some(1),
             action: Action::Serve,
             delay: None,
             throttle: None,
             answer: None,
+            cut_after_bytes: None,
+            flipped_bits: 0,
             rewrite: None,
             session_lifetime_ms: None,
         }
@@ -145,6 +162,11 @@ impl Fault {
     /// Only requests of clients of this name.
     pub fn client_id(self, client_id: impl Into<String>) -> Self {
         Self { client_id: Some(client_id.into()), ..self }
+    }
+
+    /// Only requests that come to this node.
+    pub fn node(self, node: i32) -> Self {
+        Self { node: Some(node), ..self }
     }
 
     /// Lets so many matching requests pass first. Default 0.
@@ -209,6 +231,18 @@ impl Fault {
         Self { answer: Some(bytes.into().into()), ..self }
     }
 
+    /// The request is served, and only so many bytes of the answer leave, its length included; then
+    /// the connection closes.
+    pub fn cut_answer(self, after_bytes: usize) -> Self {
+        Self { cut_after_bytes: Some(after_bytes), ..self }
+    }
+
+    /// The request is served, and so many bits of the answer, behind its length, are wrong. Which
+    /// ones they are is a matter of [`ClusterBuilder::seed`](crate::ClusterBuilder::seed).
+    pub fn flip_bits(self, bits: u32) -> Self {
+        Self { flipped_bits: bits, ..self }
+    }
+
     /// What the mechanism of SASL says in answer to a SaslAuthenticate is changed on its way out.
     /// The broker itself goes on as if it had said what it should have.
     ///
@@ -237,112 +271,21 @@ impl Fault {
             && self.partition.is_none_or(|wanted| wanted == partition)
     }
 
+    /// Does to an answer what becomes of it on its way. Says whether the connection ends with it.
+    pub(crate) fn spoil(&self, answer: &mut Vec<u8>, from: usize, rng: &mut Rng) -> bool {
+        let body = from + size_of::<i32>();
+        let bits = answer.len().saturating_sub(body) as u64 * 8;
+        for _ in 0..self.flipped_bits.min(u32::try_from(bits).unwrap_or(u32::MAX)) {
+            let bit = (rng.next_u64() % bits) as usize;
+            answer[body + bit / 8] ^= 1 << (bit % 8);
+        }
+        if let Some(bytes) = self.cut_after_bytes {
+            answer.truncate(from + bytes.min(answer.len() - from));
+        }
+        self.cut_after_bytes.is_some()
+    }
+
     fn is_for_a_part(&self) -> bool {
         self.topic.is_some() || self.partition.is_some()
-    }
-}
-
-/// The faults that wait for their requests.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    waiting: VecDeque<Fault>,
-}
-
-impl Faults {
-    pub(crate) fn inject(&mut self, fault: Fault) {
-        self.waiting.push_back(fault);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// How many faults still wait.
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// The fault that a request meets. `touches` says whether the request touches a partition that
-    /// the given predicate takes; it is only asked where the fault is for a part.
-    pub(crate) fn meet(
-        &mut self,
-        api: ApiKey,
-        client_id: Option<&str>,
-        touches: impl Fn(&dyn Fn(&str, i32) -> bool) -> bool,
-    ) -> Option<Fault> {
-        let matches = |fault: &Fault| {
-            fault.api.is_none_or(|wanted| wanted == api)
-                && (fault.client_id.is_none() || fault.client_id.as_deref() == client_id)
-                && (!fault.is_for_a_part() || touches(&|topic, part| fault.covers(topic, part)))
-        };
-        for index in 0..self.waiting.len() {
-            let fault = &mut self.waiting[index];
-            if !matches(fault) {
-                continue;
-            }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-                continue;
-            }
-            let met = fault.clone();
-            match &mut fault.times {
-                Some(0 | 1) => {
-                    self.waiting.remove(index);
-                }
-                Some(times) => *times -= 1,
-                None => {}
-            }
-            return (met.times != Some(0)).then_some(met);
-        }
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn meets(faults: &mut Faults, api: ApiKey, touched: &[(&str, i32)]) -> Option<Action> {
-        let touches = |covers: &dyn Fn(&str, i32) -> bool| {
-            touched.iter().any(|(topic, partition)| covers(topic, *partition))
-        };
-        faults.meet(api, Some("client"), touches).map(|fault| fault.action)
-    }
-
-    #[test]
-    fn a_fault_happens_as_often_as_it_says() {
-        let mut faults = Faults::default();
-        faults.inject(Fault::on(ApiKey::PRODUCE).after(1).times(2).disconnect());
-        assert_eq!(meets(&mut faults, ApiKey::FETCH, &[]), None);
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &[]), None);
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &[]), Some(Action::Disconnect));
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &[]), Some(Action::Disconnect));
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &[]), None);
-        assert_eq!(faults.len(), 0);
-    }
-
-    #[test]
-    fn faults_come_in_order_and_only_to_what_they_name() {
-        let mut faults = Faults::default();
-        faults.inject(Fault::on(ApiKey::PRODUCE).topic("t").partition(1).drop_request());
-        faults.inject(Fault::on(ApiKey::PRODUCE).drop_response());
-        faults.inject(Fault::on_any().client_id("other").disconnect());
-        let touched = [("t", 0), ("u", 1)];
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &touched), Some(Action::DropResponse));
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &touched), None);
-        assert_eq!(meets(&mut faults, ApiKey::PRODUCE, &[("t", 1)]), Some(Action::DropRequest));
-        assert_eq!(faults.len(), 1);
-    }
-
-    #[test]
-    fn a_standing_fault_stays_until_it_is_cleared() {
-        let mut faults = Faults::default();
-        faults.inject(Fault::on_any().always().error(ErrorCode::REQUEST_TIMED_OUT));
-        for _ in 0..3 {
-            let action = meets(&mut faults, ApiKey::METADATA, &[]);
-            assert_eq!(action, Some(Action::Error(ErrorCode::REQUEST_TIMED_OUT)));
-        }
-        faults.clear();
-        assert_eq!(meets(&mut faults, ApiKey::METADATA, &[]), None);
     }
 }
