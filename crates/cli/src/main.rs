@@ -3,6 +3,7 @@
 
 mod args;
 mod command;
+mod control;
 mod embedded;
 mod events;
 mod exit;
@@ -45,6 +46,7 @@ fn run(command: Command, talk: &Talk) -> Result<Exit, Failure> {
         Command::Read(args) => runtime.block_on(command::read::run(args.resolve()?, talk)),
         Command::Bench(args) => runtime.block_on(command::bench::run(args.resolve()?, talk)),
         Command::Broker(args) => runtime.block_on(command::broker::run(args.resolve()?, talk)),
+        Command::Control(args) => runtime.block_on(command::control::run(args, talk)),
         Command::Topic(args) => runtime.block_on(command::topic::run(args, talk)),
         Command::VerifiableProducer(args) => {
             runtime.block_on(command::verifiable::run(args.resolve()?, talk))

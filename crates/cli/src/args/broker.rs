@@ -1,21 +1,26 @@
 //! `ottla broker`: its options.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use ottla_broker::Fault;
 
 use super::access::{AccessArgs, AccessPlan};
 use super::words::{self, TopicSpec};
 use crate::exit::Failure;
 
 const DETAILS: &str = "\
-When clients may come, one line 'ready HOST:PORT,…' is printed on standard output. Ctrl-C and
-SIGTERM end the broker cleanly. The data folder is Kafka's own format and outlives the broker.
+When clients may come, one line 'ready HOST:PORT,…' is printed on standard output, and with
+--control another, 'control http://HOST:PORT'. Ctrl-C and SIGTERM end the broker cleanly. The data
+folder is Kafka's own format and outlives the broker.
 
 Examples:
   ottla broker
   ottla broker --listen 127.0.0.1:0 --data ./log --topic user-events:6 --topic page-views:3
   ottla broker --nodes 3 --min-insync-replicas 2 --topic payments:6:3
+  ottla broker --nodes 3 --control 127.0.0.1:0 --random-outages 5 --random-faults 100 --seed 7
+  ottla broker --fault 'api=Produce topic=t drop=response after=10'
   ottla broker --tls-certificate broker.pem --tls-key broker.key --sasl-users users.txt";
 
 /// Options of `ottla broker`, as typed.
@@ -67,7 +72,46 @@ pub(crate) struct BrokerArgs {
     min_insync_replicas: i32,
 
     #[command(flatten)]
+    trouble: TroubleArgs,
+
+    #[command(flatten)]
     access: AccessArgs,
+}
+
+/// What goes wrong on purpose.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trouble")]
+struct TroubleArgs {
+    /// Address of the control port, by which tests in any language make things go wrong and look
+    /// at what was asked; 'ottla control' speaks to it
+    #[arg(long, value_name = "HOST:PORT")]
+    control: Option<String>,
+
+    /// A fault, as in 'api=Produce error=NOT_LEADER_OR_FOLLOWER times=3' (repeatable)
+    #[arg(long = "fault", value_name = "NAME=VALUE …")]
+    faults: Vec<Fault>,
+
+    /// About one request in N meets a fault by chance
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    random_faults: Option<u32>,
+
+    /// Every so many seconds another node is killed, stopped, cut off, …, and the last one is well
+    #[arg(long, value_name = "SECONDS", value_parser = words::seconds)]
+    random_outages: Option<Duration>,
+
+    /// What chance begins with, to have the same again [default: random, and told]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// What goes wrong on purpose, checked.
+#[derive(Debug)]
+pub(crate) struct TroublePlan {
+    pub(crate) control: Option<String>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) random_faults: Option<u32>,
+    pub(crate) random_outages: Option<Duration>,
+    pub(crate) seed: Option<u64>,
 }
 
 /// Options of `ottla broker`, checked.
@@ -85,6 +129,7 @@ pub(crate) struct BrokerPlan {
     /// `None` is what the broker takes by itself.
     pub(crate) default_replication: Option<i32>,
     pub(crate) min_insync_replicas: i32,
+    pub(crate) trouble: TroublePlan,
     pub(crate) access: AccessPlan,
 }
 
@@ -114,14 +159,7 @@ impl BrokerArgs {
                 "--discard with several nodes: nothing is kept that could be replicated",
             ));
         }
-        let is_address = self
-            .listen
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if !is_address {
-            return Err(Failure::usage(format!("--listen {}: not an address", self.listen))
-                .cure("expected HOST:PORT, as in 127.0.0.1:9092, with port 0 for any free one"));
-        }
+        check_address("--listen", &self.listen)?;
         Ok(BrokerPlan {
             listen: self.listen,
             data: self.data,
@@ -132,8 +170,35 @@ impl BrokerArgs {
             nodes,
             default_replication: self.default_replication,
             min_insync_replicas: self.min_insync_replicas,
+            trouble: self.trouble.resolve()?,
             access: self.access.resolve()?,
         })
+    }
+}
+
+impl TroubleArgs {
+    fn resolve(self) -> Result<TroublePlan, Failure> {
+        if let Some(address) = &self.control {
+            check_address("--control", address)?;
+        }
+        Ok(TroublePlan {
+            control: self.control,
+            faults: self.faults,
+            random_faults: self.random_faults,
+            random_outages: self.random_outages,
+            seed: self.seed,
+        })
+    }
+}
+
+fn check_address(option: &str, address: &str) -> Result<(), Failure> {
+    let is_address = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    match is_address {
+        true => Ok(()),
+        false => Err(Failure::usage(format!("{option} {address}: not an address"))
+            .cure("expected HOST:PORT, as in 127.0.0.1:9092, with port 0 for any free one")),
     }
 }
 

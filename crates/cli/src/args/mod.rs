@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod check;
+pub(crate) mod control;
 pub(crate) mod lab;
 pub(crate) mod produce;
 pub(crate) mod read;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Bench(Box<bench::BenchArgs>),
     /// Run a broker on this machine that any Kafka client can use
     Broker(broker::BrokerArgs),
+    /// Make things go wrong in a broker that was started with --control
+    Control(control::ControlArgs),
     /// Create, list, describe and delete topics
     Topic(topic::TopicArgs),
     /// Look at a cluster and a topic the way a producer would, and say what is wrong with them

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod check;
 pub(crate) mod configure;
+pub(crate) mod control;
 pub(crate) mod lab;
 pub(crate) mod produce;
 pub(crate) mod read;

@@ -107,6 +107,8 @@ pub(crate) fn feed(mut command: Command, input: &[u8]) -> Said {
 pub(crate) struct Broker {
     child: Child,
     pub(crate) address: String,
+    /// Of the control port, if `--control` was given.
+    pub(crate) control: Option<String>,
     pub(crate) data: TempDir,
 }
 
@@ -114,20 +116,27 @@ impl Broker {
     /// Starts a broker with further options.
     pub(crate) fn start(options: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let (child, address) = Self::launch(data.path(), options);
-        Self { child, address, data }
+        let (child, address, control) = Self::launch(data.path(), options);
+        Self { child, address, control, data }
     }
 
-    fn launch(data: &Path, options: &[&str]) -> (Child, String) {
+    fn launch(data: &Path, options: &[&str]) -> (Child, String, Option<String>) {
         let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(data).args(options).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the broker starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the broker says that it is ready");
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line).expect("the broker says that it is ready");
         let address = line.strip_prefix("ready ").expect("the line is `ready HOST:PORT`").trim();
         let address = address.to_owned();
-        (child, address)
+        let control = options.contains(&"--control").then(|| {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("the broker tells its control port");
+            let told = line.strip_prefix("control http://").expect("`control http://HOST:PORT`");
+            told.trim().to_owned()
+        });
+        (child, address, control)
     }
 
     /// Ends the broker with a signal and gives its exit status.
@@ -145,9 +154,10 @@ impl Broker {
 
     /// Starts the broker anew on its data, at another address.
     pub(crate) fn restart(&mut self, options: &[&str]) {
-        let (child, address) = Self::launch(self.data.path(), options);
+        let (child, address, control) = Self::launch(self.data.path(), options);
         self.child = child;
         self.address = address;
+        self.control = control;
     }
 
     /// Runs `ottla produce` against this broker.

@@ -1,6 +1,10 @@
 //! `ottla broker`: a broker that any Kafka client can use, until it is told to end.
 
+mod trouble;
+
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use ottla_broker::{Cluster, ClusterBuilder, Mechanism, Sasl, Tls, Tokens};
 
@@ -11,14 +15,17 @@ use crate::exit::{Exit, Failure};
 use crate::signals::StopSignals;
 use crate::talk::Talk;
 
+use self::trouble::Trouble;
+
 /// Runs the broker until Ctrl-C or SIGTERM.
 pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> {
     let mut signals = StopSignals::listen()
         .map_err(|error| Failure::usage(format!("signals cannot be handled: {error}")))?;
+    let trouble = Trouble::prepare(plan.trouble).await?;
     let mut builder = Cluster::builder()
         .nodes(plan.nodes as usize)
         .listen(&plan.listen)
-        .request_log(0)
+        .request_log(trouble.request_log())
         .auto_create_topics(plan.auto_create)
         .default_partitions(plan.default_partitions)
         .min_insync_replicas(plan.min_insync_replicas);
@@ -46,14 +53,23 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
     for words in advice {
         talk.note(words);
     }
+    trouble.begin(&cluster, talk);
     // Whoever started us waits for this line; when they are gone, others may still come.
-    let ready = format!("ready {}\n", cluster.bootstrap_servers());
+    let mut ready = format!("ready {}\n", cluster.bootstrap_servers());
+    if let Some(address) = trouble.address() {
+        let _ = writeln!(ready, "control http://{address}");
+    }
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
     drop(stdout);
-    signals.next().await;
+    let cluster = Arc::new(cluster);
+    tokio::select! {
+        () = signals.next() => {}
+        made = trouble.make(cluster.clone(), talk) => made?,
+    }
     talk.note("stopping");
-    cluster.stop();
+    // It ends in order when the last of those who work on it lets go.
+    drop(cluster);
     Ok(Exit::Done)
 }
 

@@ -1,0 +1,124 @@
+//! Nodes: how they are, and what is done to them.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use ottla_broker::{Cluster, NodeError, NodeState, Outages};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::answer::{Refusal, Told};
+use super::{Handle, done, with};
+
+/// The outages that are under way, with their seed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Present(Arc<Mutex<Option<(u64, Outages)>>>);
+
+pub(super) async fn list(State(cluster): Handle) -> Json<Value> {
+    let nodes = cluster.nodes().into_iter().map(|node| {
+        json!({
+            "id": node.id,
+            "address": node.address.to_string(),
+            "state": match node.state {
+                NodeState::Running => "running",
+                NodeState::Paused => "paused",
+                NodeState::Down => "down",
+            },
+            "is_fenced": node.is_fenced,
+            "holds_replication": node.holds_replication,
+            "has_full_disk": node.has_full_disk,
+        })
+    });
+    Json(nodes.collect())
+}
+
+/// What can be done to one node.
+type Act = fn(&Cluster, i32) -> Result<(), NodeError>;
+
+const ACTS: [(&str, Act); 10] = [
+    ("kill", Cluster::kill_node),
+    ("stop", Cluster::stop_node),
+    ("start", Cluster::start_node),
+    ("pause", Cluster::pause_node),
+    ("resume", Cluster::resume_node),
+    ("isolate", Cluster::isolate_node),
+    ("hold", |cluster, id| cluster.hold_replication(id, true)),
+    ("release", |cluster, id| cluster.hold_replication(id, false)),
+    ("fill-disk", |cluster, id| cluster.fill_disk(id, true)),
+    ("free-disk", |cluster, id| cluster.fill_disk(id, false)),
+];
+
+pub(super) async fn act(
+    State(cluster): Handle,
+    path: Result<Path<(i32, String)>, PathRejection>,
+) -> Told {
+    let Path((id, what)) = path?;
+    let Some((_, act)) = ACTS.iter().find(|(name, _)| *name == what) else {
+        let names: Vec<&str> = ACTS.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        return Err(Refusal::not_found(format!("{what} is nothing that is done: {names}")));
+    };
+    with(cluster, move |cluster| act(cluster, id)).await??;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cut {
+    nodes: [i32; 2],
+}
+
+pub(super) async fn cut(State(cluster): Handle, cut: Result<Json<Cut>, JsonRejection>) -> Told {
+    let Json(Cut { nodes: [one, other] }) = cut?;
+    with(cluster, move |cluster| cluster.cut_nodes(one, other)).await??;
+    done()
+}
+
+pub(super) async fn heal(State(cluster): Handle) -> Told {
+    with(cluster, Cluster::heal).await?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seed {
+    seed: u64,
+}
+
+/// Ends the present outage and begins the seed's next.
+pub(super) async fn outage(
+    State(cluster): Handle,
+    Extension(Present(present)): Extension<Present>,
+    seed: Result<Json<Seed>, JsonRejection>,
+) -> Told {
+    let Json(Seed { seed }) = seed?;
+    let mut present = present.lock_owned().await;
+    let told = with(cluster, move |cluster| {
+        if let Some((old, outages)) = present.as_mut().filter(|(old, _)| *old != seed) {
+            tracing::debug!(old, seed, "other outages");
+            outages.end(cluster)?;
+            *present = None;
+        }
+        present.get_or_insert_with(|| (seed, Outages::new(seed))).1.next(cluster)
+    });
+    Ok(Json(json!({ "told": told.await?? })))
+}
+
+pub(super) async fn end_outage(
+    State(cluster): Handle,
+    Extension(Present(present)): Extension<Present>,
+) -> Told {
+    let mut present = present.lock_owned().await;
+    let told = with(cluster, move |cluster| match present.as_mut() {
+        Some((_, outages)) => {
+            let told = outages.end(cluster)?;
+            *present = None;
+            Ok::<_, NodeError>(told)
+        }
+        None => Ok(String::new()),
+    });
+    Ok(Json(json!({ "told": told.await?? })))
+}
