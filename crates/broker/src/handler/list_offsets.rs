@@ -6,7 +6,8 @@
 //! not yet know all that was acknowledged before its time says so, rather than an end that lies
 //! before one it has told (KIP-207).
 //! Version notes: 4 leader epochs (KIP-320), 5 OFFSET_NOT_AVAILABLE, 7 greatest timestamp
-//! (KIP-734), 8 earliest local (-4, KIP-405), 9 latest tiered (-5), 11 earliest pending upload (-6).
+//! (KIP-734), 8 earliest local (-4, KIP-405), 9 latest tiered (-5), 11 earliest pending upload
+//! (-6).
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
 //! Rights: Describe on each topic.
 
