@@ -3,10 +3,10 @@
 //! The example `throughput` of the client sends two workloads as fast as it goes to the embedded
 //! broker, which discards them, while `perf` looks at the example and at nothing else.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
+use crate::broker::Broker;
 use crate::process::{self, Interrupt};
 use crate::{install, workspace};
 
@@ -48,13 +48,14 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let release = build(&interrupt)?;
     let folder = workspace::root()?.join(PICTURES);
     workspace::create_folder(&folder)?;
-    let broker = Broker::start(&release.join("ottla"))?;
+    let topic = ["--topic", &format!("{TOPIC}:12")];
+    let broker = Broker::start_discarding(&release.join("ottla"), &topic)?;
     for (name, title, settings) in WORKLOADS {
         let profile = workspace::scratch()?.join(format!("flamegraph-{name}.perf"));
         let mut record = Command::new(&tools.perf);
         record.args(["record", "--freq", SAMPLES_PER_SECOND, "--call-graph", "fp", "--output"]);
         record.arg(&profile).arg("--").arg(release.join("examples/throughput"));
-        record.args([&broker.address, TOPIC, RECORDS, RECORD_BYTES]).args(settings);
+        record.args([broker.servers(), TOPIC, RECORDS, RECORD_BYTES]).args(settings);
         let status = process::run(&mut record, &interrupt)?;
         if !status.success() {
             let cure = "perf needs to be allowed to look (kernel.perf_event_paranoid, or root)";
@@ -126,39 +127,6 @@ fn build(interrupt: &Interrupt) -> Result<PathBuf, String> {
     build.env("RUSTFLAGS", "-C force-frame-pointers=yes").current_dir(workspace::root()?);
     let status = process::run(&mut build, interrupt)?;
     if status.success() { Ok(target.join("release")) } else { Err("it does not build".to_owned()) }
-}
-
-/// A broker that ends with this value.
-struct Broker {
-    child: Child,
-    address: String,
-}
-
-impl Broker {
-    fn start(ottla: &Path) -> Result<Self, String> {
-        let mut command = Command::new(ottla);
-        command.args(["broker", "--discard", "--listen", "127.0.0.1:0", "--topic"]);
-        command.arg(format!("{TOPIC}:12")).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("cannot run ottla: {error}"))?;
-        let mut line = String::new();
-        if let Some(out) = child.stdout.take() {
-            // An end without a line is told below.
-            let _ = BufReader::new(out).read_line(&mut line);
-        }
-        let address = line.trim().strip_prefix("ready ").unwrap_or_default().to_owned();
-        let broker = Self { child, address };
-        if broker.address.is_empty() {
-            return Err(format!("`ottla broker` is not ready: it says `{}`", line.trim()));
-        }
-        Ok(broker)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A picture in the tree is small, and says nothing of the machine that it was made on.

@@ -1,9 +1,11 @@
 //! Project tasks, run as `cargo xtask <task>`.
 
 mod bench;
+mod broker;
 mod chaos;
 mod ci;
 mod codegen;
+mod conformance;
 mod counts;
 mod docs;
 mod flamegraph;
@@ -37,6 +39,7 @@ tasks:
   models [--schedules N] …         run the client's locks under every order that chance finds
   python [PYTEST-ARGS]             build the Python package and test it
   test [CARGO-TEST-ARGS]           set up what the tests need and run them all
+  conformance [--list | SUITE…]    run the test suites of other clients against `ottla broker`
   counts [--bless]                 count the core's instructions, compare them with the baseline
   sim [--seeds N] [--seed S] …      run the core against a model of a cluster, by seed
   scenarios [--check]              write docs/scenarios.md from what the tests say of themselves
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         "kafka" => kafka::run(&args),
         "python" => python::run(&args),
         "test" => test::run(&args),
+        "conformance" => conformance::run(&args),
         "counts" => counts::run(&args),
         "sbom" => sbom::run(&args),
         "scenarios" => scenarios::run(&args),

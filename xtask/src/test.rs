@@ -129,7 +129,7 @@ impl Drop for Skips {
 }
 
 /// Builds the `ottla` binary together with all that `cargo test` will want, and gives its path.
-fn build_binary() -> Result<PathBuf, String> {
+pub(crate) fn build_binary() -> Result<PathBuf, String> {
     let mut build = Command::new(workspace::cargo());
     build.args(["build", "--profile", "test", "--bins", "--tests"]).args(WHAT);
     build.arg("--message-format=json-render-diagnostics").current_dir(workspace::root()?);

@@ -1,9 +1,8 @@
 //! What the clients send to.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use crate::broker::Broker;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::runs::Storage;
 use crate::process::{self, Interrupt};
@@ -52,13 +51,8 @@ impl Engine {
                 let cluster = Cluster::start_on(Storage::Memory, nodes, interrupt)?;
                 (cluster.bootstrap_servers(), Holds::Kafka(cluster))
             }
-            Self::Discard => broker(ottla, &["--discard"], None)?,
-            Self::Embedded => {
-                let folder = crate::workspace::scratch()?.join("bench-data");
-                let _ = std::fs::remove_dir_all(&folder);
-                let data = folder.display().to_string();
-                broker(ottla, &["--data", &data], Some(folder))?
-            }
+            Self::Discard => embedded(Broker::start_discarding(ottla, &[])?),
+            Self::Embedded => embedded(Broker::start(ottla, "bench", &[])?),
         };
         Ok(Started { engine: self, servers, holds })
     }
@@ -76,7 +70,7 @@ impl Started {
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let pids = match &self.holds {
             Holds::Kafka(cluster) => cluster.pids(),
-            Holds::Broker(child, _) => vec![child.id()],
+            Holds::Broker(broker) => vec![broker.pid()],
         };
         pids.into_iter().filter_map(process::cpu_seconds).sum()
     }
@@ -84,34 +78,9 @@ impl Started {
 
 enum Holds {
     Kafka(Cluster),
-    Broker(Child, Option<std::path::PathBuf>),
+    Broker(Broker),
 }
 
-impl Drop for Holds {
-    fn drop(&mut self) {
-        if let Self::Broker(child, folder) = self {
-            let _ = child.kill();
-            let _ = child.wait();
-            if let Some(folder) = folder {
-                let _ = std::fs::remove_dir_all(folder);
-            }
-        }
-    }
-}
-
-fn broker(
-    ottla: &Path,
-    how: &[&str],
-    folder: Option<std::path::PathBuf>,
-) -> Result<(String, Holds), String> {
-    let mut command = Command::new(ottla);
-    command.args(["broker", "--listen", "127.0.0.1:0"]).args(how);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("the broker: {error}"))?;
-    let stdout = child.stdout.take().ok_or("the broker has no standard output")?;
-    let holds = Holds::Broker(child, folder);
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("the broker: {error}"))?;
-    let servers = line.trim().strip_prefix("ready ").ok_or("the broker did not start")?;
-    Ok((servers.to_owned(), holds))
+fn embedded(broker: Broker) -> (String, Holds) {
+    (broker.servers().to_owned(), Holds::Broker(broker))
 }
