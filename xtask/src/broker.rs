@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{process, workspace};
 
-/// A broker, or several in one program, on free ports of this machine; ends with this value.
+/// A broker, or several in one program, on free ports of this machine unless its arguments say
+/// otherwise; ends with this value.
 pub(crate) struct Broker {
     child: Child,
     servers: String,
@@ -18,8 +19,8 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts one that keeps no records; `args` are further options of `ottla broker`.
     pub(crate) fn start_discarding(ottla: &Path, args: &[&str]) -> Result<Self, String> {
-        let mut command = command(ottla);
-        command.arg("--discard").args(args).stderr(Stdio::null());
+        let mut command = command(ottla, args);
+        command.arg("--discard").stderr(Stdio::null());
         let (child, servers) = start(&mut command)?;
         Ok(Self { child, servers, data: None })
     }
@@ -32,8 +33,8 @@ impl Broker {
         workspace::create_folder(&home)?;
         let log = home.join(format!("{name}.log"));
         let said = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let mut command = command(ottla);
-        command.arg("--data").arg(&data).args(args).stderr(said);
+        let mut command = command(ottla, args);
+        command.arg("--data").arg(&data).stderr(said);
         let (child, servers) =
             start(&mut command).map_err(|why| format!("{why}; see {}", log.display()))?;
         Ok(Self { child, servers, data: Some(data) })
@@ -65,9 +66,12 @@ impl Drop for Broker {
     }
 }
 
-fn command(ottla: &Path) -> Command {
+fn command(ottla: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(ottla);
-    command.args(["broker", "--listen", "127.0.0.1:0"]);
+    command.arg("broker").args(args);
+    if !args.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command
 }
 

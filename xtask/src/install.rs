@@ -46,6 +46,16 @@ pub(crate) fn find_or_install_from(program: &str, package: &str) -> Result<PathB
     find_from(program, package)
 }
 
+/// The Go tools: on the path, where their own archive puts them, or from the system.
+pub(crate) fn go() -> Result<PathBuf, String> {
+    let usual = PathBuf::from("/usr/local/go/bin/go");
+    match on_path("go") {
+        Some(go) => Ok(go),
+        None if usual.is_file() => Ok(usual),
+        None => find_or_install_from("go", "golang-go"),
+    }
+}
+
 fn advice(program: &str, package: &str) -> String {
     format!("{program} is not installed (Debian: apt-get install {package})")
 }

@@ -3,6 +3,10 @@
 //! The tests of others are fetched from the registry that their project publishes to, in the
 //! version that the suite names. What a suite leaves out stands in its file, with the reason.
 
+mod franz_go;
+mod go;
+mod sarama;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,7 +27,18 @@ struct Suite {
     run: fn(&Setting<'_>) -> Result<bool, String>,
 }
 
-const SUITES: &[Suite] = &[];
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "franz-go",
+        about: "Go: all tests of franz-go's client, on three nodes; with SCRAM; with broken lines",
+        run: franz_go::run,
+    },
+    Suite {
+        name: "sarama",
+        about: "Go: the functional tests of sarama, on five nodes",
+        run: sarama::run,
+    },
+];
 
 /// What suites are given.
 struct Setting<'a> {
@@ -33,9 +48,10 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Starts a broker for this suite; `args` are options of `ottla broker`.
-    fn broker(&self, args: &[&str]) -> Result<Broker, String> {
-        Broker::start(&self.ottla, self.suite, args)
+    /// Starts a broker for this suite, named apart from its others; `args` are options of
+    /// `ottla broker`.
+    fn broker(&self, name: &str, args: &[&str]) -> Result<Broker, String> {
+        Broker::start(&self.ottla, &format!("{}-{name}", self.suite), args)
     }
 
     /// The suite's files in this repository.
