@@ -5,6 +5,7 @@
 //! acknowledged is compared with what the log counts.
 
 mod adapters;
+mod brokers;
 mod curve;
 mod engines;
 mod page;
@@ -24,6 +25,7 @@ use crate::workspace;
 
 const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [--engines LIST]
        cargo xtask bench --python [--quick] [--rounds N]
+       cargo xtask bench --brokers [--quick] [--rounds N]
 
   --peers         other clients besides (needs cmake and libcurl's headers; Go, Java and
                   confluent-kafka where they are to take part)
@@ -32,6 +34,8 @@ const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [
   --engines LIST  of discard, embedded, kafka, kafka3, with commas [default: discard,kafka]
 
   --python        the Python package beside confluent_kafka, and nothing else
+  --brokers       the embedded broker beside Kafka, and nothing else (needs Java); writes
+                  docs/broker-benchmarks.md
 
 Writes the generated parts of docs/benchmarks.md and the pictures beside it.";
 
@@ -39,6 +43,7 @@ Writes the generated parts of docs/benchmarks.md and the pictures beside it.";
 struct Wanted {
     peers: bool,
     python: bool,
+    brokers: bool,
     quick: bool,
     rounds: usize,
     engines: Vec<Engine>,
@@ -49,6 +54,7 @@ impl Wanted {
         let mut wanted = Self {
             peers: false,
             python: false,
+            brokers: false,
             quick: false,
             rounds: 0,
             engines: vec![Engine::Discard],
@@ -59,6 +65,7 @@ impl Wanted {
             match (arg, arg.starts_with("--rounds") || arg.starts_with("--engines")) {
                 ("--peers", _) => wanted.peers = true,
                 ("--python", _) => wanted.python = true,
+                ("--brokers", _) => wanted.brokers = true,
                 ("--quick", _) => wanted.quick = true,
                 ("--rounds", _) => {
                     let count = args.next().and_then(|count| count.parse().ok());
@@ -92,6 +99,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     let interrupt = Interrupt::listen()?;
     if wanted.python {
         python::run(wanted.rounds, wanted.quick, &interrupt)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if wanted.brokers {
+        brokers::run(wanted.rounds, wanted.quick, &interrupt)?;
         return Ok(ExitCode::SUCCESS);
     }
     let adapters = Adapters::build(wanted.peers, &interrupt)?;
