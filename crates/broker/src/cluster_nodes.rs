@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::controller::CONTROLLER;
 use crate::error::{NodeError, StartError};
 use crate::node::State;
+use crate::node_act::NodeAct;
 use crate::nodes::{FIRST_NODE_ID, Nodes};
 use crate::server::Entrance;
 use crate::time::Now;
@@ -258,6 +259,25 @@ impl Cluster {
             let found = nodes.catalog.by_name(topic).map(|topic| topic.id);
             work(nodes, found.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?, now)
         })
+    }
+
+    /// Does one of these things to a node.
+    ///
+    /// # Errors
+    /// As the method has it that does this.
+    pub fn act(&self, node: i32, act: NodeAct) -> Result<(), NodeError> {
+        match act {
+            NodeAct::Kill => self.kill_node(node),
+            NodeAct::Stop => self.stop_node(node),
+            NodeAct::Start => self.start_node(node),
+            NodeAct::Pause => self.pause_node(node),
+            NodeAct::Resume => self.resume_node(node),
+            NodeAct::Isolate => self.isolate_node(node),
+            NodeAct::Hold => self.hold_replication(node, true),
+            NodeAct::Release => self.hold_replication(node, false),
+            NodeAct::FillDisk => self.fill_disk(node, true),
+            NodeAct::FreeDisk => self.fill_disk(node, false),
+        }
     }
 
     fn check(

@@ -605,3 +605,13 @@ fn outages_by_chance_end_with_everything_in_sync() {
         assert!(told.iter().any(|line| line.contains(kind)), "{kind}: {told:#?}");
     }
 }
+
+#[test]
+fn hundreds_of_clusters_fit_into_one_process() {
+    let start = |_| Cluster::builder().topic(TOPIC, 1).start().unwrap();
+    let clusters: Vec<Cluster> = (0..300).map(start).collect();
+    for cluster in &clusters {
+        let answer = Client::connect(cluster).produce(TOPIC, 0, &Batch::numbered(1));
+        assert_eq!((code(&answer), answer.base_offset), (ErrorCode::NONE, 0));
+    }
+}

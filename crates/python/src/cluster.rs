@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ottla::reader::{ReadOptions, Reader, RequestError};
-use ottla_broker::{ApiKey, ErrorCode, Fault};
+use ottla_broker::{ApiKey, ErrorCode, Fault, RandomFaults};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -27,7 +27,8 @@ pub(crate) struct Cluster {
 #[pymethods]
 impl Cluster {
     #[new]
-    #[pyo3(signature = (*, nodes=1, topics=None, data_dir=None, auto_create_topics=true,
+    #[pyo3(signature = (*, nodes=1, topics=None, min_insync_replicas=1, data_dir=None,
+        auto_create_topics=true,
         tls_certificate=None, tls_key=None, tls_client_ca=None, sasl_mechanisms=None, users=None,
         session_lifetime_s=None))]
     #[expect(clippy::too_many_arguments, reason = "by name")]
@@ -35,6 +36,7 @@ impl Cluster {
         py: Python<'_>,
         nodes: usize,
         topics: Option<HashMap<String, i32>>,
+        min_insync_replicas: i32,
         data_dir: Option<PathBuf>,
         auto_create_topics: bool,
         tls_certificate: Option<String>,
@@ -53,8 +55,10 @@ impl Cluster {
             users,
             session_lifetime_s,
         };
-        let mut builder =
-            ottla_broker::Cluster::builder().nodes(nodes).auto_create_topics(auto_create_topics);
+        let mut builder = ottla_broker::Cluster::builder()
+            .nodes(nodes)
+            .min_insync_replicas(min_insync_replicas)
+            .auto_create_topics(auto_create_topics);
         for (name, partitions) in topics.unwrap_or_default() {
             builder = builder.topic(name, partitions);
         }
@@ -138,6 +142,56 @@ impl Cluster {
             fault = fault.topic(topic);
         }
         self.with(|cluster| cluster.inject(fault))
+    }
+
+    /// Lets something go wrong by names and values, as `ottla control fault` takes them:
+    /// `inject_parts(api="Produce", error="NOT_LEADER_OR_FOLLOWER", times=3)`.
+    #[pyo3(signature = (**parts))]
+    fn inject_parts(&self, parts: Option<HashMap<String, Bound<'_, PyAny>>>) -> PyResult<()> {
+        let mut words = Vec::new();
+        for (name, value) in parts.unwrap_or_default() {
+            words.push((name, value.str()?.to_string()));
+        }
+        let words = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let fault = Fault::from_parts(words);
+        let fault = fault.map_err(|why| PyValueError::new_err(why.to_string()))?;
+        self.with(|cluster| cluster.inject(fault))
+    }
+
+    /// Lets about one request in so many meet a fault by chance.
+    #[pyo3(signature = (seed, one_in=20))]
+    fn inject_random(&self, seed: u64, one_in: u32) -> PyResult<()> {
+        self.with(|cluster| cluster.inject_random(RandomFaults::new(seed).one_in(one_in)))
+    }
+
+    /// Does something to a node: `kill`, `stop`, `start`, `pause`, `resume`, `isolate`, `hold` and
+    /// `release` (replication), `fill-disk`, `free-disk`.
+    fn node(&self, py: Python<'_>, id: i32, what: &str) -> PyResult<()> {
+        let act = ottla_broker::NodeAct::named(what).ok_or_else(|| {
+            let all: Vec<&str> = ottla_broker::NodeAct::ALL.iter().map(|act| act.name()).collect();
+            PyValueError::new_err(format!("{what} is none of {}", all.join(", ")))
+        })?;
+        let done = py.detach(|| self.with(|cluster| cluster.act(id, act)))?;
+        done.map_err(|why| PyRuntimeError::new_err(why.to_string()))
+    }
+
+    /// Lets all nodes hear each other again.
+    fn heal(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.with(ottla_broker::Cluster::heal))
+    }
+
+    /// The node that leads a partition, None while nobody does.
+    fn leader(&self, topic: &str, partition: i32) -> PyResult<Option<i32>> {
+        self.with(|cluster| cluster.partition(topic, partition).and_then(|state| state.leader))
+    }
+
+    /// Waits until every replica has everything and every partition is led. Says whether it came to
+    /// be.
+    #[pyo3(signature = (timeout_s=10.0))]
+    fn wait_until_in_sync(&self, py: Python<'_>, timeout_s: f64) -> PyResult<bool> {
+        let timeout = Duration::try_from_secs_f64(timeout_s)
+            .map_err(|_| PyValueError::new_err("a time is negative"))?;
+        py.detach(|| self.with(|cluster| cluster.wait_until_in_sync(timeout)))
     }
 
     /// Takes back all faults that have not happened yet.

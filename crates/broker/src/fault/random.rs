@@ -70,7 +70,7 @@ impl RandomFaults {
     /// What the next request meets, if anything.
     pub(super) fn next(&self, api: ApiKey, rng: &mut Rng) -> Option<Fault> {
         let is_meant = self.api.is_none_or(|wanted| wanted == api) && !SPARED.contains(&api);
-        if !is_meant || self.one_in == 0 || rng.next_u64() % u64::from(self.one_in) != 0 {
+        if !is_meant || self.one_in == 0 || !rng.next_u64().is_multiple_of(self.one_in.into()) {
             return None;
         }
         let has_leader = api == ApiKey::PRODUCE || api == ApiKey::FETCH;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use ottla_broker::{Cluster, NodeError, NodeState, Outages};
+use ottla_broker::{NodeAct, NodeError, NodeState, Outages};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -35,33 +35,16 @@ pub(super) async fn list(State(cluster): Handle) -> Json<Value> {
     Json(nodes.collect())
 }
 
-/// What can be done to one node.
-type Act = fn(&Cluster, i32) -> Result<(), NodeError>;
-
-const ACTS: [(&str, Act); 10] = [
-    ("kill", Cluster::kill_node),
-    ("stop", Cluster::stop_node),
-    ("start", Cluster::start_node),
-    ("pause", Cluster::pause_node),
-    ("resume", Cluster::resume_node),
-    ("isolate", Cluster::isolate_node),
-    ("hold", |cluster, id| cluster.hold_replication(id, true)),
-    ("release", |cluster, id| cluster.hold_replication(id, false)),
-    ("fill-disk", |cluster, id| cluster.fill_disk(id, true)),
-    ("free-disk", |cluster, id| cluster.fill_disk(id, false)),
-];
-
 pub(super) async fn act(
     State(cluster): Handle,
     path: Result<Path<(i32, String)>, PathRejection>,
 ) -> Told {
     let Path((id, what)) = path?;
-    let Some((_, act)) = ACTS.iter().find(|(name, _)| *name == what) else {
-        let names: Vec<&str> = ACTS.iter().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
+    let Some(act) = NodeAct::named(&what) else {
+        let names = NodeAct::ALL.map(NodeAct::name).join(", ");
         return Err(Refusal::not_found(format!("{what} is nothing that is done: {names}")));
     };
-    with(cluster, move |cluster| act(cluster, id)).await??;
+    with(cluster, move |cluster| cluster.act(id, act)).await??;
     done()
 }
 
@@ -78,7 +61,7 @@ pub(super) async fn cut(State(cluster): Handle, cut: Result<Json<Cut>, JsonRejec
 }
 
 pub(super) async fn heal(State(cluster): Handle) -> Told {
-    with(cluster, Cluster::heal).await?;
+    with(cluster, ottla_broker::Cluster::heal).await?;
     done()
 }
 
