@@ -26,7 +26,7 @@ use crate::error::StartError;
 use crate::fault::Faults;
 use crate::fetch_sessions::{FetchSessions, Use as FetchSessionUse};
 use crate::groups::Groups;
-use crate::handler::{self, ParkedFetch, ParkedProduce};
+use crate::handler::{self, ParkedDeletion, ParkedFetch, ParkedProduce};
 use crate::log::{Storage, SyncJob, Validator};
 use crate::node::{Node, State};
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
@@ -89,6 +89,7 @@ pub(crate) struct Nodes {
     pub(crate) fetch_deadlines: BTreeSet<(Duration, ConnectionId)>,
     pub(crate) parked_produces: HashMap<ConnectionId, ParkedProduce>,
     pub(crate) produce_deadlines: BTreeSet<(Duration, ConnectionId)>,
+    pub(crate) parked_deletions: HashMap<ConnectionId, ParkedDeletion>,
     delayed: HashMap<ConnectionId, Transmit>,
     delay_deadlines: BTreeSet<(Duration, ConnectionId)>,
     transmits: VecDeque<Transmit>,
@@ -160,6 +161,7 @@ impl Nodes {
             fetch_deadlines: BTreeSet::new(),
             parked_produces: HashMap::new(),
             produce_deadlines: BTreeSet::new(),
+            parked_deletions: HashMap::new(),
             delayed: HashMap::new(),
             delay_deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
@@ -218,6 +220,7 @@ impl Nodes {
         self.peers.remove(&connection);
         self.unpark_fetch(connection);
         self.unpark_produce(connection);
+        self.parked_deletions.remove(&connection);
         self.delayed.remove(&connection);
     }
 
@@ -288,6 +291,7 @@ impl Nodes {
         }
         self.control(now);
         self.replicate(now);
+        handler::settle_deletions(self, now);
         self.transactions.handle_timeout(now);
         self.finish_transactions(now);
         self.groups.handle_timeout(now);
@@ -323,11 +327,12 @@ impl Nodes {
         let fetch = self.fetch_deadlines.first().map(|(deadline, _)| *deadline);
         let delay = self.delay_deadlines.first().map(|(deadline, _)| *deadline);
         let produce = self.produce_deadlines.first().map(|(deadline, _)| *deadline);
+        let deletion = self.parked_deletions.values().map(|parked| parked.deadline).min();
         let group = self.groups.next_timeout();
         let control = self.next_control();
         let replication = self.next_replication();
         let transaction = self.transactions.next_timeout();
-        let all = [fetch, produce, delay, group, control, replication, transaction];
+        let all = [fetch, produce, deletion, delay, group, control, replication, transaction];
         let next = all.into_iter().flatten().min();
         next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
     }

@@ -47,6 +47,8 @@ pub(crate) struct Follower {
     pub(crate) node: i32,
     /// Where its log ends, `None` until it has asked.
     pub(crate) log_end: Option<i64>,
+    /// Where its log began when it last asked.
+    log_start: i64,
     /// When it last had all there was, on the monotonic clock; `None` when it never did.
     caught_up_at: Option<Duration>,
     /// When it last asked, and where the leader's log ended then.
@@ -212,6 +214,7 @@ impl Leading {
             known.iter().find(|follower| follower.node == id).copied().unwrap_or_else(|| Follower {
                 node: id,
                 log_end: None,
+                log_start: 0,
                 caught_up_at: placement.isr.contains(&id).then_some(now),
                 last_ask: (now, i64::MAX),
             })
@@ -219,8 +222,9 @@ impl Leading {
         self.followers = others.map(follower).collect();
     }
 
-    /// A follower has asked for what comes at `offset`, while the log ended at `end`.
-    pub(crate) fn note_ask(&mut self, node: i32, offset: i64, end: i64, now: Duration) {
+    /// A follower whose log begins at `start` has asked for what comes at `offset`, while the log
+    /// ended at `end`.
+    pub(crate) fn note_ask(&mut self, node: i32, offset: i64, start: i64, end: i64, now: Duration) {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == node)
         else {
             return;
@@ -233,7 +237,16 @@ impl Leading {
             follower.caught_up_at = follower.caught_up_at.max(Some(asked_at));
         }
         follower.log_end = Some(offset);
+        follower.log_start = start;
         follower.last_ask = (now, end);
+    }
+
+    /// Where the logs of all in-sync followers have begun, as far as they have told; that of the
+    /// leader itself when there are none.
+    pub(crate) fn low_watermark(&self, own: i64) -> i64 {
+        let counts = |follower: &&Follower| self.isr.contains(&follower.node);
+        let starts = self.followers.iter().filter(counts).map(|follower| follower.log_start);
+        starts.min().map_or(own, |start| start.min(own))
     }
 
     /// The in-sync replicas without those that have not caught up for so long.

@@ -28,6 +28,8 @@ const ROUNDS: usize = 16;
 /// What a follower wants to know.
 struct Ask {
     offset: i64,
+    /// Where its own log begins.
+    log_start_offset: i64,
     leader_epoch: i32,
     /// The epoch of the last batch before the offset, `None` in an empty log.
     last_epoch: Option<i32>,
@@ -85,6 +87,7 @@ impl Nodes {
             for id in due {
                 self.ask_leaders(id, now);
             }
+            handler::settle_deletions(self, now);
         }
     }
 
@@ -164,6 +167,7 @@ impl Nodes {
         }
         let ask = Ask {
             offset: replica.log.log_end_offset(),
+            log_start_offset: replica.log.log_start_offset(),
             leader_epoch: replica.leader_epoch,
             last_epoch: replica.log.latest_epoch(),
         };
@@ -204,7 +208,9 @@ impl Nodes {
                 let appended = begun.and_then(|()| log.append_replicated(&bytes, unix_ms));
                 let done = appended.and_then(|()| follow_start(log, log_start_offset));
                 replica.learn_high_watermark(high_watermark);
-                done.map(|()| if bytes.is_empty() { Then::Rest } else { Then::AskAgain })
+                // The leader hears of both with what is asked next.
+                let has_changed = |is_cut| is_cut || !bytes.is_empty();
+                done.map(|is_cut| if has_changed(is_cut) { Then::AskAgain } else { Then::Rest })
             }
         };
         replica.note_truncated();
@@ -254,7 +260,7 @@ impl Nodes {
         if ask.offset < log_start_offset || ask.offset > end {
             return Answer::BeginsAt(log_start_offset);
         }
-        leading.note_ask(follower, ask.offset, end, now.monotonic);
+        leading.note_ask(follower, ask.offset, ask.log_start_offset, end, now.monotonic);
         let is_caught_up = ask.offset >= replica.high_watermark().max(leading_start(replica))
             || mutant::is_on(Mutant::InSyncTooSoon);
         let isr = replica.leading.as_ref().map(|leading| leading.isr.clone()).unwrap_or_default();
@@ -295,14 +301,15 @@ fn begin_with(log: &mut PartitionLog, bytes: &[u8], unix_ms: i64) -> Result<(), 
     Ok(())
 }
 
-/// Lets a follower's log begin no earlier than its leader's.
-fn follow_start(log: &mut PartitionLog, leaders: i64) -> Result<(), LogError> {
+/// Lets a follower's log begin no earlier than its leader's. Says whether it had to be cut.
+fn follow_start(log: &mut PartitionLog, leaders: i64) -> Result<bool, LogError> {
     let start = leaders.min(log.log_end_offset());
     if start <= log.log_start_offset() {
-        return Ok(());
+        return Ok(false);
     }
     match log.delete_records(start) {
-        Ok(_) | Err(ReadError::OutOfRange { .. }) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(ReadError::OutOfRange { .. }) => Ok(false),
         Err(ReadError::Log(error)) => Err(error),
     }
 }

@@ -615,3 +615,30 @@ fn hundreds_of_clusters_fit_into_one_process() {
         assert_eq!((code(&answer), answer.base_offset), (ErrorCode::NONE, 0));
     }
 }
+
+#[test]
+fn records_are_deleted_once_every_in_sync_replica_begins_behind_them() {
+    let cluster = three().start().unwrap();
+    let slow = follower(&cluster);
+    let mut client = client_of(&cluster, leader(&cluster));
+    produce(&mut client, -1, &Batch::numbered(4));
+    cluster.hold_replication(slow, true).unwrap();
+    let request = |timeout_ms| DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: TOPIC.to_owned(),
+            partitions: vec![DeleteRecordsPartition { partition_index: 0, offset: 3 }],
+        }],
+        timeout_ms,
+    };
+    let told = client.call(2, &request(20)).topics[0].partitions[0].clone();
+    let late = ErrorCode::REQUEST_TIMED_OUT;
+    assert_eq!((ErrorCode(told.error_code), told.low_watermark), (late, -1));
+    let id = client.send(2, &request(60_000));
+    assert!(client.hears_nothing());
+    cluster.hold_replication(slow, false).unwrap();
+    let told = client.receive::<DeleteRecordsRequest>(2, id).topics[0].partitions[0].clone();
+    assert_eq!((told.error_code, told.low_watermark), (0, 3));
+    cluster.move_leader(TOPIC, 0, slow).unwrap();
+    let fetched = client_of(&cluster, slow).fetch(TOPIC, 0, 3, 0);
+    assert_eq!(fetched.responses[0].partitions[0].log_start_offset, 3);
+}

@@ -2,8 +2,11 @@
 //!
 //! Behaviour: the partition begins at the given offset from now on; -1 means its end. The new start
 //! is written to the checkpoint before the answer, and segments that lie before it as a whole are
-//! removed.
+//! removed. The answer comes once all in-sync replicas begin there, too (KIP-107), or after the
+//! request's timeout, with REQUEST_TIMED_OUT.
 //! Rights: Delete on each topic.
+
+use std::time::Duration;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records::{
@@ -11,6 +14,7 @@ use ottla_protocol::messages::delete_records::{
     DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
+use super::delete_wait::{self, DeletionWait};
 use super::fetch::log_error_code;
 use super::{Api, Reply};
 use crate::catalog::Catalog;
@@ -49,8 +53,45 @@ impl Api for DeleteRecordsRequest {
         if !node.is_none_or(|node| node.write_checkpoints(&nodes.catalog)) {
             return Reply::Now(map_partitions(&self, |_, _| Err(ErrorCode::KAFKA_STORAGE_ERROR)));
         }
-        Reply::Now(response)
+        let waits: Vec<DeletionWait> = waits_of(&self, &response, nodes, call);
+        if waits.is_empty() {
+            return Reply::Now(response);
+        }
+        let timeout = Duration::from_millis(u64::try_from(self.timeout_ms).unwrap_or_default());
+        let deadline = now.monotonic + timeout;
+        delete_wait::park(nodes, call, response, waits, deadline);
+        Reply::Wait
     }
+}
+
+/// What followers have to hear of before the answer may go.
+fn waits_of(
+    request: &DeleteRecordsRequest,
+    response: &DeleteRecordsResponse,
+    nodes: &Nodes,
+    call: &Call,
+) -> Vec<DeletionWait> {
+    let mut waits = Vec::new();
+    for (at, (asked, told)) in request.topics.iter().zip(&response.topics).enumerate() {
+        let Some(topic) = nodes.catalog.by_name(&asked.name).map(|topic| topic.id) else {
+            continue;
+        };
+        for (index, told) in told.partitions.iter().enumerate() {
+            let partition = told.partition_index;
+            let replica = nodes.replica(call.node, topic, partition);
+            let Some(replica) = replica.filter(|_| told.error_code == 0) else {
+                continue;
+            };
+            let leader_epoch = replica.leader_epoch;
+            let until_offset = told.low_watermark;
+            let wait =
+                DeletionWait { topic, partition, leader_epoch, until_offset, place: (at, index) };
+            if wait.outcome(nodes, call.node).is_none() {
+                waits.push(wait);
+            }
+        }
+    }
+    waits
 }
 
 fn map_partitions(

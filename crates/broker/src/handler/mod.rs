@@ -14,6 +14,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod delete_wait;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -63,6 +64,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
 
+pub(crate) use delete_wait::{ParkedDeletion, settle_deletions};
 pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fetches};
 pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 
