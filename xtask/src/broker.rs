@@ -12,6 +12,8 @@ use crate::{process, workspace};
 pub(crate) struct Broker {
     child: Child,
     servers: String,
+    /// Where its control port is, if it was asked for one.
+    control: Option<String>,
     /// Its data, which goes when it goes.
     data: Option<PathBuf>,
 }
@@ -21,8 +23,8 @@ impl Broker {
     pub(crate) fn start_discarding(ottla: &Path, args: &[&str]) -> Result<Self, String> {
         let mut command = command(ottla, args);
         command.arg("--discard").stderr(Stdio::null());
-        let (child, servers) = start(&mut command)?;
-        Ok(Self { child, servers, data: None })
+        let Ready { child, servers, control } = start(&mut command)?;
+        Ok(Self { child, servers, control, data: None })
     }
 
     /// Starts one with an empty data folder. What it says is in the file `NAME.log` beside it.
@@ -35,14 +37,19 @@ impl Broker {
         let said = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut command = command(ottla, args);
         command.arg("--data").arg(&data).stderr(said);
-        let (child, servers) =
+        let Ready { child, servers, control } =
             start(&mut command).map_err(|why| format!("{why}; see {}", log.display()))?;
-        Ok(Self { child, servers, data: Some(data) })
+        Ok(Self { child, servers, control, data: Some(data) })
     }
 
     /// Where it listens: `HOST:PORT,…`, one for each node.
     pub(crate) fn servers(&self) -> &str {
         &self.servers
+    }
+
+    /// Where its control port is: `http://HOST:PORT`.
+    pub(crate) fn control(&self) -> Option<&str> {
+        self.control.as_deref()
     }
 
     /// The id of its process.
@@ -75,17 +82,30 @@ fn command(ottla: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// A broker that has said where clients may come.
+struct Ready {
+    child: Child,
+    servers: String,
+    control: Option<String>,
+}
+
 /// Starts the program and waits until it says where clients may come.
-fn start(command: &mut Command) -> Result<(Child, String), String> {
+fn start(command: &mut Command) -> Result<Ready, String> {
+    let has_control = command.get_args().any(|arg| arg == "--control");
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot run ottla: {error}"))?;
-    let mut line = String::new();
+    let (mut line, mut second) = (String::new(), String::new());
     if let Some(out) = child.stdout.take() {
+        let mut out = BufReader::new(out);
         // An end without a line is told below.
-        let _ = BufReader::new(out).read_line(&mut line);
+        let _ = out.read_line(&mut line);
+        if has_control {
+            let _ = out.read_line(&mut second);
+        }
     }
     if let Some(servers) = line.trim().strip_prefix("ready ") {
-        return Ok((child, servers.to_owned()));
+        let control = second.trim().strip_prefix("control ").map(str::to_owned);
+        return Ok(Ready { child, servers: servers.to_owned(), control });
     }
     let _ = child.kill();
     let _ = child.wait();

@@ -22,6 +22,9 @@ use crate::time::Now;
 /// `replica.fetch.backoff.ms`: after a leader could not be asked.
 const BACKOFF: Duration = Duration::from_millis(50);
 
+/// After a follower's own disk has failed it.
+const DISK_BACKOFF: Duration = Duration::from_millis(500);
+
 /// How many times a node asks before others get their turn.
 const ROUNDS: usize = 16;
 
@@ -60,6 +63,8 @@ enum Answer {
 enum Then {
     AskAgain,
     AskLater,
+    /// Its own log takes nothing.
+    AskMuchLater,
     /// It has everything, or will be told whom to ask.
     Rest,
 }
@@ -145,6 +150,7 @@ impl Nodes {
                 Then::Rest => continue,
                 Then::AskAgain => self.config.replication_delay,
                 Then::AskLater => BACKOFF,
+                Then::AskMuchLater => DISK_BACKOFF,
             };
             let due = now.monotonic + wait;
             next = Some(next.map_or(due, |next| next.min(due)));
@@ -225,7 +231,7 @@ impl Nodes {
             }
             Err(error) => {
                 tracing::error!(node = id, %topic, partition, %error, "follower cannot follow");
-                Then::AskLater
+                Then::AskMuchLater
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The tests of others are fetched from the registry that their project publishes to, in the
 //! version that the suite names. What a suite leaves out stands in its file, with the reason.
 
+mod chance;
 mod franz_go;
 mod go;
 mod sarama;
@@ -28,6 +29,11 @@ struct Suite {
 }
 
 const SUITES: &[Suite] = &[
+    Suite {
+        name: "chance",
+        about: "confluent-kafka, on three nodes that fail by chance: nothing is lost or doubled",
+        run: chance::run,
+    },
     Suite {
         name: "franz-go",
         about: "Go: all tests of franz-go's client, on three nodes; with SCRAM; with broken lines",
