@@ -226,6 +226,17 @@ impl Cluster {
         })
     }
 
+    /// Forgets all idempotent producers without an open transaction, as
+    /// `producer.id.expiration.ms` does with those that were idle for so long: what they send next
+    /// is taken whatever its sequence number.
+    pub fn forget_producers(&self) {
+        self.running.door.with_nodes(|nodes, _| {
+            for replica in nodes.nodes.iter_mut().flat_map(|node| node.partitions.iter_mut()) {
+                replica.log.expire_producers(i64::MAX);
+            }
+        });
+    }
+
     /// Makes an in-sync replica the leader of a partition.
     ///
     /// # Errors

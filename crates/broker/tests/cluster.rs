@@ -642,3 +642,16 @@ fn records_are_deleted_once_every_in_sync_replica_begins_behind_them() {
     let fetched = client_of(&cluster, slow).fetch(TOPIC, 0, 3, 0);
     assert_eq!(fetched.responses[0].partitions[0].log_start_offset, 3);
 }
+
+#[test]
+fn a_producer_that_was_forgotten_goes_on_with_any_sequence_number() {
+    let cluster = three().start().unwrap();
+    let mut client = client_of(&cluster, leader(&cluster));
+    let batch = |sequence| Batch::numbered(1).idempotent(7, 0, sequence);
+    assert_eq!(code(&produce(&mut client, -1, &batch(0))), ErrorCode::NONE);
+    let gap = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    assert_eq!(code(&produce(&mut client, -1, &batch(5))), gap);
+    cluster.forget_producers();
+    let answer = produce(&mut client, -1, &batch(5));
+    assert_eq!((code(&answer), answer.base_offset), (ErrorCode::NONE, 1));
+}

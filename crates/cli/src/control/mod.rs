@@ -27,12 +27,13 @@ use self::answer::{Refusal, Told};
 type Handle = State<Arc<Cluster>>;
 
 /// What can be asked, for whoever looks.
-const ENDPOINTS: [&str; 18] = [
+const ENDPOINTS: [&str; 19] = [
     "GET /nodes",
     "POST /nodes/{id}/kill | stop | start | pause | resume | isolate | hold | release | fill-disk \
      | free-disk",
     "POST /cut {\"nodes\": [1, 2]}",
     "POST /heal",
+    "POST /producers/forget",
     "POST /outages {\"seed\": 7}",
     "DELETE /outages",
     "GET /topics",
@@ -69,6 +70,7 @@ fn router(cluster: Arc<Cluster>) -> Router {
         .route("/nodes/{id}/{what}", post(nodes::act))
         .route("/cut", post(nodes::cut))
         .route("/heal", post(nodes::heal))
+        .route("/producers/forget", post(nodes::forget_producers))
         .route("/outages", post(nodes::outage).delete(nodes::end_outage))
         .route("/topics", get(partitions::topics))
         .route("/topics/{topic}/{partition}", get(partitions::one))

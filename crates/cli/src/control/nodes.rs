@@ -65,6 +65,11 @@ pub(super) async fn heal(State(cluster): Handle) -> Told {
     done()
 }
 
+pub(super) async fn forget_producers(State(cluster): Handle) -> Told {
+    with(cluster, ottla_broker::Cluster::forget_producers).await?;
+    done()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Seed {
