@@ -37,6 +37,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, reason)
     }
 
+    /// It is too late to ask.
+    pub(super) fn ending() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the broker is ending")
+    }
+
     /// It should have worked.
     pub(super) fn broken(reason: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)

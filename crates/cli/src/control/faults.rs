@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use ottla_broker::{ApiKey, Fault, RandomFaults};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refusal, Told};
-use super::{Handle, done};
+use super::{Live, done};
 
-pub(super) async fn pending(State(cluster): Handle) -> Json<Value> {
+pub(super) async fn pending(Live(cluster): Live) -> Json<Value> {
     Json(json!({ "pending": cluster.pending_faults() }))
 }
 
 pub(super) async fn inject(
-    State(cluster): Handle,
+    Live(cluster): Live,
     parts: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Told {
     let Json(parts) = parts?;
@@ -45,7 +44,7 @@ pub(super) struct ByChance {
 }
 
 pub(super) async fn by_chance(
-    State(cluster): Handle,
+    Live(cluster): Live,
     how: Result<Json<ByChance>, JsonRejection>,
 ) -> Told {
     let Json(how) = how?;
@@ -63,7 +62,7 @@ pub(super) async fn by_chance(
     done()
 }
 
-pub(super) async fn clear(State(cluster): Handle) -> Told {
+pub(super) async fn clear(Live(cluster): Live) -> Told {
     cluster.clear_faults();
     done()
 }

@@ -9,10 +9,11 @@ mod requests;
 mod wait;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::ORIGIN;
+use axum::http::request::Parts;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -23,8 +24,16 @@ use tokio::net::TcpListener;
 
 use self::answer::{Refusal, Told};
 
-/// What the handlers work on.
-type Handle = State<Arc<Cluster>>;
+/// The cluster, while it is there. Nobody keeps it: it ends in order when the command lets go.
+struct Live(Arc<Cluster>);
+
+impl FromRequestParts<Weak<Cluster>> for Live {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(_: &mut Parts, cluster: &Weak<Cluster>) -> Result<Self, Refusal> {
+        cluster.upgrade().map(Self).ok_or_else(Refusal::ending)
+    }
+}
 
 /// What can be asked, for whoever looks.
 const ENDPOINTS: [&str; 19] = [
@@ -52,8 +61,8 @@ const ENDPOINTS: [&str; 19] = [
 ];
 
 /// Serves the control port until the runtime ends, or this future is dropped.
-pub(crate) async fn serve(listener: TcpListener, cluster: Arc<Cluster>) -> std::io::Result<()> {
-    axum::serve(listener, router(cluster)).await
+pub(crate) async fn serve(listener: TcpListener, cluster: &Arc<Cluster>) -> std::io::Result<()> {
+    axum::serve(listener, router(Arc::downgrade(cluster))).await
 }
 
 /// Binds the control port.
@@ -63,7 +72,7 @@ pub(crate) async fn bind(address: &str) -> std::io::Result<(TcpListener, SocketA
     Ok((listener, bound))
 }
 
-fn router(cluster: Arc<Cluster>) -> Router {
+fn router(cluster: Weak<Cluster>) -> Router {
     Router::new()
         .route("/", get(about))
         .route("/nodes", get(nodes::list))
@@ -94,7 +103,7 @@ async fn refuse_browsers(request: Request, next: Next) -> Result<Response, Refus
     }
 }
 
-async fn about(State(cluster): Handle) -> Json<Value> {
+async fn about(Live(cluster): Live) -> Json<Value> {
     Json(json!({
         "bootstrap_servers": cluster.bootstrap_servers(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::extract::Path;
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use ottla_broker::{NodeAct, NodeError, NodeState, Outages};
 use serde::Deserialize;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::answer::{Refusal, Told};
-use super::{Handle, done, with};
+use super::{Live, done, with};
 
 /// The outages that are under way, with their seed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Present(Arc<Mutex<Option<(u64, Outages)>>>);
 
-pub(super) async fn list(State(cluster): Handle) -> Json<Value> {
+pub(super) async fn list(Live(cluster): Live) -> Json<Value> {
     let nodes = cluster.nodes().into_iter().map(|node| {
         json!({
             "id": node.id,
@@ -36,7 +36,7 @@ pub(super) async fn list(State(cluster): Handle) -> Json<Value> {
 }
 
 pub(super) async fn act(
-    State(cluster): Handle,
+    Live(cluster): Live,
     path: Result<Path<(i32, String)>, PathRejection>,
 ) -> Told {
     let Path((id, what)) = path?;
@@ -54,18 +54,18 @@ pub(super) struct Cut {
     nodes: [i32; 2],
 }
 
-pub(super) async fn cut(State(cluster): Handle, cut: Result<Json<Cut>, JsonRejection>) -> Told {
+pub(super) async fn cut(Live(cluster): Live, cut: Result<Json<Cut>, JsonRejection>) -> Told {
     let Json(Cut { nodes: [one, other] }) = cut?;
     with(cluster, move |cluster| cluster.cut_nodes(one, other)).await??;
     done()
 }
 
-pub(super) async fn heal(State(cluster): Handle) -> Told {
+pub(super) async fn heal(Live(cluster): Live) -> Told {
     with(cluster, ottla_broker::Cluster::heal).await?;
     done()
 }
 
-pub(super) async fn forget_producers(State(cluster): Handle) -> Told {
+pub(super) async fn forget_producers(Live(cluster): Live) -> Told {
     with(cluster, ottla_broker::Cluster::forget_producers).await?;
     done()
 }
@@ -78,7 +78,7 @@ pub(super) struct Seed {
 
 /// Ends the present outage and begins the seed's next.
 pub(super) async fn outage(
-    State(cluster): Handle,
+    Live(cluster): Live,
     Extension(Present(present)): Extension<Present>,
     seed: Result<Json<Seed>, JsonRejection>,
 ) -> Told {
@@ -96,7 +96,7 @@ pub(super) async fn outage(
 }
 
 pub(super) async fn end_outage(
-    State(cluster): Handle,
+    Live(cluster): Live,
     Extension(Present(present)): Extension<Present>,
 ) -> Told {
     let mut present = present.lock_owned().await;

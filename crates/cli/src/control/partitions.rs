@@ -1,16 +1,16 @@
 //! Topics and who leads their partitions.
 
 use axum::Json;
+use axum::extract::Path;
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
 use ottla_broker::PartitionState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, Told};
-use super::{Handle, done, with};
+use super::{Live, done, with};
 
-pub(super) async fn topics(State(cluster): Handle) -> Json<Value> {
+pub(super) async fn topics(Live(cluster): Live) -> Json<Value> {
     let topics = cluster.topics().into_iter();
     Json(
         topics
@@ -20,7 +20,7 @@ pub(super) async fn topics(State(cluster): Handle) -> Json<Value> {
 }
 
 pub(super) async fn one(
-    State(cluster): Handle,
+    Live(cluster): Live,
     path: Result<Path<(String, i32)>, PathRejection>,
 ) -> Told {
     let Path((topic, partition)) = path?;
@@ -52,7 +52,7 @@ pub(super) struct Lead {
 }
 
 pub(super) async fn lead(
-    State(cluster): Handle,
+    Live(cluster): Live,
     path: Result<Path<(String, i32)>, PathRejection>,
     lead: Result<Json<Lead>, JsonRejection>,
 ) -> Told {

@@ -1,14 +1,14 @@
 //! What the cluster was asked.
 
 use axum::Json;
+use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
 use ottla_broker::{SeenBatch, SeenProduce, SeenRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::Told;
-use super::{Handle, done, faults};
+use super::{Live, done, faults};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,10 +18,7 @@ pub(super) struct Which {
     node: Option<i32>,
 }
 
-pub(super) async fn list(
-    State(cluster): Handle,
-    which: Result<Query<Which>, QueryRejection>,
-) -> Told {
+pub(super) async fn list(Live(cluster): Live, which: Result<Query<Which>, QueryRejection>) -> Told {
     let Query(Which { api, client_id, node }) = which?;
     let api = api.as_deref().map(faults::api).transpose()?;
     let is_meant = |seen: &SeenRequest| {
@@ -32,7 +29,7 @@ pub(super) async fn list(
     Ok(Json(cluster.requests().iter().filter(|seen| is_meant(seen)).map(told).collect()))
 }
 
-pub(super) async fn clear(State(cluster): Handle) -> Told {
+pub(super) async fn clear(Live(cluster): Live) -> Told {
     cluster.clear_requests();
     done()
 }

@@ -1,21 +1,24 @@
 //! Waiting until something is so.
 
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use ottla_broker::{Cluster, PartitionState, SeenRequest};
+use ottla_broker::{ApiKey, Cluster, PartitionState, SeenRequest};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{Refusal, Told};
-use super::{Handle, faults, partitions, with};
+use super::{faults, partitions, with};
 
 /// How long is waited unless something is said.
 const PATIENCE_MS: u64 = 10_000;
 /// How long is waited at most.
 const MAX_PATIENCE_MS: u64 = 600_000;
+/// After so long it is looked whether the broker is to end.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// What is waited for: all replicas in sync, so many requests, or what a partition is like.
 #[derive(Deserialize)]
@@ -34,36 +37,50 @@ pub(super) struct Wait {
     high_watermark: Option<i64>,
 }
 
-pub(super) async fn wait(State(cluster): Handle, wait: Result<Json<Wait>, JsonRejection>) -> Told {
+pub(super) async fn wait(
+    State(cluster): State<Weak<Cluster>>,
+    wait: Result<Json<Wait>, JsonRejection>,
+) -> Told {
     let Json(wait) = wait?;
-    let timeout =
-        Duration::from_millis(wait.timeout_ms.unwrap_or(PATIENCE_MS).min(MAX_PATIENCE_MS));
+    let patience_ms = wait.timeout_ms.unwrap_or(PATIENCE_MS).min(MAX_PATIENCE_MS);
+    let deadline = Instant::now() + Duration::from_millis(patience_ms);
     let api = wait.api.as_deref().map(faults::api).transpose()?;
     let kinds = [wait.in_sync, wait.requests.is_some(), wait.topic.is_some()];
     if kinds.into_iter().filter(|is_meant| *is_meant).count() != 1 {
         return Err(Refusal::bad("say one of in_sync, requests and topic"));
     }
-    let observed = cluster.clone();
-    let topic = wait.topic.clone();
-    let partition = wait.partition;
-    let met = with(cluster, move |cluster: &Cluster| {
-        if let Some(count) = wait.requests {
-            let is_meant = |seen: &&SeenRequest| api.is_none_or(|api| seen.api == api);
-            return cluster
-                .wait_for_requests(timeout, |all| all.iter().filter(is_meant).count() >= count);
+    let wait = Arc::new(wait);
+    loop {
+        let live = cluster.upgrade().ok_or_else(Refusal::ending)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let now = wait.clone();
+        let state = with(live, move |cluster| {
+            let met = now.is_met_within(cluster, api, left.min(SLICE));
+            (met, now.topic.as_ref().and_then(|topic| cluster.partition(topic, now.partition)))
+        });
+        let (met, state) = state.await?;
+        if met || left.is_zero() {
+            let state = state.as_ref().map(partitions::told);
+            return Ok(Json(json!({ "met": met, "partition": state })));
         }
-        match &wait.topic {
-            Some(topic) => cluster
-                .wait_for_partition(topic, wait.partition, timeout, |state| wait.is_met(state)),
-            None => cluster.wait_until_in_sync(timeout),
-        }
-    });
-    let met = met.await?;
-    let state = topic.and_then(|topic| observed.partition(&topic, partition));
-    Ok(Json(json!({ "met": met, "partition": state.as_ref().map(partitions::told) })))
+    }
 }
 
 impl Wait {
+    fn is_met_within(&self, cluster: &Cluster, api: Option<ApiKey>, limit: Duration) -> bool {
+        if let Some(count) = self.requests {
+            let is_meant = |seen: &&SeenRequest| api.is_none_or(|api| seen.api == api);
+            return cluster
+                .wait_for_requests(limit, |all| all.iter().filter(is_meant).count() >= count);
+        }
+        match &self.topic {
+            Some(topic) => {
+                cluster.wait_for_partition(topic, self.partition, limit, |state| self.is_met(state))
+            }
+            None => cluster.wait_until_in_sync(limit),
+        }
+    }
+
     fn is_met(&self, state: &PartitionState) -> bool {
         let is_led = match (self.leader, self.not_leader) {
             (Some(wanted), _) => state.leader == Some(wanted),

@@ -5,6 +5,7 @@ mod trouble;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_broker::{Cluster, ClusterBuilder, Mechanism, Sasl, Tls, Tokens};
 
@@ -65,12 +66,22 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
     let cluster = Arc::new(cluster);
     tokio::select! {
         () = signals.next() => {}
-        made = trouble.make(cluster.clone(), talk) => made?,
+        made = trouble.make(&cluster, talk) => made?,
     }
     talk.note("stopping");
-    // It ends in order when the last of those who work on it lets go.
-    drop(cluster);
+    stop(cluster).await;
     Ok(Exit::Done)
+}
+
+/// Ends the cluster in order, once those who work on it at the moment have let go.
+async fn stop(mut cluster: Arc<Cluster>) {
+    loop {
+        match Arc::try_unwrap(cluster) {
+            Ok(cluster) => return cluster.stop(),
+            Err(shared) => cluster = shared,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Gives the broker what it asks of its clients.

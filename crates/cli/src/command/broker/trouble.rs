@@ -63,16 +63,16 @@ impl Trouble {
     }
 
     /// Makes trouble until this future is dropped.
-    pub(super) async fn make(self, cluster: Arc<Cluster>, talk: &Talk) -> Result<(), Failure> {
+    pub(super) async fn make(self, cluster: &Arc<Cluster>, talk: &Talk) -> Result<(), Failure> {
         let served = async {
             match self.control {
-                Some((listener, _)) => control::serve(listener, cluster.clone()).await,
+                Some((listener, _)) => control::serve(listener, cluster).await,
                 None => std::future::pending().await,
             }
         };
         let broken = async {
             match self.plan.random_outages {
-                Some(every) => outages(self.seed, every, &cluster, talk).await,
+                Some(every) => outages(self.seed, every, cluster, talk).await,
                 None => std::future::pending().await,
             }
         };
