@@ -55,6 +55,17 @@ const APIS: &[&str] = &[
     "OffsetDelete",
     "ConsumerGroupHeartbeat",
     "ConsumerGroupDescribe",
+    "OffsetForLeaderEpoch",
+    "ElectLeaders",
+    "DescribeLogDirs",
+    "DescribeClientQuotas",
+    "AlterClientQuotas",
+    "DescribeUserScramCredentials",
+    "AlterUserScramCredentials",
+    "DescribeProducers",
+    "DescribeTransactions",
+    "ListTransactions",
+    "DescribeTopicPartitions",
 ];
 
 /// What the first line of a generated file says; stale files are recognised by it.

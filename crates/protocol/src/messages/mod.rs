@@ -7,7 +7,9 @@
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod alter_client_quotas;
 pub mod alter_configs;
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
@@ -16,9 +18,16 @@ pub mod create_topics;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod describe_user_scram_credentials;
+pub mod elect_leaders;
 pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
@@ -29,10 +38,12 @@ pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
@@ -71,6 +82,7 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::DELETE_TOPICS,
     ApiKey::DELETE_RECORDS,
     ApiKey::INIT_PRODUCER_ID,
+    ApiKey::OFFSET_FOR_LEADER_EPOCH,
     ApiKey::ADD_PARTITIONS_TO_TXN,
     ApiKey::ADD_OFFSETS_TO_TXN,
     ApiKey::END_TXN,
@@ -78,14 +90,24 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::TXN_OFFSET_COMMIT,
     ApiKey::DESCRIBE_CONFIGS,
     ApiKey::ALTER_CONFIGS,
+    ApiKey::DESCRIBE_LOG_DIRS,
     ApiKey::SASL_AUTHENTICATE,
     ApiKey::CREATE_PARTITIONS,
     ApiKey::DELETE_GROUPS,
+    ApiKey::ELECT_LEADERS,
     ApiKey::INCREMENTAL_ALTER_CONFIGS,
     ApiKey::OFFSET_DELETE,
+    ApiKey::DESCRIBE_CLIENT_QUOTAS,
+    ApiKey::ALTER_CLIENT_QUOTAS,
+    ApiKey::DESCRIBE_USER_SCRAM_CREDENTIALS,
+    ApiKey::ALTER_USER_SCRAM_CREDENTIALS,
     ApiKey::DESCRIBE_CLUSTER,
+    ApiKey::DESCRIBE_PRODUCERS,
+    ApiKey::DESCRIBE_TRANSACTIONS,
+    ApiKey::LIST_TRANSACTIONS,
     ApiKey::CONSUMER_GROUP_HEARTBEAT,
     ApiKey::CONSUMER_GROUP_DESCRIBE,
+    ApiKey::DESCRIBE_TOPIC_PARTITIONS,
 ];
 
 /// The row of one API.
@@ -110,6 +132,7 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::DELETE_TOPICS => (1, 6, 4),
         ApiKey::DELETE_RECORDS => (0, 2, 2),
         ApiKey::INIT_PRODUCER_ID => (0, 5, 2),
+        ApiKey::OFFSET_FOR_LEADER_EPOCH => (2, 4, 4),
         ApiKey::ADD_PARTITIONS_TO_TXN => (0, 5, 3),
         ApiKey::ADD_OFFSETS_TO_TXN => (0, 4, 3),
         ApiKey::END_TXN => (0, 5, 3),
@@ -117,14 +140,24 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::TXN_OFFSET_COMMIT => (0, 5, 3),
         ApiKey::DESCRIBE_CONFIGS => (1, 4, 4),
         ApiKey::ALTER_CONFIGS => (0, 2, 2),
+        ApiKey::DESCRIBE_LOG_DIRS => (1, 5, 2),
         ApiKey::SASL_AUTHENTICATE => (0, 2, 2),
         ApiKey::CREATE_PARTITIONS => (0, 3, 2),
         ApiKey::DELETE_GROUPS => (0, 2, 2),
+        ApiKey::ELECT_LEADERS => (0, 2, 2),
         ApiKey::INCREMENTAL_ALTER_CONFIGS => (0, 1, 1),
         ApiKey::OFFSET_DELETE => (0, 0, i16::MAX),
+        ApiKey::DESCRIBE_CLIENT_QUOTAS => (0, 1, 1),
+        ApiKey::ALTER_CLIENT_QUOTAS => (0, 1, 1),
+        ApiKey::DESCRIBE_USER_SCRAM_CREDENTIALS => (0, 0, 0),
+        ApiKey::ALTER_USER_SCRAM_CREDENTIALS => (0, 0, 0),
         ApiKey::DESCRIBE_CLUSTER => (0, 2, 0),
+        ApiKey::DESCRIBE_PRODUCERS => (0, 0, 0),
+        ApiKey::DESCRIBE_TRANSACTIONS => (0, 0, 0),
+        ApiKey::LIST_TRANSACTIONS => (0, 2, 0),
         ApiKey::CONSUMER_GROUP_HEARTBEAT => (0, 1, 0),
         ApiKey::CONSUMER_GROUP_DESCRIBE => (0, 1, 0),
+        ApiKey::DESCRIBE_TOPIC_PARTITIONS => (0, 0, 0),
         _ => return None,
     };
     Some(Api { versions: VersionRange::new(min, max), first_flexible })

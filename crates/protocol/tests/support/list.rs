@@ -83,6 +83,18 @@ macro_rules! for_each_message {
             INIT_PRODUCER_ID_RESPONSE
         );
         $run!(
+            offset_for_leader_epoch,
+            offset_for_leader_epoch_request,
+            OffsetForLeaderEpochRequest,
+            OFFSET_FOR_LEADER_EPOCH_REQUEST
+        );
+        $run!(
+            offset_for_leader_epoch,
+            offset_for_leader_epoch_response,
+            OffsetForLeaderEpochResponse,
+            OFFSET_FOR_LEADER_EPOCH_RESPONSE
+        );
+        $run!(
             add_partitions_to_txn,
             add_partitions_to_txn_request,
             AddPartitionsToTxnRequest,
@@ -147,6 +159,18 @@ macro_rules! for_each_message {
         $run!(alter_configs, alter_configs_request, AlterConfigsRequest, ALTER_CONFIGS_REQUEST);
         $run!(alter_configs, alter_configs_response, AlterConfigsResponse, ALTER_CONFIGS_RESPONSE);
         $run!(
+            describe_log_dirs,
+            describe_log_dirs_request,
+            DescribeLogDirsRequest,
+            DESCRIBE_LOG_DIRS_REQUEST
+        );
+        $run!(
+            describe_log_dirs,
+            describe_log_dirs_response,
+            DescribeLogDirsResponse,
+            DESCRIBE_LOG_DIRS_RESPONSE
+        );
+        $run!(
             sasl_authenticate,
             sasl_authenticate_request,
             SaslAuthenticateRequest,
@@ -172,6 +196,8 @@ macro_rules! for_each_message {
         );
         $run!(delete_groups, delete_groups_request, DeleteGroupsRequest, DELETE_GROUPS_REQUEST);
         $run!(delete_groups, delete_groups_response, DeleteGroupsResponse, DELETE_GROUPS_RESPONSE);
+        $run!(elect_leaders, elect_leaders_request, ElectLeadersRequest, ELECT_LEADERS_REQUEST);
+        $run!(elect_leaders, elect_leaders_response, ElectLeadersResponse, ELECT_LEADERS_RESPONSE);
         $run!(
             incremental_alter_configs,
             incremental_alter_configs_request,
@@ -187,6 +213,54 @@ macro_rules! for_each_message {
         $run!(offset_delete, offset_delete_request, OffsetDeleteRequest, OFFSET_DELETE_REQUEST);
         $run!(offset_delete, offset_delete_response, OffsetDeleteResponse, OFFSET_DELETE_RESPONSE);
         $run!(
+            describe_client_quotas,
+            describe_client_quotas_request,
+            DescribeClientQuotasRequest,
+            DESCRIBE_CLIENT_QUOTAS_REQUEST
+        );
+        $run!(
+            describe_client_quotas,
+            describe_client_quotas_response,
+            DescribeClientQuotasResponse,
+            DESCRIBE_CLIENT_QUOTAS_RESPONSE
+        );
+        $run!(
+            alter_client_quotas,
+            alter_client_quotas_request,
+            AlterClientQuotasRequest,
+            ALTER_CLIENT_QUOTAS_REQUEST
+        );
+        $run!(
+            alter_client_quotas,
+            alter_client_quotas_response,
+            AlterClientQuotasResponse,
+            ALTER_CLIENT_QUOTAS_RESPONSE
+        );
+        $run!(
+            describe_user_scram_credentials,
+            describe_user_scram_credentials_request,
+            DescribeUserScramCredentialsRequest,
+            DESCRIBE_USER_SCRAM_CREDENTIALS_REQUEST
+        );
+        $run!(
+            describe_user_scram_credentials,
+            describe_user_scram_credentials_response,
+            DescribeUserScramCredentialsResponse,
+            DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE
+        );
+        $run!(
+            alter_user_scram_credentials,
+            alter_user_scram_credentials_request,
+            AlterUserScramCredentialsRequest,
+            ALTER_USER_SCRAM_CREDENTIALS_REQUEST
+        );
+        $run!(
+            alter_user_scram_credentials,
+            alter_user_scram_credentials_response,
+            AlterUserScramCredentialsResponse,
+            ALTER_USER_SCRAM_CREDENTIALS_RESPONSE
+        );
+        $run!(
             describe_cluster,
             describe_cluster_request,
             DescribeClusterRequest,
@@ -197,6 +271,42 @@ macro_rules! for_each_message {
             describe_cluster_response,
             DescribeClusterResponse,
             DESCRIBE_CLUSTER_RESPONSE
+        );
+        $run!(
+            describe_producers,
+            describe_producers_request,
+            DescribeProducersRequest,
+            DESCRIBE_PRODUCERS_REQUEST
+        );
+        $run!(
+            describe_producers,
+            describe_producers_response,
+            DescribeProducersResponse,
+            DESCRIBE_PRODUCERS_RESPONSE
+        );
+        $run!(
+            describe_transactions,
+            describe_transactions_request,
+            DescribeTransactionsRequest,
+            DESCRIBE_TRANSACTIONS_REQUEST
+        );
+        $run!(
+            describe_transactions,
+            describe_transactions_response,
+            DescribeTransactionsResponse,
+            DESCRIBE_TRANSACTIONS_RESPONSE
+        );
+        $run!(
+            list_transactions,
+            list_transactions_request,
+            ListTransactionsRequest,
+            LIST_TRANSACTIONS_REQUEST
+        );
+        $run!(
+            list_transactions,
+            list_transactions_response,
+            ListTransactionsResponse,
+            LIST_TRANSACTIONS_RESPONSE
         );
         $run!(
             consumer_group_heartbeat,
@@ -221,6 +331,18 @@ macro_rules! for_each_message {
             consumer_group_describe_response,
             ConsumerGroupDescribeResponse,
             CONSUMER_GROUP_DESCRIBE_RESPONSE
+        );
+        $run!(
+            describe_topic_partitions,
+            describe_topic_partitions_request,
+            DescribeTopicPartitionsRequest,
+            DESCRIBE_TOPIC_PARTITIONS_REQUEST
+        );
+        $run!(
+            describe_topic_partitions,
+            describe_topic_partitions_response,
+            DescribeTopicPartitionsResponse,
+            DESCRIBE_TOPIC_PARTITIONS_RESPONSE
         );
     };
 }

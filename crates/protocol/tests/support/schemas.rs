@@ -3290,6 +3290,160 @@ pub(crate) static INIT_PRODUCER_ID_RESPONSE: Schema = Schema {
     ],
 };
 
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_REQUEST: Schema = Schema {
+    name: "OffsetForLeaderEpochRequest",
+    flexible: Versions(4, 4),
+    fields: &[
+        Field {
+            name: "replica_id",
+            kind: Kind::Fixed(4),
+            versions: Versions(3, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &OFFSET_FOR_LEADER_EPOCH_REQUEST_OFFSET_FOR_LEADER_TOPIC,
+            )),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_REQUEST_OFFSET_FOR_LEADER_TOPIC: Schema = Schema {
+    name: "OffsetForLeaderTopic",
+    flexible: Versions(4, 4),
+    fields: &[
+        Field {
+            name: "topic",
+            kind: Kind::String,
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &OFFSET_FOR_LEADER_EPOCH_REQUEST_OFFSET_FOR_LEADER_PARTITION,
+            )),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_REQUEST_OFFSET_FOR_LEADER_PARTITION: Schema = Schema {
+    name: "OffsetForLeaderPartition",
+    flexible: Versions(4, 4),
+    fields: &[
+        Field {
+            name: "partition",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "current_leader_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "leader_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_RESPONSE: Schema = Schema {
+    name: "OffsetForLeaderEpochResponse",
+    flexible: Versions(4, 4),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &OFFSET_FOR_LEADER_EPOCH_RESPONSE_OFFSET_FOR_LEADER_TOPIC_RESULT,
+            )),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_RESPONSE_OFFSET_FOR_LEADER_TOPIC_RESULT: Schema =
+    Schema {
+        name: "OffsetForLeaderTopicResult",
+        flexible: Versions(4, 4),
+        fields: &[
+            Field {
+                name: "topic",
+                kind: Kind::String,
+                versions: Versions(2, 4),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "partitions",
+                kind: Kind::List(&Kind::Struct(&OFFSET_FOR_LEADER_EPOCH_RESPONSE_EPOCH_END_OFFSET)),
+                versions: Versions(2, 4),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static OFFSET_FOR_LEADER_EPOCH_RESPONSE_EPOCH_END_OFFSET: Schema = Schema {
+    name: "EpochEndOffset",
+    flexible: Versions(4, 4),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "leader_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "end_offset",
+            kind: Kind::Fixed(8),
+            versions: Versions(2, 4),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static ADD_PARTITIONS_TO_TXN_REQUEST: Schema = Schema {
     name: "AddPartitionsToTxnRequest",
     flexible: Versions(3, 5),
@@ -4329,6 +4483,174 @@ pub(crate) static ALTER_CONFIGS_RESPONSE_ALTER_CONFIGS_RESOURCE_RESPONSE: Schema
     ],
 };
 
+pub(crate) static DESCRIBE_LOG_DIRS_REQUEST: Schema = Schema {
+    name: "DescribeLogDirsRequest",
+    flexible: Versions(2, 5),
+    fields: &[Field {
+        name: "topics",
+        kind: Kind::List(&Kind::Struct(&DESCRIBE_LOG_DIRS_REQUEST_DESCRIBABLE_LOG_DIR_TOPIC)),
+        versions: Versions(1, 5),
+        nullable: Versions(1, 5),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_LOG_DIRS_REQUEST_DESCRIBABLE_LOG_DIR_TOPIC: Schema = Schema {
+    name: "DescribableLogDirTopic",
+    flexible: Versions(2, 5),
+    fields: &[
+        Field {
+            name: "topic",
+            kind: Kind::String,
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_LOG_DIRS_RESPONSE: Schema = Schema {
+    name: "DescribeLogDirsResponse",
+    flexible: Versions(2, 5),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(3, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "results",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_RESULT)),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_RESULT: Schema = Schema {
+    name: "DescribeLogDirsResult",
+    flexible: Versions(2, 5),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "log_dir",
+            kind: Kind::String,
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_TOPIC)),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "total_bytes",
+            kind: Kind::Fixed(8),
+            versions: Versions(4, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "usable_bytes",
+            kind: Kind::Fixed(8),
+            versions: Versions(4, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "is_cordoned",
+            kind: Kind::Fixed(1),
+            versions: Versions(5, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_TOPIC: Schema = Schema {
+    name: "DescribeLogDirsTopic",
+    flexible: Versions(2, 5),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_PARTITION,
+            )),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_LOG_DIRS_RESPONSE_DESCRIBE_LOG_DIRS_PARTITION: Schema = Schema {
+    name: "DescribeLogDirsPartition",
+    flexible: Versions(2, 5),
+    fields: &[
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition_size",
+            kind: Kind::Fixed(8),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "offset_lag",
+            kind: Kind::Fixed(8),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "is_future_key",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 5),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static SASL_AUTHENTICATE_REQUEST: Schema = Schema {
     name: "SaslAuthenticateRequest",
     flexible: Versions(2, 2),
@@ -4546,6 +4868,132 @@ pub(crate) static DELETE_GROUPS_RESPONSE_DELETABLE_GROUP_RESULT: Schema = Schema
             kind: Kind::Fixed(2),
             versions: Versions(0, 2),
             nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ELECT_LEADERS_REQUEST: Schema = Schema {
+    name: "ElectLeadersRequest",
+    flexible: Versions(2, 2),
+    fields: &[
+        Field {
+            name: "election_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topic_partitions",
+            kind: Kind::List(&Kind::Struct(&ELECT_LEADERS_REQUEST_TOPIC_PARTITIONS)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, 2),
+            tag: None,
+        },
+        Field {
+            name: "timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ELECT_LEADERS_REQUEST_TOPIC_PARTITIONS: Schema = Schema {
+    name: "TopicPartitions",
+    flexible: Versions(2, 2),
+    fields: &[
+        Field {
+            name: "topic",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ELECT_LEADERS_RESPONSE: Schema = Schema {
+    name: "ElectLeadersResponse",
+    flexible: Versions(2, 2),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "replica_election_results",
+            kind: Kind::List(&Kind::Struct(&ELECT_LEADERS_RESPONSE_REPLICA_ELECTION_RESULT)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ELECT_LEADERS_RESPONSE_REPLICA_ELECTION_RESULT: Schema = Schema {
+    name: "ReplicaElectionResult",
+    flexible: Versions(2, 2),
+    fields: &[
+        Field {
+            name: "topic",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition_result",
+            kind: Kind::List(&Kind::Struct(&ELECT_LEADERS_RESPONSE_PARTITION_RESULT)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ELECT_LEADERS_RESPONSE_PARTITION_RESULT: Schema = Schema {
+    name: "PartitionResult",
+    flexible: Versions(2, 2),
+    fields: &[
+        Field {
+            name: "partition_id",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, 2),
             tag: None,
         },
     ],
@@ -4815,6 +5263,559 @@ pub(crate) static OFFSET_DELETE_RESPONSE_OFFSET_DELETE_RESPONSE_PARTITION: Schem
     ],
 };
 
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_REQUEST: Schema = Schema {
+    name: "DescribeClientQuotasRequest",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "components",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_CLIENT_QUOTAS_REQUEST_COMPONENT_DATA)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "strict",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_REQUEST_COMPONENT_DATA: Schema = Schema {
+    name: "ComponentData",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "entity_type",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "match_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "match",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_RESPONSE: Schema = Schema {
+    name: "DescribeClientQuotasResponse",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "entries",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_CLIENT_QUOTAS_RESPONSE_ENTRY_DATA)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_RESPONSE_ENTRY_DATA: Schema = Schema {
+    name: "EntryData",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "entity",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_CLIENT_QUOTAS_RESPONSE_ENTITY_DATA)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "values",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_CLIENT_QUOTAS_RESPONSE_VALUE_DATA)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_RESPONSE_ENTITY_DATA: Schema = Schema {
+    name: "EntityData",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "entity_type",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "entity_name",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_CLIENT_QUOTAS_RESPONSE_VALUE_DATA: Schema = Schema {
+    name: "ValueData",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "key",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "value",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_CLIENT_QUOTAS_REQUEST: Schema = Schema {
+    name: "AlterClientQuotasRequest",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "entries",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_CLIENT_QUOTAS_REQUEST_ALTER_CLIENT_QUOTAS_REQUEST_ENTRY_DATA,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "validate_only",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_CLIENT_QUOTAS_REQUEST_ALTER_CLIENT_QUOTAS_REQUEST_ENTRY_DATA: Schema =
+    Schema {
+        name: "AlterClientQuotasRequestEntryData",
+        flexible: Versions(1, 1),
+        fields: &[
+            Field {
+                name: "entity",
+                kind: Kind::List(&Kind::Struct(
+                    &ALTER_CLIENT_QUOTAS_REQUEST_ALTER_CLIENT_QUOTAS_REQUEST_ENTITY_DATA,
+                )),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "ops",
+                kind: Kind::List(&Kind::Struct(&ALTER_CLIENT_QUOTAS_REQUEST_OP_DATA)),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_CLIENT_QUOTAS_REQUEST_ALTER_CLIENT_QUOTAS_REQUEST_ENTITY_DATA: Schema =
+    Schema {
+        name: "AlterClientQuotasRequestEntityData",
+        flexible: Versions(1, 1),
+        fields: &[
+            Field {
+                name: "entity_type",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "entity_name",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, 1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_CLIENT_QUOTAS_REQUEST_OP_DATA: Schema = Schema {
+    name: "OpData",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "key",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "value",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "remove",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_CLIENT_QUOTAS_RESPONSE: Schema = Schema {
+    name: "AlterClientQuotasResponse",
+    flexible: Versions(1, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "entries",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_CLIENT_QUOTAS_RESPONSE_ALTER_CLIENT_QUOTAS_RESPONSE_ENTRY_DATA,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_CLIENT_QUOTAS_RESPONSE_ALTER_CLIENT_QUOTAS_RESPONSE_ENTRY_DATA: Schema =
+    Schema {
+        name: "AlterClientQuotasResponseEntryData",
+        flexible: Versions(1, 1),
+        fields: &[
+            Field {
+                name: "error_code",
+                kind: Kind::Fixed(2),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "error_message",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, 1),
+                tag: None,
+            },
+            Field {
+                name: "entity",
+                kind: Kind::List(&Kind::Struct(
+                    &ALTER_CLIENT_QUOTAS_RESPONSE_ALTER_CLIENT_QUOTAS_RESPONSE_ENTITY_DATA,
+                )),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_CLIENT_QUOTAS_RESPONSE_ALTER_CLIENT_QUOTAS_RESPONSE_ENTITY_DATA: Schema =
+    Schema {
+        name: "AlterClientQuotasResponseEntityData",
+        flexible: Versions(1, 1),
+        fields: &[
+            Field {
+                name: "entity_type",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "entity_name",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, 1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static DESCRIBE_USER_SCRAM_CREDENTIALS_REQUEST: Schema = Schema {
+    name: "DescribeUserScramCredentialsRequest",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "users",
+        kind: Kind::List(&Kind::Struct(&DESCRIBE_USER_SCRAM_CREDENTIALS_REQUEST_USER_NAME)),
+        versions: Versions(0, 0),
+        nullable: Versions(0, 0),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_USER_SCRAM_CREDENTIALS_REQUEST_USER_NAME: Schema = Schema {
+    name: "UserName",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "name",
+        kind: Kind::String,
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE: Schema = Schema {
+    name: "DescribeUserScramCredentialsResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+        Field {
+            name: "results",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE_DESCRIBE_USER_SCRAM_CREDENTIALS_RESULT,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE_DESCRIBE_USER_SCRAM_CREDENTIALS_RESULT: Schema = Schema {
+name: "DescribeUserScramCredentialsResult",
+flexible: Versions(0, 0),
+fields: &[Field { name: "user", kind: Kind::String, versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "error_code", kind: Kind::Fixed(2), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "error_message", kind: Kind::String, versions: Versions(0, 0), nullable: Versions(0, 0), tag: None },
+Field { name: "credential_infos", kind: Kind::List(&Kind::Struct(&DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE_CREDENTIAL_INFO)), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+],
+};
+
+pub(crate) static DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE_CREDENTIAL_INFO: Schema = Schema {
+    name: "CredentialInfo",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "mechanism",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "iterations",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_REQUEST: Schema = Schema {
+    name: "AlterUserScramCredentialsRequest",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "deletions",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_USER_SCRAM_CREDENTIALS_REQUEST_SCRAM_CREDENTIAL_DELETION,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "upsertions",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_USER_SCRAM_CREDENTIALS_REQUEST_SCRAM_CREDENTIAL_UPSERTION,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_REQUEST_SCRAM_CREDENTIAL_DELETION: Schema = Schema {
+    name: "ScramCredentialDeletion",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "mechanism",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_REQUEST_SCRAM_CREDENTIAL_UPSERTION: Schema =
+    Schema {
+        name: "ScramCredentialUpsertion",
+        flexible: Versions(0, 0),
+        fields: &[
+            Field {
+                name: "name",
+                kind: Kind::String,
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "mechanism",
+                kind: Kind::Fixed(1),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "iterations",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "salt",
+                kind: Kind::Bytes,
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "salted_password",
+                kind: Kind::Bytes,
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_RESPONSE: Schema = Schema {
+    name: "AlterUserScramCredentialsResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "results",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_USER_SCRAM_CREDENTIALS_RESPONSE_ALTER_USER_SCRAM_CREDENTIALS_RESULT,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_RESPONSE_ALTER_USER_SCRAM_CREDENTIALS_RESULT:
+    Schema = Schema {
+    name: "AlterUserScramCredentialsResult",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "user",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static DESCRIBE_CLUSTER_REQUEST: Schema = Schema {
     name: "DescribeClusterRequest",
     flexible: Versions(0, 2),
@@ -4942,6 +5943,380 @@ pub(crate) static DESCRIBE_CLUSTER_RESPONSE_DESCRIBE_CLUSTER_BROKER: Schema = Sc
             name: "is_fenced",
             kind: Kind::Fixed(1),
             versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_REQUEST: Schema = Schema {
+    name: "DescribeProducersRequest",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "topics",
+        kind: Kind::List(&Kind::Struct(&DESCRIBE_PRODUCERS_REQUEST_TOPIC_REQUEST)),
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_REQUEST_TOPIC_REQUEST: Schema = Schema {
+    name: "TopicRequest",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition_indexes",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_RESPONSE: Schema = Schema {
+    name: "DescribeProducersResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_PRODUCERS_RESPONSE_TOPIC_RESPONSE)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_RESPONSE_TOPIC_RESPONSE: Schema = Schema {
+    name: "TopicResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_PRODUCERS_RESPONSE_PARTITION_RESPONSE)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_RESPONSE_PARTITION_RESPONSE: Schema = Schema {
+    name: "PartitionResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+        Field {
+            name: "active_producers",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_PRODUCERS_RESPONSE_PRODUCER_STATE)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_PRODUCERS_RESPONSE_PRODUCER_STATE: Schema = Schema {
+    name: "ProducerState",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "producer_id",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "producer_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "last_sequence",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "last_timestamp",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "coordinator_epoch",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "current_txn_start_offset",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TRANSACTIONS_REQUEST: Schema = Schema {
+    name: "DescribeTransactionsRequest",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "transactional_ids",
+        kind: Kind::List(&Kind::String),
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_TRANSACTIONS_RESPONSE: Schema = Schema {
+    name: "DescribeTransactionsResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_states",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_TRANSACTIONS_RESPONSE_TRANSACTION_STATE)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TRANSACTIONS_RESPONSE_TRANSACTION_STATE: Schema = Schema {
+    name: "TransactionState",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transactional_id",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_state",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_start_time_ms",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "producer_id",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "producer_epoch",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_TRANSACTIONS_RESPONSE_TOPIC_DATA)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TRANSACTIONS_RESPONSE_TOPIC_DATA: Schema = Schema {
+    name: "TopicData",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "topic",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_TRANSACTIONS_REQUEST: Schema = Schema {
+    name: "ListTransactionsRequest",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "state_filters",
+            kind: Kind::List(&Kind::String),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "producer_id_filters",
+            kind: Kind::List(&Kind::Fixed(8)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "duration_filter",
+            kind: Kind::Fixed(8),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transactional_id_pattern",
+            kind: Kind::String,
+            versions: Versions(2, 2),
+            nullable: Versions(2, 2),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_TRANSACTIONS_RESPONSE: Schema = Schema {
+    name: "ListTransactionsResponse",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "unknown_state_filters",
+            kind: Kind::List(&Kind::String),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_states",
+            kind: Kind::List(&Kind::Struct(&LIST_TRANSACTIONS_RESPONSE_TRANSACTION_STATE)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_TRANSACTIONS_RESPONSE_TRANSACTION_STATE: Schema = Schema {
+    name: "TransactionState",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "transactional_id",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "producer_id",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "transaction_state",
+            kind: Kind::String,
+            versions: Versions(0, 2),
             nullable: Versions(0, -1),
             tag: None,
         },
@@ -5343,6 +6718,191 @@ pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_TOPIC_PARTITIONS: Schema = Sc
             name: "partitions",
             kind: Kind::List(&Kind::Fixed(4)),
             versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_REQUEST: Schema = Schema {
+    name: "DescribeTopicPartitionsRequest",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_TOPIC_PARTITIONS_REQUEST_TOPIC_REQUEST)),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "response_partition_limit",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "cursor",
+            kind: Kind::Struct(
+                &DESCRIBE_TOPIC_PARTITIONS_REQUEST_DESCRIBE_TOPIC_PARTITIONS_REQUEST_CURSOR,
+            ),
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_REQUEST_TOPIC_REQUEST: Schema = Schema {
+    name: "TopicRequest",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "name",
+        kind: Kind::String,
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_REQUEST_DESCRIBE_TOPIC_PARTITIONS_REQUEST_CURSOR:
+    Schema = Schema {
+    name: "DescribeTopicPartitionsRequestCursor",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "topic_name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_RESPONSE: Schema = Schema {
+    name: "DescribeTopicPartitionsResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_TOPIC,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "next_cursor",
+            kind: Kind::Struct(
+                &DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_CURSOR,
+            ),
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_TOPIC:
+    Schema = Schema {
+    name: "DescribeTopicPartitionsResponseTopic",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+        Field {
+            name: "topic_id",
+            kind: Kind::Fixed(16),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "is_internal",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_PARTITION,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topic_authorized_operations",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_PARTITION: Schema = Schema {
+name: "DescribeTopicPartitionsResponsePartition",
+flexible: Versions(0, 0),
+fields: &[Field { name: "error_code", kind: Kind::Fixed(2), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "partition_index", kind: Kind::Fixed(4), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "leader_id", kind: Kind::Fixed(4), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "leader_epoch", kind: Kind::Fixed(4), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "replica_nodes", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "isr_nodes", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+Field { name: "eligible_leader_replicas", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 0), nullable: Versions(0, 0), tag: None },
+Field { name: "last_known_elr", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 0), nullable: Versions(0, 0), tag: None },
+Field { name: "offline_replicas", kind: Kind::List(&Kind::Fixed(4)), versions: Versions(0, 0), nullable: Versions(0, -1), tag: None },
+],
+};
+
+pub(crate) static DESCRIBE_TOPIC_PARTITIONS_RESPONSE_DESCRIBE_TOPIC_PARTITIONS_RESPONSE_CURSOR:
+    Schema = Schema {
+    name: "DescribeTopicPartitionsResponseCursor",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "topic_name",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
             nullable: Versions(0, -1),
             tag: None,
         },

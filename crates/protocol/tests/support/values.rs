@@ -1205,6 +1205,63 @@ impl Generate for messages::init_producer_id::InitProducerIdResponse {
     }
 }
 
+impl Generate for messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            replica_id: if version >= 3 { source.i32() } else { -2 },
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_for_leader_epoch::OffsetForLeaderTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topic: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_for_leader_epoch::OffsetForLeaderPartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition: source.i32(),
+            current_leader_epoch: source.i32(),
+            leader_epoch: source.i32(),
+        }
+    }
+}
+
+impl Generate for messages::offset_for_leader_epoch::OffsetForLeaderEpochResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_for_leader_epoch::OffsetForLeaderTopicResult {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topic: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::offset_for_leader_epoch::EpochEndOffset {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            partition: source.i32(),
+            leader_epoch: source.i32(),
+            end_offset: source.i64(),
+        }
+    }
+}
+
 impl Generate for messages::add_partitions_to_txn::AddPartitionsToTxnRequest {
     fn generate(source: &mut Source<'_>, version: i16) -> Self {
         Self {
@@ -1562,6 +1619,64 @@ impl Generate for messages::alter_configs::AlterConfigsResourceResponse {
     }
 }
 
+impl Generate for messages::describe_log_dirs::DescribeLogDirsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topics: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+        }
+    }
+}
+
+impl Generate for messages::describe_log_dirs::DescribableLogDirTopic {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic: source.string(), partitions: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::describe_log_dirs::DescribeLogDirsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: if version >= 3 { source.i16() } else { 0 },
+            results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_log_dirs::DescribeLogDirsResult {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            log_dir: source.string(),
+            topics: source.list(|source| Generate::generate(source, version)),
+            total_bytes: if version >= 4 { source.i64() } else { -1 },
+            usable_bytes: if version >= 4 { source.i64() } else { -1 },
+            is_cordoned: if version >= 5 { source.bool() } else { false },
+        }
+    }
+}
+
+impl Generate for messages::describe_log_dirs::DescribeLogDirsTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_log_dirs::DescribeLogDirsPartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            partition_size: source.i64(),
+            offset_lag: source.i64(),
+            is_future_key: source.bool(),
+        }
+    }
+}
+
 impl Generate for messages::sasl_authenticate::SaslAuthenticateRequest {
     fn generate(source: &mut Source<'_>, _version: i16) -> Self {
         Self { auth_bytes: source.bytes() }
@@ -1643,6 +1758,52 @@ impl Generate for messages::delete_groups::DeleteGroupsResponse {
 impl Generate for messages::delete_groups::DeletableGroupResult {
     fn generate(source: &mut Source<'_>, _version: i16) -> Self {
         Self { group_id: source.string(), error_code: source.i16() }
+    }
+}
+
+impl Generate for messages::elect_leaders::ElectLeadersRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            election_type: if version >= 1 { source.i8() } else { 0 },
+            topic_partitions: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+            timeout_ms: source.i32(),
+        }
+    }
+}
+
+impl Generate for messages::elect_leaders::TopicPartitions {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic: source.string(), partitions: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::elect_leaders::ElectLeadersResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: if version >= 1 { source.i16() } else { 0 },
+            replica_election_results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::elect_leaders::ReplicaElectionResult {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topic: source.string(),
+            partition_result: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::elect_leaders::PartitionResult {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition_id: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+        }
     }
 }
 
@@ -1744,6 +1905,202 @@ impl Generate for messages::offset_delete::OffsetDeleteResponsePartition {
     }
 }
 
+impl Generate for messages::describe_client_quotas::DescribeClientQuotasRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            components: source.list(|source| Generate::generate(source, version)),
+            strict: source.bool(),
+        }
+    }
+}
+
+impl Generate for messages::describe_client_quotas::ComponentData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            entity_type: source.string(),
+            match_type: source.i8(),
+            r#match: source.option(|source| source.string()),
+        }
+    }
+}
+
+impl Generate for messages::describe_client_quotas::DescribeClientQuotasResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            entries: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+        }
+    }
+}
+
+impl Generate for messages::describe_client_quotas::EntryData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            entity: source.list(|source| Generate::generate(source, version)),
+            values: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_client_quotas::EntityData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { entity_type: source.string(), entity_name: source.option(|source| source.string()) }
+    }
+}
+
+impl Generate for messages::describe_client_quotas::ValueData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { key: source.string(), value: source.f64() }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            entries: source.list(|source| Generate::generate(source, version)),
+            validate_only: source.bool(),
+        }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasRequestEntryData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            entity: source.list(|source| Generate::generate(source, version)),
+            ops: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasRequestEntityData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { entity_type: source.string(), entity_name: source.option(|source| source.string()) }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::OpData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { key: source.string(), value: source.f64(), remove: source.bool() }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            entries: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasResponseEntryData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            entity: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_client_quotas::AlterClientQuotasResponseEntityData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { entity_type: source.string(), entity_name: source.option(|source| source.string()) }
+    }
+}
+
+impl Generate for messages::describe_user_scram_credentials::DescribeUserScramCredentialsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            users: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+        }
+    }
+}
+
+impl Generate for messages::describe_user_scram_credentials::UserName {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string() }
+    }
+}
+
+impl Generate for messages::describe_user_scram_credentials::DescribeUserScramCredentialsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_user_scram_credentials::DescribeUserScramCredentialsResult {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            user: source.string(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            credential_infos: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_user_scram_credentials::CredentialInfo {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { mechanism: source.i8(), iterations: source.i32() }
+    }
+}
+
+impl Generate for messages::alter_user_scram_credentials::AlterUserScramCredentialsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            deletions: source.list(|source| Generate::generate(source, version)),
+            upsertions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_user_scram_credentials::ScramCredentialDeletion {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string(), mechanism: source.i8() }
+    }
+}
+
+impl Generate for messages::alter_user_scram_credentials::ScramCredentialUpsertion {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            name: source.string(),
+            mechanism: source.i8(),
+            iterations: source.i32(),
+            salt: source.bytes(),
+            salted_password: source.bytes(),
+        }
+    }
+}
+
+impl Generate for messages::alter_user_scram_credentials::AlterUserScramCredentialsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_user_scram_credentials::AlterUserScramCredentialsResult {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            user: source.string(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+        }
+    }
+}
+
 impl Generate for messages::describe_cluster::DescribeClusterRequest {
     fn generate(source: &mut Source<'_>, version: i16) -> Self {
         Self {
@@ -1777,6 +2134,132 @@ impl Generate for messages::describe_cluster::DescribeClusterBroker {
             port: source.i32(),
             rack: source.option(|source| source.string()),
             is_fenced: if version >= 2 { source.bool() } else { false },
+        }
+    }
+}
+
+impl Generate for messages::describe_producers::DescribeProducersRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { topics: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate for messages::describe_producers::TopicRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string(), partition_indexes: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::describe_producers::DescribeProducersResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_producers::TopicResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_producers::PartitionResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            active_producers: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_producers::ProducerState {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            producer_id: source.i64(),
+            producer_epoch: source.i32(),
+            last_sequence: source.i32(),
+            last_timestamp: source.i64(),
+            coordinator_epoch: source.i32(),
+            current_txn_start_offset: source.i64(),
+        }
+    }
+}
+
+impl Generate for messages::describe_transactions::DescribeTransactionsRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { transactional_ids: source.list(|source| source.string()) }
+    }
+}
+
+impl Generate for messages::describe_transactions::DescribeTransactionsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            transaction_states: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_transactions::TransactionState {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            transactional_id: source.string(),
+            transaction_state: source.string(),
+            transaction_timeout_ms: source.i32(),
+            transaction_start_time_ms: source.i64(),
+            producer_id: source.i64(),
+            producer_epoch: source.i16(),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_transactions::TopicData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic: source.string(), partitions: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::list_transactions::ListTransactionsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            state_filters: source.list(|source| source.string()),
+            producer_id_filters: source.list(|source| source.i64()),
+            duration_filter: if version >= 1 { source.i64() } else { -1 },
+            transactional_id_pattern: if version >= 2 {
+                source.option(|source| source.string())
+            } else {
+                None
+            },
+        }
+    }
+}
+
+impl Generate for messages::list_transactions::ListTransactionsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            unknown_state_filters: source.list(|source| source.string()),
+            transaction_states: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::list_transactions::TransactionState {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            transactional_id: source.string(),
+            producer_id: source.i64(),
+            transaction_state: source.string(),
         }
     }
 }
@@ -1902,5 +2385,72 @@ impl Generate for messages::consumer_group_describe::TopicPartitions {
             topic_name: source.string(),
             partitions: source.list(|source| source.i32()),
         }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topics: source.list(|source| Generate::generate(source, version)),
+            response_partition_limit: source.i32(),
+            cursor: source.option(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::TopicRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string() }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsRequestCursor {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic_name: source.string(), partition_index: source.i32() }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            topics: source.list(|source| Generate::generate(source, version)),
+            next_cursor: source.option(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsResponseTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            name: source.option(|source| source.string()),
+            topic_id: source.uuid(),
+            is_internal: source.bool(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+            topic_authorized_operations: source.i32(),
+        }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsResponsePartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            partition_index: source.i32(),
+            leader_id: source.i32(),
+            leader_epoch: source.i32(),
+            replica_nodes: source.list(|source| source.i32()),
+            isr_nodes: source.list(|source| source.i32()),
+            eligible_leader_replicas: source.option(|source| source.list(|source| source.i32())),
+            last_known_elr: source.option(|source| source.list(|source| source.i32())),
+            offline_replicas: source.list(|source| source.i32()),
+        }
+    }
+}
+
+impl Generate for messages::describe_topic_partitions::DescribeTopicPartitionsResponseCursor {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { topic_name: source.string(), partition_index: source.i32() }
     }
 }

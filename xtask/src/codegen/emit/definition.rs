@@ -21,7 +21,7 @@ pub(super) fn structure(api: &Api, message: &Message, structure: &Struct) -> Str
     let plain = structure.fields.iter().all(|field| is_plain_default(&default_value(field)));
     let (derive, default) =
         if plain { (", Default", String::new()) } else { ("", default_impl(structure)) };
-    let eq = if has_float(structure) { "" } else { ", Eq" };
+    let eq = if has_float(message, structure) { "" } else { ", Eq" };
     format!(
         "/// {}\n#[derive(Clone, Debug, PartialEq{eq}{derive})]\npub struct {} {{\n{fields}}}\n\n{default}",
         struct_doc(api, message, structure),
@@ -29,9 +29,13 @@ pub(super) fn structure(api: &Api, message: &Message, structure: &Struct) -> Str
     )
 }
 
-/// Floats, also those in structs inside, stand in the way of `Eq`; none of today's APIs has one.
-fn has_float(structure: &Struct) -> bool {
-    structure.fields.iter().any(|field| field.kind == Type::Float64)
+/// Floats, also those in structs inside, stand in the way of `Eq`.
+fn has_float(message: &Message, structure: &Struct) -> bool {
+    structure.fields.iter().any(|field| {
+        let inner = struct_of(&field.kind);
+        let inner = message.structs.iter().find(|other| Some(other.name.as_str()) == inner);
+        field.kind == Type::Float64 || inner.is_some_and(|inner| has_float(message, inner))
+    })
 }
 
 fn struct_doc(api: &Api, message: &Message, structure: &Struct) -> String {
