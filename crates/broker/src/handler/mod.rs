@@ -32,6 +32,7 @@ mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod produce_transaction;
@@ -58,9 +59,10 @@ use ottla_protocol::messages::{
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
     offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
-    offset_fetch::OffsetFetchRequest, produce::ProduceRequest,
-    sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
-    sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
+    offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
+    sasl_handshake::SaslHandshakeRequest, sync_group::SyncGroupRequest,
+    txn_offset_commit::TxnOffsetCommitRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
 
@@ -180,6 +182,7 @@ const TABLE: &[Entry] = &[
     entry::<DescribeClusterRequest>(),
     entry::<ConsumerGroupHeartbeatRequest>(),
     entry::<ConsumerGroupDescribeRequest>(),
+    entry::<OffsetForLeaderEpochRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.
