@@ -1,12 +1,17 @@
-//! What tools ask of a cluster: ends of leader epochs.
+//! What tools ask of a cluster: ends of leader epochs, partitions by the page.
 
 mod common;
 
 use std::time::Duration;
 
 use common::Batch;
-use common::client::{Client, produce_request};
+use common::client::{Client, PATIENCE, produce_request};
 use ottla_broker::{Acl, Cluster, ErrorCode, Operation};
+use ottla_protocol::Uuid;
+use ottla_protocol::messages::describe_topic_partitions::{
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsRequestCursor,
+    DescribeTopicPartitionsResponse, TopicRequest,
+};
 use ottla_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -120,4 +125,122 @@ fn the_end_of_an_epoch_is_for_those_who_may_describe_the_topic_or_act_for_the_cl
     cluster.deny(Acl::cluster().operation(Operation::ClusterAction));
     let denied = (ErrorCode::TOPIC_AUTHORIZATION_FAILED, -1, -1);
     assert_eq!(end_of_epoch(&mut client, -1, 0), denied);
+}
+
+fn pages() -> Cluster {
+    Cluster::builder().topic("c", 1).topic("a", 3).topic("b", 2).start().expect("starts")
+}
+
+fn describe(
+    client: &mut Client,
+    topics: &[&str],
+    limit: i32,
+    cursor: Option<(&str, i32)>,
+) -> DescribeTopicPartitionsResponse {
+    let topics = topics.iter().map(|name| TopicRequest { name: (*name).to_owned() });
+    let cursor = cursor.map(|(name, partition_index)| DescribeTopicPartitionsRequestCursor {
+        topic_name: name.to_owned(),
+        partition_index,
+    });
+    let request = DescribeTopicPartitionsRequest {
+        topics: topics.collect(),
+        response_partition_limit: limit,
+        cursor,
+    };
+    client.call(0, &request)
+}
+
+/// Topics with the partitions that an answer has of them, and where it says to go on.
+type Page = (Vec<(String, Vec<i32>)>, Option<(String, i32)>);
+
+fn page(answer: &DescribeTopicPartitionsResponse) -> Page {
+    let topics = answer.topics.iter().map(|topic| {
+        assert_eq!(topic.error_code, 0);
+        let partitions = topic.partitions.iter().map(|partition| partition.partition_index);
+        (topic.name.clone().unwrap_or_default(), partitions.collect())
+    });
+    let cursor = answer.next_cursor.as_ref();
+    (topics.collect(), cursor.map(|next| (next.topic_name.clone(), next.partition_index)))
+}
+
+#[test]
+fn partitions_come_page_by_page_in_order_of_name() {
+    let cluster = pages();
+    let mut client = Client::connect(&cluster);
+    for (limit, pages) in [(2, 3), (3, 2), (5, 2), (6, 1), (2000, 1), (0, 6), (-1, 6)] {
+        let (mut seen, mut cursor, mut count) = (Vec::new(), None::<(String, i32)>, 0);
+        loop {
+            let from = cursor.as_ref().map(|(name, index)| (name.as_str(), *index));
+            let (topics, next) = page(&describe(&mut client, &[], limit, from));
+            count += 1;
+            for (name, partitions) in topics {
+                seen.extend(partitions.into_iter().map(|index| format!("{name}{index}")));
+            }
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((seen.join(" "), count), ("a0 a1 a2 b0 b1 c0".to_owned(), pages), "{limit}");
+    }
+}
+
+#[test]
+fn a_cursor_stands_at_the_next_partition_of_a_topic_that_is_asked_for() {
+    let cluster = pages();
+    let mut client = Client::connect(&cluster);
+    let answer = describe(&mut client, &["b", "a"], 3, None);
+    assert_eq!(page(&answer), (vec![("a".to_owned(), vec![0, 1, 2])], Some(("b".to_owned(), 0))));
+    let answer = describe(&mut client, &["b", "a"], 3, Some(("b", 1)));
+    assert_eq!(page(&answer), (vec![("b".to_owned(), vec![1])], None));
+    // A topic that is gone by now is no end.
+    let answer = describe(&mut client, &[], 1, Some(("aa", 7)));
+    assert_eq!(page(&answer).0, [("b".to_owned(), vec![0])]);
+    let invalid = ErrorCode::INVALID_REQUEST.0;
+    for cursor in [("c", 0), ("a", -1)] {
+        let answer = describe(&mut client, &["a", "b"], 3, Some(cursor));
+        assert!(answer.topics.iter().all(|topic| topic.error_code == invalid), "{cursor:?}");
+        assert_eq!(answer.topics.len(), 2);
+    }
+}
+
+#[test]
+fn partitions_are_described_with_who_leads_them_and_who_is_gone() {
+    let cluster = three();
+    let gone = leader(&cluster);
+    cluster.kill_node(gone).unwrap();
+    let moved = |state: &ottla_broker::PartitionState| state.leader.is_some_and(|id| id != gone);
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, moved));
+    let state = cluster.partition(TOPIC, 0).unwrap();
+    let mut client = client_of(&cluster, leader(&cluster));
+    let answer = describe(&mut client, &[TOPIC, "nobody's", "no one"], 100, None);
+    let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
+    let (invalid, unknown) =
+        (ErrorCode::INVALID_TOPIC_EXCEPTION.0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0);
+    assert_eq!(codes, [invalid, invalid, 0]);
+    let answer = describe(&mut client, &["nobodys"], 100, None);
+    assert_eq!(answer.topics[0].error_code, unknown);
+
+    let answer = describe(&mut client, &[TOPIC], 100, None);
+    let topic = &answer.topics[0];
+    assert_ne!(topic.topic_id, Uuid::ZERO);
+    assert_ne!(topic.topic_authorized_operations & (1 << 8), 0);
+    let partition = &topic.partitions[0];
+    assert_eq!(Some(partition.leader_id), state.leader);
+    assert_eq!(partition.leader_epoch, state.leader_epoch);
+    assert_eq!((&partition.replica_nodes, &partition.isr_nodes), (&state.replicas, &state.in_sync));
+    assert_eq!(partition.offline_replicas, [gone]);
+}
+
+#[test]
+fn a_topic_that_may_not_be_described_is_refused_by_name_and_left_out_of_all() {
+    let cluster = pages();
+    cluster.deny(Acl::topic("b").operation(Operation::Describe));
+    let mut client = Client::connect(&cluster);
+    let (all, _) = page(&describe(&mut client, &[], 100, None));
+    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    let answer = describe(&mut client, &["b", "a"], 100, None);
+    let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::TOPIC_AUTHORIZATION_FAILED.0]);
+    assert_eq!(answer.topics[1].topic_id, Uuid::ZERO);
 }

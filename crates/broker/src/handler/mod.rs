@@ -18,6 +18,7 @@ mod delete_wait;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_topic_partitions;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
@@ -53,8 +54,9 @@ use ottla_protocol::messages::{
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
     describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
-    end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
-    heartbeat::HeartbeatRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, end_txn::EndTxnRequest,
+    fetch::FetchRequest, find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
@@ -183,6 +185,7 @@ const TABLE: &[Entry] = &[
     entry::<ConsumerGroupHeartbeatRequest>(),
     entry::<ConsumerGroupDescribeRequest>(),
     entry::<OffsetForLeaderEpochRequest>(),
+    entry::<DescribeTopicPartitionsRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.
