@@ -1,4 +1,4 @@
-//! What tools ask of a cluster: ends of leader epochs, partitions by the page.
+//! What tools ask of a cluster: ends of leader epochs, partitions by the page, elections.
 
 mod common;
 
@@ -11,6 +11,9 @@ use ottla_protocol::Uuid;
 use ottla_protocol::messages::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsRequestCursor,
     DescribeTopicPartitionsResponse, TopicRequest,
+};
+use ottla_protocol::messages::elect_leaders::{
+    ElectLeadersRequest, ElectLeadersResponse, TopicPartitions,
 };
 use ottla_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -243,4 +246,109 @@ fn a_topic_that_may_not_be_described_is_refused_by_name_and_left_out_of_all() {
     let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
     assert_eq!(codes, [0, ErrorCode::TOPIC_AUTHORIZATION_FAILED.0]);
     assert_eq!(answer.topics[1].topic_id, Uuid::ZERO);
+}
+
+const PREFERRED: i8 = 0;
+const UNCLEAN: i8 = 1;
+
+fn elect(
+    client: &mut Client,
+    version: i16,
+    election_type: i8,
+    topics: Option<&[(&str, &[i32])]>,
+) -> ElectLeadersResponse {
+    let topics = topics.map(|topics| {
+        let topics = topics.iter().map(|(topic, partitions)| TopicPartitions {
+            topic: (*topic).to_owned(),
+            partitions: partitions.to_vec(),
+        });
+        topics.collect()
+    });
+    let request =
+        ElectLeadersRequest { election_type, topic_partitions: topics, timeout_ms: 10_000 };
+    client.call(version, &request)
+}
+
+/// The codes of the partitions in an answer.
+fn elected(answer: &ElectLeadersResponse) -> Vec<(String, i32, ErrorCode)> {
+    assert_eq!(answer.error_code, 0);
+    let topics = answer.replica_election_results.iter();
+    let results = topics.flat_map(|topic| {
+        let partitions = topic.partition_result.iter();
+        partitions.map(|it| (topic.topic.clone(), it.partition_id, ErrorCode(it.error_code)))
+    });
+    results.collect()
+}
+
+#[test]
+fn partitions_go_back_to_their_preferred_leaders() {
+    let cluster = three();
+    let preferred = leader(&cluster);
+    let other = cluster.node_ids().into_iter().find(|id| *id != preferred).unwrap();
+    let mut client = client_of(&cluster, other);
+    for version in 0..=2 {
+        cluster.move_leader(TOPIC, 0, other).unwrap();
+        let answer = elect(&mut client, version, PREFERRED, Some(&[(TOPIC, &[0, 5]), ("u", &[0])]));
+        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let expected = [(TOPIC, 0, ErrorCode::NONE), (TOPIC, 5, unknown), ("u", 0, unknown)];
+        assert_eq!(elected(&answer), expected.map(|(name, id, code)| (name.to_owned(), id, code)));
+        assert_eq!(leader(&cluster), preferred);
+    }
+    let again = elected(&elect(&mut client, 2, PREFERRED, Some(&[(TOPIC, &[0])])));
+    assert_eq!(again, [(TOPIC.to_owned(), 0, ErrorCode::ELECTION_NOT_NEEDED)]);
+}
+
+#[test]
+fn without_a_list_only_what_needed_an_election_is_told() {
+    let cluster = three();
+    let preferred = leader(&cluster);
+    let other = cluster.node_ids().into_iter().find(|id| *id != preferred).unwrap();
+    let mut client = client_of(&cluster, other);
+    assert_eq!(elected(&elect(&mut client, 2, PREFERRED, None)), []);
+    cluster.move_leader(TOPIC, 0, other).unwrap();
+    let told = elected(&elect(&mut client, 2, PREFERRED, None));
+    assert_eq!(told, [(TOPIC.to_owned(), 0, ErrorCode::NONE)]);
+    assert_eq!(leader(&cluster), preferred);
+}
+
+#[test]
+fn a_replica_that_is_not_in_sync_leads_by_an_unclean_election_only() {
+    let cluster = three();
+    let first = leader(&cluster);
+    for node in cluster.node_ids().into_iter().filter(|id| *id != first) {
+        cluster.kill_node(node).unwrap();
+    }
+    let alone = |state: &ottla_broker::PartitionState| state.in_sync == [first];
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, alone));
+    produce(&cluster, 1, 1);
+    cluster.kill_node(first).unwrap();
+    let headless = |state: &ottla_broker::PartitionState| state.leader.is_none();
+    assert!(cluster.wait_for_partition(TOPIC, 0, PATIENCE, headless));
+    let other = cluster.node_ids().into_iter().find(|id| *id != first).unwrap();
+    cluster.start_node(other).unwrap();
+    assert_eq!(cluster.partition(TOPIC, 0).unwrap().leader, None);
+
+    let mut client = client_of(&cluster, other);
+    let one: Option<&[(&str, &[i32])]> = Some(&[(TOPIC, &[0])]);
+    let code = |answer: ElectLeadersResponse| elected(&answer)[0].2;
+    let not_there = ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE;
+    assert_eq!(code(elect(&mut client, 2, PREFERRED, one)), not_there);
+    assert_eq!(code(elect(&mut client, 2, UNCLEAN, one)), ErrorCode::NONE);
+    assert_eq!(leader(&cluster), other);
+    assert_eq!(code(elect(&mut client, 2, UNCLEAN, one)), ErrorCode::ELECTION_NOT_NEEDED);
+}
+
+#[test]
+fn elections_are_for_those_who_may_alter_the_cluster() {
+    let cluster = three();
+    let mut client = Client::connect(&cluster);
+    let answer = elect(&mut client, 2, 7, Some(&[(TOPIC, &[0])]));
+    assert_eq!(answer.error_code, ErrorCode::INVALID_REQUEST.0);
+    cluster.deny(Acl::cluster().operation(Operation::Alter));
+    let denied = ErrorCode::CLUSTER_AUTHORIZATION_FAILED.0;
+    let answer = elect(&mut client, 2, PREFERRED, None);
+    assert_eq!(answer.error_code, denied);
+    let answer = elect(&mut client, 0, PREFERRED, Some(&[(TOPIC, &[0])]));
+    let result = &answer.replica_election_results[0].partition_result[0];
+    assert_eq!((answer.error_code, result.error_code), (0, denied));
 }
