@@ -69,6 +69,7 @@ mod nodes;
 mod outage;
 mod outages;
 mod partitions;
+mod pattern;
 mod peers;
 mod replica;
 mod replication;

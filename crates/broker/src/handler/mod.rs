@@ -18,7 +18,9 @@ mod delete_wait;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod elect_leaders;
 mod end_txn;
 mod fetch;
@@ -30,6 +32,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -55,17 +58,19 @@ use ottla_protocol::messages::{
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
     describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
-    describe_topic_partitions::DescribeTopicPartitionsRequest, elect_leaders::ElectLeadersRequest,
+    describe_producers::DescribeProducersRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest,
+    describe_transactions::DescribeTransactionsRequest, elect_leaders::ElectLeadersRequest,
     end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
     heartbeat::HeartbeatRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
-    list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
-    offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
-    offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
-    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
-    sasl_handshake::SaslHandshakeRequest, sync_group::SyncGroupRequest,
-    txn_offset_commit::TxnOffsetCommitRequest,
+    list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest,
+    metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
+    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
+    sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
 
@@ -188,6 +193,9 @@ const TABLE: &[Entry] = &[
     entry::<OffsetForLeaderEpochRequest>(),
     entry::<DescribeTopicPartitionsRequest>(),
     entry::<ElectLeadersRequest>(),
+    entry::<ListTransactionsRequest>(),
+    entry::<DescribeTransactionsRequest>(),
+    entry::<DescribeProducersRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.

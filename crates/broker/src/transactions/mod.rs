@@ -83,6 +83,11 @@ impl Transactions {
         self.known.get(id)
     }
 
+    /// All transactional ids in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Transaction)> {
+        self.known.iter().map(|(id, transaction)| (id.as_str(), transaction))
+    }
+
     /// A producer wants its producer id and epoch; whoever had them before is fenced.
     pub(crate) fn begin(
         &mut self,

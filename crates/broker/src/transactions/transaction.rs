@@ -50,6 +50,31 @@ pub(crate) enum State {
 }
 
 impl State {
+    const ALL: [Self; 6] = [
+        Self::Empty,
+        Self::Ongoing,
+        Self::PrepareCommit,
+        Self::PrepareAbort,
+        Self::CompleteCommit,
+        Self::CompleteAbort,
+    ];
+
+    /// As Kafka's tools say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Ongoing => "Ongoing",
+            Self::PrepareCommit => "PrepareCommit",
+            Self::PrepareAbort => "PrepareAbort",
+            Self::CompleteCommit => "CompleteCommit",
+            Self::CompleteAbort => "CompleteAbort",
+        }
+    }
+
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     fn is_ending(self) -> bool {
         matches!(self, Self::PrepareCommit | Self::PrepareAbort)
     }
@@ -126,6 +151,11 @@ impl Transaction {
             partitions: BTreeSet::new(),
             groups: BTreeMap::new(),
         }
+    }
+
+    /// When the transaction began, or the last one; `None` when there was none.
+    pub(crate) fn begun_ms(&self) -> Option<i64> {
+        (self.state != State::Empty).then_some(self.started_ms)
     }
 
     /// A producer wants its id, and says what it was before, if anything (KIP-360).

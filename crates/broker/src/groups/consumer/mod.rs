@@ -21,8 +21,9 @@ use assignor::{Assignor, Candidate};
 use member::{Member, State};
 pub(crate) use messages::{Heartbeat, HeartbeatAnswer, Partitions, Refusal};
 use messages::{JOINS, LEAVES_FOR_A_WHILE};
-use subscription::Pattern;
 pub(crate) use subscription::Topics;
+
+use crate::pattern::Pattern;
 
 /// From this version of OffsetCommit on a commit carries the member's epoch.
 const EPOCH_COMMIT_VERSION: i16 = 9;
@@ -86,7 +87,7 @@ impl ConsumerGroup {
         let pattern = match request.topic_regex.as_deref() {
             None => None,
             Some("") => Some(None),
-            Some(text) => Some(Some(Pattern::new(text)?)),
+            Some(text) => Some(Some(Pattern::new(text).map_err(not_an_expression)?)),
         };
         let is_full = request.is_full();
         let owned = request.owned.clone();
@@ -358,7 +359,11 @@ impl ConsumerGroup {
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             topic_names: member.subscription.names.iter().cloned().collect(),
-            topic_regex: member.subscription.pattern.as_ref().map(|pattern| pattern.text.clone()),
+            topic_regex: member
+                .subscription
+                .pattern
+                .as_ref()
+                .map(|pattern| pattern.text().to_owned()),
             assigned: member.assigned.clone(),
             target: self.target.get(&member.id).cloned().unwrap_or_default(),
         });
@@ -412,4 +417,8 @@ fn chosen_id(wanted: &str, new_id: impl FnOnce() -> String) -> String {
 fn fenced_instance(instance_id: &str) -> Refusal {
     let message = format!("instance id {instance_id} belongs to another member");
     Refusal::new(ErrorCode::FENCED_INSTANCE_ID, message)
+}
+
+fn not_an_expression(message: String) -> Refusal {
+    Refusal::new(ErrorCode::INVALID_REGULAR_EXPRESSION, message)
 }

@@ -2,13 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_protocol::{ErrorCode, Uuid};
-use regex_lite::{Regex, RegexBuilder};
+use ottla_protocol::Uuid;
 
-use super::messages::Refusal;
-
-/// A compiled expression may take so much memory.
-const MAX_REGEX_BYTES: usize = 1024 * 1024;
+use crate::pattern::Pattern;
 
 /// What a group has to know of the topics.
 pub(crate) trait Topics {
@@ -17,35 +13,6 @@ pub(crate) trait Topics {
 
     /// The names for which `is_wanted` holds, of those that somebody may describe.
     fn matching(&self, principal: &str, is_wanted: &dyn Fn(&str) -> bool) -> BTreeSet<String>;
-}
-
-/// A regular expression that a topic's whole name must match.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern {
-    pub(super) text: String,
-    regex: Regex,
-}
-
-impl Pattern {
-    pub(super) fn new(text: &str) -> Result<Self, Refusal> {
-        // Kafka's expressions are RE2's. Names of topics are ASCII, so what an engine for ASCII
-        // leaves out is not missed.
-        let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
-        let whole = compile(text).and_then(|_| compile(&format!("^(?:{text})$")));
-        match whole {
-            Ok(regex) => Ok(Self { text: text.to_owned(), regex }),
-            Err(error) => {
-                let message = format!("{text:?} is not a regular expression: {error}");
-                Err(Refusal::new(ErrorCode::INVALID_REGULAR_EXPRESSION, message))
-            }
-        }
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
 }
 
 /// What a member has subscribed to, and what that is at present.
@@ -80,7 +47,7 @@ impl Subscription {
     /// Looks at the topics anew. Says whether they are others, or have other partitions.
     pub(super) fn resolve(&mut self, principal: &str, topics: &dyn Topics) -> bool {
         self.matching = match &self.pattern {
-            Some(pattern) => topics.matching(principal, &|name| pattern.regex.is_match(name)),
+            Some(pattern) => topics.matching(principal, &|name| pattern.matches(name)),
             None => BTreeSet::new(),
         };
         let wanted = self.names.union(&self.matching);
