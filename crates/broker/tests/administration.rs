@@ -1,4 +1,4 @@
-//! What tools ask of a cluster: ends of leader epochs, partitions by the page, elections.
+//! What tools ask of a cluster: ends of leader epochs, partitions by the page, elections, folders.
 
 mod common;
 
@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use common::Batch;
 use common::client::{Client, PATIENCE, produce_request};
-use ottla_broker::{Acl, Cluster, ErrorCode, Operation};
+use ottla_broker::{Acl, ApiKey, Cluster, ErrorCode, Fault, Operation};
 use ottla_protocol::Uuid;
+use ottla_protocol::messages::describe_log_dirs::{
+    DescribableLogDirTopic, DescribeLogDirsRequest, DescribeLogDirsResponse,
+};
 use ottla_protocol::messages::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsRequestCursor,
     DescribeTopicPartitionsResponse, TopicRequest,
@@ -351,4 +354,82 @@ fn elections_are_for_those_who_may_alter_the_cluster() {
     let answer = elect(&mut client, 0, PREFERRED, Some(&[(TOPIC, &[0])]));
     let result = &answer.replica_election_results[0].partition_result[0];
     assert_eq!((answer.error_code, result.error_code), (0, denied));
+}
+
+fn log_dirs(
+    client: &mut Client,
+    version: i16,
+    topics: Option<&[(&str, &[i32])]>,
+) -> DescribeLogDirsResponse {
+    let topics = topics.map(|topics| {
+        let topics = topics.iter().map(|(topic, partitions)| DescribableLogDirTopic {
+            topic: (*topic).to_owned(),
+            partitions: partitions.to_vec(),
+        });
+        topics.collect()
+    });
+    client.call(version, &DescribeLogDirsRequest { topics })
+}
+
+#[test]
+fn the_folder_is_described_with_the_sizes_of_its_replicas_and_of_its_medium() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::builder().topic("a", 2).topic("b", 1).data_dir(dir.path());
+    let cluster = cluster.start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let batch = Batch::numbered(4);
+    assert_eq!(client.produce("a", 1, &batch).error_code, 0);
+    let size = batch.encode().len() as i64;
+    for version in 1..=5 {
+        let answer = log_dirs(&mut client, version, None);
+        let [folder] = answer.results.as_slice() else { panic!("{answer:?}") };
+        assert_eq!(std::path::Path::new(&folder.log_dir), dir.path());
+        let sizes = folder.topics.iter().flat_map(|topic| {
+            let all = topic.partitions.iter();
+            all.map(|it| (topic.name.as_str(), it.partition_index, it.partition_size))
+        });
+        assert_eq!(sizes.collect::<Vec<_>>(), [("a", 0, 0), ("a", 1, size), ("b", 0, 0)]);
+        if version >= 4 {
+            assert!(0 < folder.usable_bytes && folder.usable_bytes <= folder.total_bytes);
+        }
+    }
+    let asked: &[(&str, &[i32])] = &[("a", &[1, 7]), ("nobody's", &[0])];
+    let answer = log_dirs(&mut client, 5, Some(asked));
+    let [topic] = answer.results[0].topics.as_slice() else { panic!("{answer:?}") };
+    let [partition] = topic.partitions.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((topic.name.as_str(), partition.partition_index), ("a", 1));
+
+    cluster.deny(Acl::cluster().operation(Operation::Describe));
+    let answer = log_dirs(&mut client, 3, None);
+    let denied = ErrorCode::CLUSTER_AUTHORIZATION_FAILED.0;
+    assert_eq!((answer.error_code, answer.results.len()), (denied, 0));
+    assert!(log_dirs(&mut client, 2, None).results.is_empty());
+}
+
+#[test]
+fn each_node_describes_its_own_folder() {
+    let cluster = Cluster::builder().nodes(2).topic_replicated(TOPIC, 1, 1).start().unwrap();
+    let with = leader(&cluster);
+    let mut folders = Vec::new();
+    for node in cluster.node_ids() {
+        let answer = log_dirs(&mut client_of(&cluster, node), 5, None);
+        assert_eq!(answer.results[0].topics.len(), usize::from(node == with), "{node}");
+        folders.push(answer.results[0].log_dir.clone());
+    }
+    assert_ne!(folders[0], folders[1]);
+}
+
+#[test]
+fn faults_meet_these_requests_too() {
+    let cluster = Cluster::builder().topic(TOPIC, 2).start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    cluster.inject(Fault::on(ApiKey::OFFSET_FOR_LEADER_EPOCH).partition(1).error(code));
+    assert_eq!(end_of_epoch_in(&mut client, TOPIC, 0, -1, 0).0, ErrorCode::NONE);
+    cluster.clear_faults();
+    let whole = Fault::on(ApiKey::DESCRIBE_LOG_DIRS).times(1);
+    cluster.inject(whole.error(ErrorCode::KAFKA_STORAGE_ERROR));
+    let answer = log_dirs(&mut client, 5, None);
+    assert_eq!(answer.error_code, ErrorCode::KAFKA_STORAGE_ERROR.0);
+    assert_eq!(log_dirs(&mut client, 5, None).error_code, 0);
 }

@@ -18,6 +18,7 @@ mod delete_wait;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
@@ -58,7 +59,7 @@ use ottla_protocol::messages::{
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
     describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
-    describe_producers::DescribeProducersRequest,
+    describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest,
     describe_transactions::DescribeTransactionsRequest, elect_leaders::ElectLeadersRequest,
     end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
@@ -196,6 +197,7 @@ const TABLE: &[Entry] = &[
     entry::<ListTransactionsRequest>(),
     entry::<DescribeTransactionsRequest>(),
     entry::<DescribeProducersRequest>(),
+    entry::<DescribeLogDirsRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.
