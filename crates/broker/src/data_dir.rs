@@ -10,6 +10,7 @@
 //! log-start-offset-checkpoint       each log's first offset
 //! group-offsets.jsonl               what groups have committed (ours; see `groups::offsets`)
 //! transactions.jsonl                transactional ids (ours; see `transactions`)
+//! client-quotas.jsonl               quotas of clients (ours; see `quotas`)
 //! <topic>-<partition>/              the logs
 //! nodes/<id>/                       the folder of each node but the first, with a lock,
 //!                                   `meta.properties`, checkpoints and logs of its own
@@ -37,6 +38,7 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
 pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
+pub(crate) const CLIENT_QUOTAS: &str = "client-quotas.jsonl";
 /// No topic's folder has a name like this.
 const OTHER_NODES: &str = "nodes";
 

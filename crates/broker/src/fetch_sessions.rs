@@ -183,6 +183,19 @@ impl FetchSessions {
         }
     }
 
+    /// For an answer that tells nothing: the id that it has. What would be the first answer of a
+    /// session begins none, since clients take it for no answer (KIP-219).
+    pub(crate) fn leave_empty(&mut self, usage: Use) -> i32 {
+        match usage {
+            Use::None => 0,
+            Use::Full(id) => {
+                self.by_id.remove(&id);
+                0
+            }
+            Use::Incremental(id) => id,
+        }
+    }
+
     /// Makes an answer one of its session: with its id, and without what was told before.
     pub(crate) fn leave(&mut self, usage: Use, response: &mut FetchResponse) {
         let (id, is_whole) = match usage {

@@ -28,8 +28,9 @@
 //!
 //! # What it leaves out, so far
 //!
-//! Quotas, compaction, GSSAPI, share groups, tiered storage. What is asked of these is refused with
-//! an error, not ignored; the page of each API under `handler` says the details.
+//! Quotas of requests and addresses, compaction, GSSAPI, share groups, tiered storage. What is
+//! asked of these is refused with an error, not ignored; the page of each API under `handler` says
+//! the details.
 //!
 //! # Layout
 //!
@@ -71,6 +72,7 @@ mod outages;
 mod partitions;
 mod pattern;
 mod peers;
+mod quotas;
 mod replica;
 mod replication;
 mod request_log;

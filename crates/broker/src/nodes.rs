@@ -20,7 +20,7 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
-use crate::data_dir::{DataDir, GROUP_OFFSETS, TRANSACTIONS};
+use crate::data_dir::{CLIENT_QUOTAS, DataDir, GROUP_OFFSETS, TRANSACTIONS};
 use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
@@ -30,6 +30,7 @@ use crate::handler::{self, ParkedDeletion, ParkedFetch, ParkedProduce};
 use crate::log::{Storage, SyncJob, Validator};
 use crate::node::{Node, State};
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
+use crate::quotas::Quotas;
 use crate::request_log::RequestLog;
 use crate::rng::Rng;
 use crate::security;
@@ -79,6 +80,7 @@ pub(crate) struct Nodes {
     pub(crate) catalog: Catalog,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
+    pub(crate) quotas: Quotas,
     pub(crate) faults: Faults,
     pub(crate) seen: RequestLog,
     pub(crate) validator: Validator,
@@ -132,13 +134,12 @@ impl Nodes {
         }
         let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
+        let quotas = Quotas::open(dir.join(CLIENT_QUOTAS), storage.clone())?;
         let mut nodes = Vec::with_capacity(folders.len());
         for (id, (data, disk)) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, disk, &catalog, config.discards, now)?);
         }
-        for node in &nodes {
-            node.mark_in_use(&catalog)?;
-        }
+        nodes.iter().try_for_each(|node| node.mark_in_use(&catalog))?;
         let mut cluster = Self {
             nodes,
             cuts: BTreeSet::new(),
@@ -151,6 +152,7 @@ impl Nodes {
             catalog,
             groups,
             transactions,
+            quotas,
             faults: Faults::default(),
             seen: RequestLog::new(config.request_log_capacity),
             validator: Validator::default(),
@@ -199,6 +201,7 @@ impl Nodes {
             session: sasl.map(|sasl| Box::new(Session::new(sasl))),
             is_deaf: false,
             is_mute: false,
+            throttle: None,
         };
         self.peers.insert(connection, peer);
     }
@@ -260,6 +263,7 @@ impl Nodes {
             version: header.api_version,
             correlation_id: header.correlation_id,
             client_id: header.client_id,
+            size_bytes: frame.len(),
             fault: None,
         };
         let flow = handler::dispatch(self, call, &mut reader, now, out);

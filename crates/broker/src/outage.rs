@@ -17,6 +17,7 @@ impl Nodes {
             self.peers.iter().filter(|(_, peer)| peer.node == id).map(|(id, _)| *id).collect();
         gone.into_iter().for_each(|connection| self.handle_disconnected(connection));
         self.fetch_sessions.forget_node(id);
+        self.quotas.forget_node(id);
         let storage = self.storage.clone();
         if let Some(node) = self.node_mut(id) {
             node.kill(&storage);

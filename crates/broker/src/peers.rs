@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<String>,
+    /// The whole request, header included.
+    pub(crate) size_bytes: usize,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Peer {
     pub(crate) is_deaf: bool,
     /// Answers are no longer said.
     pub(crate) is_mute: bool,
+    /// How long it is not read after the next answer, since its quota is used up.
+    pub(crate) throttle: Option<Duration>,
 }
 
 /// A client that has connected, as the door knows it.

@@ -3,7 +3,9 @@
 //! Behaviour: whole batches from the one that holds the offset on, up to the high watermark, or for
 //! readers of what is committed up to the last stable offset, along with what was aborted there; a
 //! first batch that is larger than the limits comes all the same (KIP-74). With fewer than
-//! `min_bytes` and no error the request waits up to `max_wait_ms` for records.
+//! `min_bytes` and no error the request waits up to `max_wait_ms` for records. Who has a quota gets
+//! no more at once than it allows in ten seconds, and when that is used up nothing (see
+//! `throttle`).
 //! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
 //! (KIP-516), 16 the leader along with an error (KIP-951). Left out: fetches of followers, which go
 //! another way (see `replication`).
@@ -19,7 +21,7 @@ use ottla_protocol::messages::fetch::{
 use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::{Api, Reply, finish_late};
+use super::{Api, Reply, finish_late, throttle};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
 use crate::fetch_sessions::Use;
@@ -92,12 +94,12 @@ impl Api for FetchRequest {
             Ok(usage) => usage,
             Err(code) => return Reply::Now(self.refuse(call.version, code)),
         };
-        let mut answer = read_all(&self, nodes, call);
+        throttle::limit_fetch(nodes, call, &mut self);
+        let answer = read_all(&self, nodes, call);
         let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
         let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
         if answer.is_enough(&self) || max_wait.is_zero() || answer.watched.is_empty() {
-            nodes.fetch_sessions.leave(usage, &mut answer.response);
-            return Reply::Now(answer.response);
+            return Reply::Now(leave(nodes, call, usage, answer, now));
         }
         let missing_bytes = min_bytes - answer.bytes;
         let deadline = now.monotonic + max_wait;
@@ -373,10 +375,10 @@ fn wake_to_look(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
         return;
     };
     let ParkedFetch { call, request, usage, deadline, watched, missing_bytes } = parked;
-    let mut answer = read_all(&request, nodes, &call);
+    let answer = read_all(&request, nodes, &call);
     if answer.is_enough(&request) {
-        nodes.fetch_sessions.leave(usage, &mut answer.response);
-        finish_late::<FetchRequest>(nodes, &call, answer.response, now);
+        let response = leave(nodes, &call, usage, answer, now);
+        finish_late::<FetchRequest>(nodes, &call, response, now);
     } else {
         park(nodes, &call, (request, usage), watched, missing_bytes, deadline);
     }
@@ -385,7 +387,11 @@ fn wake_to_look(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
 /// Answers a Fetch that has waited long enough.
 pub(crate) fn complete(nodes: &mut Nodes, parked: ParkedFetch, now: Now) {
     let ParkedFetch { call, request, usage, .. } = parked;
-    let mut answer = read_all(&request, nodes, &call);
-    nodes.fetch_sessions.leave(usage, &mut answer.response);
-    finish_late::<FetchRequest>(nodes, &call, answer.response, now);
+    let answer = read_all(&request, nodes, &call);
+    let response = leave(nodes, &call, usage, answer, now);
+    finish_late::<FetchRequest>(nodes, &call, response, now);
+}
+
+fn leave(nodes: &mut Nodes, call: &Call, usage: Use, answer: Answer, now: Now) -> FetchResponse {
+    throttle::leave_fetch(nodes, call, usage, (answer.response, answer.bytes), now)
 }

@@ -5,6 +5,7 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
 mod consumer_group_describe;
@@ -15,6 +16,7 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod delete_wait;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -46,20 +48,22 @@ mod produce_wait;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
+mod throttle;
 mod txn_offset_commit;
 
 use std::time::Duration;
 
 use ottla_protocol::messages::{
     add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
-    consumer_group_describe::ConsumerGroupDescribeRequest,
+    alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
+    api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
     delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
-    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-    describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
-    describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
+    delete_topics::DeleteTopicsRequest, describe_client_quotas::DescribeClientQuotasRequest,
+    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_groups::DescribeGroupsRequest, describe_log_dirs::DescribeLogDirsRequest,
+    describe_producers::DescribeProducersRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest,
     describe_transactions::DescribeTransactionsRequest, elect_leaders::ElectLeadersRequest,
     end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
@@ -198,6 +202,8 @@ const TABLE: &[Entry] = &[
     entry::<DescribeTransactionsRequest>(),
     entry::<DescribeProducersRequest>(),
     entry::<DescribeLogDirsRequest>(),
+    entry::<DescribeClientQuotasRequest>(),
+    entry::<AlterClientQuotasRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.
@@ -292,7 +298,7 @@ fn serve<R: Api>(
             finish_as::<R>(nodes, &call, response, now, out, Some(after))
         }
         Reply::Wait => Flow::Wait,
-        Reply::Silent => Flow::Continue,
+        Reply::Silent => throttle::take(nodes, &call).map_or(Flow::Continue, Flow::Pause),
         Reply::Close(reason) => {
             let (connection, api) = (call.connection, call.api);
             tracing::warn!(connection, %api, reason, "connection closed");
@@ -360,7 +366,8 @@ fn finish_as<R: Api>(
     if nodes.peers.get(&call.connection).is_none_or(|peer| peer.is_mute) {
         return Flow::Continue;
     }
-    let throttle = fault.and_then(|fault| fault.throttle);
+    let by_quota = throttle::take(nodes, call);
+    let throttle = fault.and_then(|fault| fault.throttle).max(by_quota);
     if let Some(throttle) = throttle {
         R::set_throttle(&mut response, i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
     }

@@ -22,7 +22,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::produce_transaction::{self, Added};
 use super::produce_wait::{self, Wait};
-use super::{Api, Reply};
+use super::{Api, Reply, throttle};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Fault;
 use crate::log::Rejection;
@@ -91,6 +91,7 @@ impl Api for ProduceRequest {
             produce_wait::park(nodes, call, response, waits, now.monotonic + timeout);
             return Reply::Wait;
         }
+        throttle::charge_produce(nodes, call, now);
         if self.acks != 0 {
             produce_wait::name_leaders(nodes, call, &mut response);
             return Reply::Now(response);

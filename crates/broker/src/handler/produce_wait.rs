@@ -7,7 +7,7 @@ use ottla_protocol::messages::produce::{
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::finish_late;
+use super::{finish_late, throttle};
 use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
@@ -89,6 +89,7 @@ pub(crate) fn settle_produce(nodes: &mut Nodes, connection: ConnectionId, now: N
     }
     let ParkedProduce { call, mut response, deadline, .. } = parked;
     if left.is_empty() {
+        throttle::charge_produce(nodes, &call, now);
         name_leaders(nodes, &call, &mut response);
         finish_late::<ProduceRequest>(nodes, &call, response, now);
     } else {
