@@ -23,7 +23,13 @@ const CLIENT: (&str, Option<&str>) = ("client-id", Some("raw"));
 
 type Part<'a> = (&'a str, Option<&'a str>);
 
-fn entry(entity: &[Part<'_>], ops: &[(&str, Option<f64>)]) -> AlterClientQuotasRequestEntryData {
+/// Part of a filter: entity type, match type and name.
+type Wanted<'a> = (&'a str, i8, Option<&'a str>);
+
+/// A quota and its value; none takes it away.
+type Op<'a> = (&'a str, Option<f64>);
+
+fn entry(entity: &[Part<'_>], ops: &[Op<'_>]) -> AlterClientQuotasRequestEntryData {
     let parts = entity.iter().map(|(entity_type, name)| AlterClientQuotasRequestEntityData {
         entity_type: (*entity_type).to_owned(),
         entity_name: name.map(str::to_owned),
@@ -48,13 +54,13 @@ fn alter_all(
     codes.collect()
 }
 
-fn alter(client: &mut Client, entity: &[Part<'_>], ops: &[(&str, Option<f64>)]) -> ErrorCode {
+fn alter(client: &mut Client, entity: &[Part<'_>], ops: &[Op<'_>]) -> ErrorCode {
     alter_all(client, vec![entry(entity, ops)])[0]
 }
 
 fn ask(
     client: &mut Client,
-    components: &[(&str, i8, Option<&str>)],
+    components: &[Wanted<'_>],
     strict: bool,
 ) -> DescribeClientQuotasResponse {
     let components = components.iter().map(|(entity_type, match_type, name)| ComponentData {
@@ -67,7 +73,7 @@ fn ask(
 }
 
 /// Each entity with its quotas, as text.
-fn told(client: &mut Client, components: &[(&str, i8, Option<&str>)], strict: bool) -> Vec<String> {
+fn told(client: &mut Client, components: &[Wanted<'_>], strict: bool) -> Vec<String> {
     let answer = ask(client, components, strict);
     assert_eq!((answer.error_code, answer.error_message), (0, None));
     let entries = answer.entries.unwrap();
@@ -109,7 +115,7 @@ fn quotas_are_found_by_parts_of_their_entities() {
         "user=* producer_byte_rate=3",
         "client-id=app producer_byte_rate=4",
     ];
-    let cases: [(&[(&str, i8, Option<&str>)], bool, Vec<&str>); 10] = [
+    let cases: [(&[Wanted<'_>], bool, Vec<&str>); 10] = [
         (&[], false, vec![alice, both, users, app]),
         (&[], true, vec![]),
         (&[("user", EXACT, Some("alice"))], false, vec![alice, both]),
@@ -127,7 +133,7 @@ fn quotas_are_found_by_parts_of_their_entities() {
         expected.sort_unstable();
         assert_eq!(found, expected, "{components:?}");
     }
-    let refused: [(&[(&str, i8, Option<&str>)], ErrorCode); 6] = [
+    let refused: [(&[Wanted<'_>], ErrorCode); 6] = [
         (&[("user", EXACT, None)], ErrorCode::INVALID_REQUEST),
         (&[("user", DEFAULT, Some("alice"))], ErrorCode::INVALID_REQUEST),
         (&[("user", 3, None)], ErrorCode::INVALID_REQUEST),
@@ -147,7 +153,7 @@ fn what_is_wrong_with_one_entity_leaves_the_others_alone() {
     let mut client = Client::connect(&cluster);
     let (ok, invalid) = (ErrorCode::NONE, ErrorCode::INVALID_REQUEST);
     let bob = [("user", Some("bob"))];
-    let wrong: [(&[Part<'_>], &[(&str, Option<f64>)]); 11] = [
+    let wrong: [(&[Part<'_>], &[Op<'_>]); 11] = [
         (&[], &[(PRODUCE, Some(1.0))]),
         (&[("group", Some("g"))], &[(PRODUCE, Some(1.0))]),
         (&[("ip", Some("127.0.0.1"))], &[("connection_creation_rate", Some(1.0))]),

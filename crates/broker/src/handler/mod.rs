@@ -7,6 +7,7 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_configs;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -24,6 +25,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 mod fetch;
@@ -56,6 +58,7 @@ use std::time::Duration;
 use ottla_protocol::messages::{
     add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
     alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
+    alter_user_scram_credentials::AlterUserScramCredentialsRequest,
     api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
@@ -65,9 +68,11 @@ use ottla_protocol::messages::{
     describe_groups::DescribeGroupsRequest, describe_log_dirs::DescribeLogDirsRequest,
     describe_producers::DescribeProducersRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest,
-    describe_transactions::DescribeTransactionsRequest, elect_leaders::ElectLeadersRequest,
-    end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
-    heartbeat::HeartbeatRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
+    describe_transactions::DescribeTransactionsRequest,
+    describe_user_scram_credentials::DescribeUserScramCredentialsRequest,
+    elect_leaders::ElectLeadersRequest, end_txn::EndTxnRequest, fetch::FetchRequest,
+    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
     leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
     list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest,
@@ -204,6 +209,8 @@ const TABLE: &[Entry] = &[
     entry::<DescribeLogDirsRequest>(),
     entry::<DescribeClientQuotasRequest>(),
     entry::<AlterClientQuotasRequest>(),
+    entry::<DescribeUserScramCredentialsRequest>(),
+    entry::<AlterUserScramCredentialsRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.

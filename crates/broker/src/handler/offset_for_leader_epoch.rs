@@ -101,6 +101,6 @@ fn end_of(replica: &Replica, epoch: i32) -> (i32, i64) {
         (epoch, replica.log.log_end_offset())
     } else {
         let found = replica.log.end_of_leader_epoch(epoch);
-        found.unwrap_or((epoch, replica.log.log_start_offset()))
+        found.unwrap_or_else(|| (epoch, replica.log.log_start_offset()))
     }
 }

@@ -11,7 +11,7 @@ mod listener;
 mod oauth;
 mod plain;
 mod sasl;
-mod scram;
+pub(crate) mod scram;
 pub(crate) mod session;
 pub(crate) mod tls;
 mod token;

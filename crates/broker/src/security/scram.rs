@@ -82,16 +82,21 @@ impl ScramHash {
         with_hash!(self, Hash => {
             pbkdf2::pbkdf2_hmac::<Hash>(password, salt, iterations, &mut salted);
         });
-        let client_key = self.mac(&salted, b"Client Key");
+        self.keys_of_salted(&salted, salt, iterations)
+    }
+
+    /// The keys of a password that was salted elsewhere, which has the length of a digest.
+    pub(crate) fn keys_of_salted(self, salted: &[u8], salt: &[u8], iterations: u32) -> ScramKeys {
+        let client_key = self.mac(salted, b"Client Key");
         ScramKeys {
             salt: salt.to_vec(),
             iterations,
             stored_key: self.digest(&client_key),
-            server_key: self.mac(&salted, b"Server Key"),
+            server_key: self.mac(salted, b"Server Key"),
         }
     }
 
-    fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         with_hash!(self, Hash => <Hash as Digest>::output_size())
     }
 
@@ -168,7 +173,9 @@ impl Exchange {
                  from username",
             ));
         }
-        let keys = credential.scram_keys(self.hash).clone();
+        let Some(keys) = credential.scram_keys(self.hash).cloned() else {
+            return Err(Step::Invalid("the user has no credential for this mechanism"));
+        };
         let nonce = format!("{}{nonce}", first.nonce);
         let answer = format!("r={nonce},s={},i={}", BASE64.encode(&keys.salt), keys.iterations);
         Ok(Opened {

@@ -29,9 +29,10 @@ pub(crate) struct Users {
 pub(crate) struct Credential {
     /// Whom it proves.
     pub(crate) owner: String,
-    plain: PlainCheck,
-    sha_256: ScramKeys,
-    sha_512: ScramKeys,
+    /// Each is absent where that mechanism is not for it.
+    plain: Option<PlainCheck>,
+    sha_256: Option<ScramKeys>,
+    sha_512: Option<ScramKeys>,
 }
 
 /// A password under a key of its own, which is enough to recognize it.
@@ -55,6 +56,34 @@ impl Users {
 
     pub(crate) fn insert(&mut self, credential: Credential) {
         self.by_name.insert(credential.owner.clone(), credential);
+    }
+
+    /// Gives a user, who need not be known, what proves it by SCRAM with one hash.
+    pub(crate) fn set_scram(&mut self, name: &str, hash: ScramHash, keys: ScramKeys) {
+        let credential = self.by_name.entry(name.to_owned()).or_insert_with(|| Credential {
+            owner: name.to_owned(),
+            plain: None,
+            sha_256: None,
+            sha_512: None,
+        });
+        *credential.scram_keys_mut(hash) = Some(keys);
+    }
+
+    /// Takes that away, and says whether there was any.
+    pub(crate) fn remove_scram(&mut self, name: &str, hash: ScramHash) -> bool {
+        let Some(credential) = self.by_name.get_mut(name) else {
+            return false;
+        };
+        let was_there = credential.scram_keys_mut(hash).take().is_some();
+        if credential.is_empty() {
+            self.by_name.remove(name);
+        }
+        was_there
+    }
+
+    /// Everybody's names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Says whether there was such a user.
@@ -100,22 +129,33 @@ impl Credential {
         };
         Ok(Self {
             owner: owner.to_owned(),
-            plain: PlainCheck::new(password)?,
-            sha_256: keys(ScramHash::Sha256)?,
-            sha_512: keys(ScramHash::Sha512)?,
+            plain: Some(PlainCheck::new(password)?),
+            sha_256: Some(keys(ScramHash::Sha256)?),
+            sha_512: Some(keys(ScramHash::Sha512)?),
         })
     }
 
     /// Whether this is the password, in a time that does not depend on how much of it is right.
     pub(crate) fn is_password(&self, password: &str) -> bool {
-        self.plain.matches(password)
+        self.plain.as_ref().is_some_and(|plain| plain.matches(password))
     }
 
-    pub(crate) fn scram_keys(&self, hash: ScramHash) -> &ScramKeys {
+    pub(crate) fn scram_keys(&self, hash: ScramHash) -> Option<&ScramKeys> {
         match hash {
-            ScramHash::Sha256 => &self.sha_256,
-            ScramHash::Sha512 => &self.sha_512,
+            ScramHash::Sha256 => self.sha_256.as_ref(),
+            ScramHash::Sha512 => self.sha_512.as_ref(),
         }
+    }
+
+    fn scram_keys_mut(&mut self, hash: ScramHash) -> &mut Option<ScramKeys> {
+        match hash {
+            ScramHash::Sha256 => &mut self.sha_256,
+            ScramHash::Sha512 => &mut self.sha_512,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.plain.is_none() && self.sha_256.is_none() && self.sha_512.is_none()
     }
 }
 
@@ -171,7 +211,25 @@ mod tests {
         users.set_token("id", "canary-in-a-coal-mine", "bob").unwrap();
         let shown = format!("{users:?}");
         assert!(shown.contains("alice") && !shown.contains("canary"), "{shown}");
-        let keys = users.by_name("alice").unwrap().scram_keys(ScramHash::Sha256);
+        let keys = users.by_name("alice").unwrap().scram_keys(ScramHash::Sha256).unwrap();
         assert!(!shown.contains(&format!("{:?}", keys.stored_key())), "{shown}");
+    }
+
+    #[test]
+    fn what_proves_a_user_by_one_mechanism_says_nothing_of_the_others() {
+        let mut users = Users::default();
+        users.set("alice", "one").unwrap();
+        let salted = ScramHash::Sha256.keys(b"two", b"salt", 4096);
+        users.set_scram("alice", ScramHash::Sha256, salted.clone());
+        users.set_scram("bob", ScramHash::Sha256, salted);
+        let alice = users.by_name("alice").unwrap();
+        assert!(alice.is_password("one"));
+        assert_eq!(alice.scram_keys(ScramHash::Sha256).unwrap().salt, b"salt");
+        assert_ne!(alice.scram_keys(ScramHash::Sha512).unwrap().salt, b"salt");
+        let bob = users.by_name("bob").unwrap();
+        assert!(!bob.is_password("two") && bob.scram_keys(ScramHash::Sha512).is_none());
+        assert!(!users.remove_scram("bob", ScramHash::Sha512));
+        assert!(users.remove_scram("bob", ScramHash::Sha256));
+        assert!(users.by_name("bob").is_none());
     }
 }

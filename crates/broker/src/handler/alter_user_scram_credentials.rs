@@ -1,0 +1,117 @@
+//! AlterUserScramCredentials: key 51, version 0.
+//!
+//! Behaviour: gives users other passwords for one mechanism of SCRAM, new users too, or takes them
+//! away (KIP-554). The password comes salted; what proves users by PLAIN stays as it is. Who is
+//! named twice is left as it was.
+//! Left out: users are not kept in the folder, those that come by this are gone after a restart.
+//! Rights: Alter on the cluster.
+
+use std::collections::BTreeMap;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::alter_user_scram_credentials::{
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
+    AlterUserScramCredentialsResult, ScramCredentialDeletion, ScramCredentialUpsertion,
+};
+
+use super::describe_user_scram_credentials::MECHANISMS;
+use super::{Api, Reply};
+use crate::nodes::Nodes;
+use crate::peers::Call;
+use crate::security::Operation;
+use crate::security::acl::On;
+use crate::security::scram::ScramHash;
+use crate::security::users::{SCRAM_ITERATIONS, Users};
+use crate::time::Now;
+
+/// No more are taken, as in Kafka.
+const MAX_ITERATIONS: u32 = 16_384;
+
+/// What is to become of a user.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Delete(&'a ScramCredentialDeletion),
+    Upsert(&'a ScramCredentialUpsertion),
+}
+
+impl Api for AlterUserScramCredentialsRequest {
+    fn refuse(&self, _version: i16, code: ErrorCode) -> AlterUserScramCredentialsResponse {
+        response(by_user(self).into_keys().map(|name| (name, Err(code))))
+    }
+
+    fn set_throttle(response: &mut AlterUserScramCredentialsResponse, throttle_ms: i32) {
+        response.throttle_time_ms = throttle_ms;
+    }
+
+    fn handle(
+        self,
+        nodes: &mut Nodes,
+        call: &Call,
+        _now: Now,
+    ) -> Reply<AlterUserScramCredentialsResponse> {
+        if !nodes.allows(call, Operation::Alter, On::Cluster) {
+            let code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
+            return Reply::Now(self.refuse(call.version, code));
+        }
+        let users = &mut nodes.users;
+        Reply::Now(response(by_user(&self).into_iter().map(|(name, changes)| {
+            let outcome = match changes.as_slice() {
+                _ if name.is_empty() => Err(ErrorCode::UNACCEPTABLE_CREDENTIAL),
+                [Change::Delete(deletion)] => delete(users, deletion),
+                [Change::Upsert(upsertion)] => upsert(users, upsertion),
+                _ => Err(ErrorCode::DUPLICATE_RESOURCE),
+            };
+            (name, outcome)
+        })))
+    }
+}
+
+/// What is to become of each user.
+fn by_user(request: &AlterUserScramCredentialsRequest) -> BTreeMap<&str, Vec<Change<'_>>> {
+    let mut changes: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
+    for deletion in &request.deletions {
+        changes.entry(&deletion.name).or_default().push(Change::Delete(deletion));
+    }
+    for upsertion in &request.upsertions {
+        changes.entry(&upsertion.name).or_default().push(Change::Upsert(upsertion));
+    }
+    changes
+}
+
+fn hash_of(mechanism: i8) -> Result<ScramHash, ErrorCode> {
+    let found = MECHANISMS.iter().find(|(number, _)| *number == mechanism);
+    found.map(|(_, hash)| *hash).ok_or(ErrorCode::UNSUPPORTED_SASL_MECHANISM)
+}
+
+fn delete(users: &mut Users, deletion: &ScramCredentialDeletion) -> Result<(), ErrorCode> {
+    match users.remove_scram(&deletion.name, hash_of(deletion.mechanism)?) {
+        true => Ok(()),
+        false => Err(ErrorCode::RESOURCE_NOT_FOUND),
+    }
+}
+
+fn upsert(users: &mut Users, upsertion: &ScramCredentialUpsertion) -> Result<(), ErrorCode> {
+    let hash = hash_of(upsertion.mechanism)?;
+    let iterations = u32::try_from(upsertion.iterations).unwrap_or_default();
+    let is_salted = upsertion.salted_password.len() == hash.len();
+    if !is_salted || !(SCRAM_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
+        return Err(ErrorCode::UNACCEPTABLE_CREDENTIAL);
+    }
+    let keys = hash.keys_of_salted(&upsertion.salted_password, &upsertion.salt, iterations);
+    users.set_scram(&upsertion.name, hash, keys);
+    Ok(())
+}
+
+fn response<'a>(
+    outcomes: impl Iterator<Item = (&'a str, Result<(), ErrorCode>)>,
+) -> AlterUserScramCredentialsResponse {
+    let results = outcomes.map(|(name, outcome)| AlterUserScramCredentialsResult {
+        user: name.to_owned(),
+        error_code: outcome.err().map_or(0, |code| code.0),
+        error_message: outcome.err().map(|code| code.message().to_owned()),
+    });
+    AlterUserScramCredentialsResponse {
+        results: results.collect(),
+        ..AlterUserScramCredentialsResponse::default()
+    }
+}
