@@ -44,6 +44,7 @@
 #![warn(missing_docs)]
 
 mod assignment;
+mod broker_settings;
 mod builder;
 mod catalog;
 mod cluster;

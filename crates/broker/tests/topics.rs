@@ -313,6 +313,33 @@ fn describe(client: &mut Client, kind: i8, name: &str, version: i16) -> Vec<(Str
     configs.map(|c| (c.name, c.value.unwrap_or_default(), c.config_source)).collect()
 }
 
+#[test]
+fn every_setting_says_what_it_does_to_those_who_ask_for_it() {
+    let cluster = Cluster::builder().topic("t", 1).start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let resource = |resource_type, name: &str| DescribeConfigsResource {
+        resource_type,
+        resource_name: name.to_owned(),
+        configuration_keys: None,
+    };
+    for include_documentation in [true, false] {
+        let request = DescribeConfigsRequest {
+            resources: vec![resource(TOPIC, "t"), resource(BROKER, "1")],
+            include_documentation,
+            ..Default::default()
+        };
+        let results = client.call(4, &request).results;
+        for config in results.iter().flat_map(|result| &result.configs) {
+            let says = config.documentation.as_ref().is_some_and(|words| !words.is_empty());
+            assert_eq!(says, include_documentation, "{}", config.name);
+            assert_ne!(config.config_type, 0, "{}", config.name);
+        }
+        assert_eq!(results.len(), 2);
+        let of_broker: Vec<&str> = results[1].configs.iter().map(|c| c.name.as_str()).collect();
+        assert!(of_broker.is_sorted() && of_broker.contains(&"transaction.max.timeout.ms"));
+    }
+}
+
 fn value_of(configs: &[(String, String, i8)], name: &str) -> (String, i8) {
     let found = configs.iter().find(|(key, ..)| key == name).expect("the setting");
     (found.1.clone(), found.2)

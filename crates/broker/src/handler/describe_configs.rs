@@ -12,13 +12,14 @@ use ottla_protocol::messages::describe_configs::{
 };
 
 use super::{Api, Reply};
+use crate::broker_settings::BROKER_SETTINGS;
 use crate::config::BrokerConfig;
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
-use crate::topic_config::{Kind, Overrides, SETTINGS};
+use crate::topic_config::{Overrides, SETTINGS};
 
 pub(super) const RESOURCE_TOPIC: i8 = 2;
 pub(super) const RESOURCE_BROKER: i8 = 4;
@@ -131,36 +132,18 @@ fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
 }
 
 fn broker_configs(config: &BrokerConfig) -> Vec<DescribeConfigsResourceResult> {
-    let ms = |duration: std::time::Duration| duration.as_millis().to_string();
-    let settings = [
-        ("auto.create.topics.enable", config.auto_create_topics.to_string(), Kind::Boolean),
-        ("connections.max.idle.ms", ms(config.max_idle), Kind::Long),
-        ("default.replication.factor", config.default_replication_factor.to_string(), Kind::Int),
-        ("fetch.max.bytes", config.fetch_max_bytes.to_string(), Kind::Int),
-        ("group.initial.rebalance.delay.ms", ms(config.group_initial_rebalance_delay), Kind::Int),
-        ("group.max.session.timeout.ms", ms(config.group_max_session_timeout), Kind::Int),
-        ("group.min.session.timeout.ms", ms(config.group_min_session_timeout), Kind::Int),
-        ("max.connections", config.max_connections.to_string(), Kind::Int),
-        ("min.insync.replicas", config.min_insync_replicas.to_string(), Kind::Int),
-        ("num.partitions", config.default_partitions.to_string(), Kind::Int),
-        ("producer.id.expiration.ms", ms(config.producer_id_expiration), Kind::Int),
-        ("replica.lag.time.max.ms", ms(config.replica_lag_time_max), Kind::Long),
-        ("socket.request.max.bytes", config.max_request_bytes.to_string(), Kind::Int),
-        (
-            "unclean.leader.election.enable",
-            config.unclean_leader_election.to_string(),
-            Kind::Boolean,
-        ),
-    ];
-    let configs = settings.into_iter().map(|(name, value, kind)| DescribeConfigsResourceResult {
-        name: name.to_owned(),
-        synonyms: vec![synonym(name, &value, SOURCE_STATIC_BROKER)],
-        value: Some(value),
-        read_only: true,
-        config_source: SOURCE_STATIC_BROKER,
-        is_sensitive: false,
-        config_type: kind as i8,
-        documentation: None,
+    let configs = BROKER_SETTINGS.iter().map(|setting| {
+        let value = (setting.value)(config);
+        DescribeConfigsResourceResult {
+            name: setting.name.to_owned(),
+            synonyms: vec![synonym(setting.name, &value, SOURCE_STATIC_BROKER)],
+            value: Some(value),
+            read_only: true,
+            config_source: SOURCE_STATIC_BROKER,
+            is_sensitive: false,
+            config_type: setting.kind as i8,
+            documentation: Some(setting.documentation.to_owned()),
+        }
     });
     configs.collect()
 }
