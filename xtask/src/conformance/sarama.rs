@@ -18,9 +18,21 @@ const LEFT_OUT: &[LeftOut] = &[
     ("TestFuncConnectionFailure", BREAKS_LINES),
     ("TestFuncAdminNetworkErrorClosesControllerConnection", BREAKS_LINES),
     ("TestFuncProducingIdempotentWithBrokerFailure", BREAKS_LINES),
+    ("TestAsyncProducerRemoteBrokerClosed", BREAKS_LINES),
+    ("TestFuncProducing", WANTS_DELAY),
+    ("TestFuncProducingGzip", WANTS_DELAY),
+    ("TestFuncProducingSnappy", WANTS_DELAY),
+    ("TestFuncProducingZstd", WANTS_DELAY),
+    ("TestFuncProducingNoResponse", WANTS_DELAY),
+    ("TestFuncProducingFlushing", WANTS_DELAY),
+    ("TestFuncIdempotentBufferedSequence", "it reads the log of a node by docker"),
+    ("TestFuncAdminUpdateFeatures", "there is no UpdateFeatures here"),
+    ("TestFuncAdminAlterPartitionReassignments", "replicas are not moved here"),
+    ("TestFuncAdminIncrementalAlterConfigs", "settings of a broker are fixed at its start here"),
 ];
 const STOPS_A_NODE: &str = "it stops a node by docker";
 const BREAKS_LINES: &str = "it has the proxy break a line";
+const WANTS_DELAY: &str = "it has the proxy delay what is said, and measures the delay";
 
 /// As the project's own cluster is set up; the ports are in the tests.
 const NODES: [&str; 9] = [
