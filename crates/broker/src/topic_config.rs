@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ottla_protocol::record::TimestampType;
+use ottla_protocol::record::{CompressionType, TimestampType};
 
 use crate::log::LogConfig;
 
@@ -61,8 +61,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::String,
         "producer",
         0,
-        &["producer"],
-        "Batches are stored as the producer compressed them.",
+        &["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"],
+        "What batches are stored with; with producer as they were sent.",
     ),
     setting("delete.retention.ms", Kind::Long, "86400000", 0, &[], NO_EFFECT),
     setting("file.delete.delay.ms", Kind::Long, "60000", 0, &[], NO_EFFECT),
@@ -251,6 +251,10 @@ impl TopicConfig {
             segment_ms: number("segment.ms"),
             index_interval_bytes: size("index.interval.bytes").unwrap_or_default(),
             max_message_bytes: size("max.message.bytes").unwrap_or_default() as usize,
+            compression: match text("compression.type") {
+                "uncompressed" => Some(CompressionType::None),
+                name => name.parse().ok(),
+            },
             timestamp_type: if is_append_time {
                 TimestampType::LogAppendTime
             } else {
@@ -300,6 +304,7 @@ mod tests {
     fn overrides_reach_the_log() {
         let config = TopicConfig::of(&overrides(&[
             ("cleanup.policy", "compact,delete"),
+            ("compression.type", "uncompressed"),
             ("max.message.bytes", "1000"),
             ("message.timestamp.type", "LogAppendTime"),
             ("min.insync.replicas", "2"),
@@ -308,6 +313,7 @@ mod tests {
             ("segment.bytes", "100"),
         ]));
         assert_eq!(config.min_insync_replicas, Some(2));
+        assert_eq!(config.log.compression, Some(CompressionType::None));
         assert_eq!(config.log.max_message_bytes, 1000);
         assert_eq!(config.log.segment_bytes, 100);
         assert_eq!(config.log.retention_bytes, Some(500));
@@ -322,7 +328,7 @@ mod tests {
             ("retention.ms", "soon", "whole number"),
             ("retention.ms", "-2", "between -1"),
             ("segment.bytes", "3000000000", "between 14"),
-            ("compression.type", "zstd", "one of producer"),
+            ("compression.type", "brotli", "zstd, producer"),
             ("cleanup.policy", "delete,burn", "delete, compact"),
             ("preallocate", "yes", "true or false"),
             ("no.such.name", "1", "no setting"),

@@ -142,6 +142,46 @@ fn a_topic_with_log_append_time_gets_the_brokers_time_and_a_new_checksum() {
 }
 
 #[test]
+fn a_topic_with_a_codec_of_its_own_stores_every_batch_with_it() {
+    for (sent, stored) in CompressionType::ALL.into_iter().zip([3, 4, 0, 1, 2]) {
+        let stored = CompressionType::ALL[stored];
+        let dir = tempfile::tempdir().unwrap();
+        let mut log =
+            open(dir.path(), LogConfig { compression: Some(stored), ..LogConfig::default() });
+        let batch = Batch::numbered(100).compressed(sent).idempotent(7, 0, 0);
+        assert_eq!(append(&mut log, &batch).unwrap().base_offset, 0);
+        assert!(append(&mut log, &batch).unwrap().is_duplicate);
+
+        let bytes = log.read(0, 100, 1, true).unwrap();
+        let header = validate_batch(&bytes).unwrap();
+        assert_eq!(header.compression(), Ok(stored));
+        let expected = batch.header();
+        assert_eq!((header.producer_id, header.record_count), (7, expected.record_count));
+        assert_eq!(header.max_timestamp, expected.max_timestamp);
+        let mut plain = Vec::new();
+        ottla_codecs::decompress(stored, &bytes[BatchHeader::SIZE..], 1 << 20, &mut plain).unwrap();
+        assert_eq!(plain, batch.plain_records(), "{sent} to {stored}");
+    }
+}
+
+#[test]
+fn a_batch_that_its_topics_codec_makes_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(
+        dir.path(),
+        LogConfig {
+            compression: Some(CompressionType::None),
+            max_message_bytes: 500,
+            ..LogConfig::default()
+        },
+    );
+    let batch = Batch::of(["x".repeat(2000)]).compressed(CompressionType::Gzip);
+    assert!(batch.encode().len() < 500);
+    assert_eq!(append(&mut log, &batch).unwrap_err().code, ErrorCode::MESSAGE_TOO_LARGE);
+    assert_eq!(log.log_end_offset(), 0);
+}
+
+#[test]
 fn a_wrong_max_timestamp_is_put_right() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open(dir.path(), LogConfig::default());

@@ -41,7 +41,7 @@ mod validation;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ottla_protocol::record::TimestampType;
+use ottla_protocol::record::{CompressionType, TimestampType};
 
 pub use marker::TransactionMarker;
 pub(crate) use partition_log::SyncJob;
@@ -75,6 +75,8 @@ pub struct LogConfig {
     pub max_message_bytes: usize,
     /// The largest records section after decompression, in bytes.
     pub max_decompressed_bytes: usize,
+    /// `compression.type`: what batches are stored with, `None` for as the producer sent them.
+    pub compression: Option<CompressionType>,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`: how far a record's timestamp may lie in the past.
@@ -100,6 +102,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             max_message_bytes: 1_048_588,
             max_decompressed_bytes: 100 * 1024 * 1024,
+            compression: None,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 60 * 60 * 1000,

@@ -160,7 +160,7 @@ impl PartitionLog {
         if let Some(failure) = &self.failure {
             return Err(Rejection::new(ErrorCode::KAFKA_STORAGE_ERROR, failure.clone()));
         }
-        let ValidBatch { mut header, log_append_time_ms } =
+        let ValidBatch { mut header, records, log_append_time_ms } =
             validator.check(bytes, &self.config, now_ms)?;
         if header.producer_id >= 0 {
             match self.producers.check(&header) {
@@ -185,7 +185,7 @@ impl PartitionLog {
         }
         header.base_offset = self.log_end_offset;
         header.partition_leader_epoch = leader_epoch;
-        self.write(&header, &bytes[BatchHeader::SIZE..], now_ms)
+        self.write(&header, records, now_ms)
             .map_err(|error| Rejection::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string()))?;
         Ok(Appended {
             base_offset: header.base_offset,

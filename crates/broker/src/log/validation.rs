@@ -1,10 +1,9 @@
 //! What a batch must satisfy before it enters the log, and the fields that the broker sets itself.
 
-use ottla_codecs::Decompressor;
+use ottla_codecs::{Codec, Compressor, Decompressor};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{
-    BatchHeader, CompressionType, RecordError, RecordReader, TimestampType, crc32c_append,
-    validate_batch,
+    BatchHeader, CompressionType, RecordError, RecordReader, TimestampType, validate_batch,
 };
 
 use super::LogConfig;
@@ -53,18 +52,25 @@ impl Rejection {
 /// A batch that may be appended. Base offset and leader epoch of the header are still the
 /// producer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ValidBatch {
+pub struct ValidBatch<'a> {
     /// The header as it must stand in the log.
     pub header: BatchHeader,
+    /// The records as they must stand in the log: the producer's bytes, unless the topic has a
+    /// codec of its own.
+    pub records: &'a [u8],
     /// The time of the append, where the topic stamps it on the records.
     pub log_append_time_ms: Option<i64>,
 }
 
-/// Checks batches; keeps what decompression needs from one to the next.
+/// Checks batches; keeps what the codecs need from one to the next.
 #[derive(Default)]
 pub struct Validator {
     decompressor: Decompressor,
+    compressor: Compressor,
+    /// The records of a batch without their compression.
     scratch: Vec<u8>,
+    /// The records of a batch in the codec of its topic.
+    compressed: Vec<u8>,
 }
 
 impl std::fmt::Debug for Validator {
@@ -79,40 +85,68 @@ impl Validator {
     ///
     /// # Errors
     /// The refusal that the producer is to be sent.
-    pub fn check(
-        &mut self,
-        bytes: &[u8],
+    pub fn check<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
         config: &LogConfig,
         now_ms: i64,
-    ) -> Result<ValidBatch, Rejection> {
-        let header = check_frame(bytes, config)?;
-        check_header(&header)?;
-        let compression = header.compression().map_err(|error| {
+    ) -> Result<ValidBatch<'a>, Rejection> {
+        let as_sent = check_frame(bytes, config)?;
+        check_header(&as_sent)?;
+        let compression = as_sent.compression().map_err(|error| {
             Rejection::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, error.to_string())
         })?;
-        let records = &bytes[BatchHeader::SIZE..];
-        let records = match compression {
-            CompressionType::None => records,
-            _ => self.decompress(compression, records, config)?,
+        shrink(&mut self.scratch);
+        shrink(&mut self.compressed);
+        let sent = &bytes[BatchHeader::SIZE..];
+        let plain = match compression {
+            CompressionType::None => sent,
+            _ => {
+                let limit = config.max_decompressed_bytes;
+                self.scratch.clear();
+                self.decompressor
+                    .decompress(compression, sent, limit, &mut self.scratch)
+                    .map_err(|error| Rejection::invalid(error.to_string()))?;
+                &self.scratch
+            }
         };
-        let max_timestamp = check_records(records, &header, config, now_ms)?;
-        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
-            self.scratch = Vec::new();
+        let max_timestamp = check_records(plain, &as_sent, config, now_ms)?;
+        let mut header = as_sent;
+        let log_append_time_ms = stamp(&mut header, config, max_timestamp, now_ms);
+        let records = match config.compression.filter(|wanted| *wanted != compression) {
+            None => sent,
+            Some(wanted) => {
+                header.attributes &= !CompressionType::ATTRIBUTE_MASK;
+                header.attributes |= wanted as i16;
+                compress(&mut self.compressor, wanted, plain, &mut self.compressed)?;
+                check_size(BatchHeader::SIZE + self.compressed.len(), config)?;
+                &self.compressed
+            }
+        };
+        if header != as_sent {
+            header.seal([records]).map_err(|error| Rejection::invalid(error.to_string()))?;
         }
-        Ok(stamp(header, bytes, config, max_timestamp, now_ms))
+        Ok(ValidBatch { header, records, log_append_time_ms })
     }
+}
 
-    fn decompress(
-        &mut self,
-        compression: CompressionType,
-        records: &[u8],
-        config: &LogConfig,
-    ) -> Result<&[u8], Rejection> {
-        self.scratch.clear();
-        self.decompressor
-            .decompress(compression, records, config.max_decompressed_bytes, &mut self.scratch)
-            .map_err(|error| Rejection::invalid(error.to_string()))?;
-        Ok(&self.scratch)
+fn compress(
+    compressor: &mut Compressor,
+    wanted: CompressionType,
+    plain: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Rejection> {
+    out.clear();
+    let codec = Codec { compression: wanted, ..Codec::NONE };
+    compressor
+        .compress(&codec, &[plain], out)
+        .map_err(|error| Rejection::new(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()))
+}
+
+/// Gives the memory of one huge batch back.
+fn shrink(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > SCRATCH_KEPT_BYTES {
+        *buffer = Vec::new();
     }
 }
 
@@ -130,17 +164,22 @@ fn check_frame(bytes: &[u8], config: &LogConfig) -> Result<BatchHeader, Rejectio
     if header.size_bytes() != Some(bytes.len()) {
         return Err(Rejection::invalid("a produce request must hold one batch per partition"));
     }
-    if bytes.len() > config.max_message_bytes {
-        let (size, limit) = (bytes.len(), config.max_message_bytes);
+    check_size(bytes.len(), config)?;
+    Ok(header)
+}
+
+fn check_size(size: usize, config: &LogConfig) -> Result<(), Rejection> {
+    if size > config.max_message_bytes {
+        let limit = config.max_message_bytes;
         let message = format!("the batch has {size} bytes, max.message.bytes is {limit}");
         return Err(Rejection::new(ErrorCode::MESSAGE_TOO_LARGE, message));
     }
-    if bytes.len() as u64 > config.segment_bytes {
-        let (size, limit) = (bytes.len(), config.segment_bytes);
+    if size as u64 > config.segment_bytes {
+        let limit = config.segment_bytes;
         let message = format!("the batch has {size} bytes, segment.bytes is {limit}");
         return Err(Rejection::new(ErrorCode::RECORD_LIST_TOO_LARGE, message));
     }
-    Ok(header)
+    Ok(())
 }
 
 fn check_header(header: &BatchHeader) -> Result<(), Rejection> {
@@ -243,18 +282,16 @@ impl Refused {
     }
 }
 
-/// Sets what the broker decides about timestamps. When that changes the header its checksum is made
-/// anew.
+/// Sets what the broker decides about timestamps. Gives back the time of the append, where the
+/// topic stamps it on the records.
 fn stamp(
-    mut header: BatchHeader,
-    bytes: &[u8],
+    header: &mut BatchHeader,
     config: &LogConfig,
     max_timestamp: i64,
     now_ms: i64,
-) -> ValidBatch {
+) -> Option<i64> {
     const LOG_APPEND_TIME_BIT: i16 = 1 << 3;
-    let sent = header;
-    let log_append_time_ms = match config.timestamp_type {
+    match config.timestamp_type {
         TimestampType::CreateTime => {
             header.attributes &= !LOG_APPEND_TIME_BIT;
             header.max_timestamp = max_timestamp;
@@ -265,12 +302,5 @@ fn stamp(
             header.max_timestamp = now_ms;
             Some(now_ms)
         }
-    };
-    if header != sent {
-        let mut head = [0; BatchHeader::SIZE];
-        header.write(&mut head);
-        let crc = crc32c_append(0, &head[BatchHeader::ATTRIBUTES_OFFSET..]);
-        header.crc = crc32c_append(crc, &bytes[BatchHeader::SIZE..]);
     }
-    ValidBatch { header, log_append_time_ms }
 }
