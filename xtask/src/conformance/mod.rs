@@ -4,8 +4,11 @@
 //! version that the suite names. What a suite leaves out stands in its file, with the reason.
 
 mod chance;
+mod confluent_kafka;
 mod franz_go;
 mod go;
+mod kafka_python;
+mod pytest;
 mod sarama;
 
 use std::path::PathBuf;
@@ -35,9 +38,19 @@ const SUITES: &[Suite] = &[
         run: chance::run,
     },
     Suite {
+        name: "confluent-kafka",
+        about: "Python: what confluent-kafka sees of one node, and of three",
+        run: confluent_kafka::run,
+    },
+    Suite {
         name: "franz-go",
         about: "Go: all tests of franz-go's client, on three nodes; with SCRAM; with broken lines",
         run: franz_go::run,
+    },
+    Suite {
+        name: "kafka-python",
+        about: "Python: the integration tests of kafka-python, on one node, and on three",
+        run: kafka_python::run,
     },
     Suite {
         name: "sarama",
