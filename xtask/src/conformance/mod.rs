@@ -8,6 +8,7 @@ mod confluent_kafka;
 mod franz_go;
 mod go;
 mod kafka_python;
+mod librdkafka;
 mod pytest;
 mod sarama;
 
@@ -51,6 +52,11 @@ const SUITES: &[Suite] = &[
         name: "kafka-python",
         about: "Python: the integration tests of kafka-python, on one node, and on three",
         run: kafka_python::run,
+    },
+    Suite {
+        name: "librdkafka",
+        about: "C: the tests of librdkafka that want a broker, on three nodes",
+        run: librdkafka::run,
     },
     Suite {
         name: "sarama",
