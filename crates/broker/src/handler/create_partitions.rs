@@ -4,6 +4,8 @@
 //! has. An assignment names the replicas of the new ones.
 //! Rights: Alter on each topic.
 
+use std::collections::HashMap;
+
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
@@ -39,14 +41,23 @@ impl Api for CreatePartitionsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
-        let results = self
-            .topics
-            .iter()
-            .map(|topic| result(&topic.name, grow(topic, self.validate_only, nodes, call, now)));
-        Reply::Now(CreatePartitionsResponse {
-            results: results.collect(),
-            ..CreatePartitionsResponse::default()
-        })
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for topic in &self.topics {
+            *counts.entry(&topic.name).or_default() += 1;
+        }
+        let mut results = Vec::new();
+        for topic in &self.topics {
+            let outcome = match counts.remove(topic.name.as_str()) {
+                None => continue, // It was answered where it was named first.
+                Some(1) => grow(topic, self.validate_only, nodes, call, now),
+                Some(_) => {
+                    let message = "the topic is named more than once";
+                    Err(TopicError::new(ErrorCode::INVALID_REQUEST, message))
+                }
+            };
+            results.push(result(&topic.name, outcome));
+        }
+        Reply::Now(CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() })
     }
 }
 

@@ -4,6 +4,8 @@
 //! comes. Version notes: 5 error messages, 6 topic ids.
 //! Rights: Delete on each topic; one that is given by id and may not be described has no name.
 
+use std::collections::HashMap;
+
 use ottla_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
@@ -42,7 +44,22 @@ impl Api for DeleteTopicsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
-        let responses = self.wanted().map(|wanted| delete(wanted, nodes, call, now)).collect();
+        let mut counts: HashMap<(Option<String>, Uuid), usize> = HashMap::new();
+        for wanted in self.wanted() {
+            *counts.entry((wanted.name, wanted.topic_id)).or_default() += 1;
+        }
+        let mut responses = Vec::new();
+        for wanted in self.wanted() {
+            match counts.remove(&(wanted.name.clone(), wanted.topic_id)) {
+                None => {} // It was answered where it was named first.
+                Some(1) => responses.push(delete(wanted, nodes, call, now)),
+                Some(_) => {
+                    let message = "the topic is named more than once";
+                    let error = TopicError::new(ErrorCode::INVALID_REQUEST, message);
+                    responses.push(result(wanted.name, wanted.topic_id, Err(error)));
+                }
+            }
+        }
         // Before there can be a topic of the same name: that one begins at 0.
         nodes.write_checkpoints();
         Reply::Now(DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
@@ -77,6 +94,11 @@ fn delete(
             return result(wanted.name, wanted.topic_id, Err(error));
         }
         Some(name) => nodes.catalog.by_name(name),
+        None if wanted.topic_id.is_zero() => {
+            let message = "a topic is named by its name or by its id";
+            let error = TopicError::new(ErrorCode::INVALID_REQUEST, message);
+            return result(None, wanted.topic_id, Err(error));
+        }
         None => nodes.catalog.by_id(wanted.topic_id),
     };
     let name = found.map(|topic| &*topic.name).or(wanted.name.as_deref());
