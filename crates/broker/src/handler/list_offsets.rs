@@ -11,6 +11,8 @@
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
 //! Rights: Describe on each topic.
 
+use std::collections::HashMap;
+
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -61,8 +63,20 @@ impl Api for ListOffsetsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<ListOffsetsResponse> {
+        let mut counts: HashMap<(&str, i32), usize> = HashMap::new();
+        for topic in &self.topics {
+            for partition in &topic.partitions {
+                *counts.entry((&topic.name, partition.partition_index)).or_default() += 1;
+            }
+        }
         Reply::Now(map_partitions(&self, |name, wanted| {
             let index = wanted.partition_index;
+            if counts.get(&(name, index)).is_some_and(|count| *count > 1) {
+                return failed(wanted, ErrorCode::INVALID_REQUEST);
+            }
+            if !is_spoken(wanted.timestamp, call.version) {
+                return failed(wanted, ErrorCode::UNSUPPORTED_VERSION);
+            }
             let fault = call.fault.as_ref().filter(|fault| fault.covers(name, index));
             let action = fault.map(|fault| fault.action);
             let code = action.and_then(Action::error);
@@ -88,6 +102,18 @@ impl Api for ListOffsetsRequest {
             }
             answer
         }))
+    }
+}
+
+/// Whether a version knows what a timestamp below 0 stands for.
+fn is_spoken(timestamp: i64, version: i16) -> bool {
+    match timestamp {
+        EARLIEST.. => true,
+        MAX_TIMESTAMP => version >= 7,
+        EARLIEST_LOCAL => version >= 8,
+        LATEST_TIERED => version >= 9,
+        EARLIEST_PENDING_UPLOAD => version >= 11,
+        _ => false,
     }
 }
 
@@ -122,7 +148,7 @@ fn find(
         LATEST => Ok((end, -1, partition.leader_epoch)),
         EARLIEST | EARLIEST_LOCAL => {
             let start = partition.log.log_start_offset();
-            let epoch = partition.log.leader_epoch_of(start).unwrap_or(-1);
+            let epoch = partition.log.leader_epoch_of(start).unwrap_or(partition.leader_epoch);
             Ok((start, -1, epoch))
         }
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok((-1, -1, -1)),
