@@ -24,6 +24,9 @@ impl Api for HeartbeatRequest {
         if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
+        if self.group_id.is_empty() {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
+        }
         let instance_id = self.group_instance_id.as_deref();
         let generation = self.generation_id;
         let code =

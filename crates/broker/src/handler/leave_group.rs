@@ -29,6 +29,9 @@ impl Api for LeaveGroupRequest {
         if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }
+        if self.group_id.is_empty() {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
+        }
         if call.version < SEVERAL_MEMBERS_VERSION {
             let left = nodes.groups.leave(&self.group_id, &self.member_id, None, now);
             return Reply::Now(self.refuse(call.version, left.err().unwrap_or(ErrorCode::NONE)));

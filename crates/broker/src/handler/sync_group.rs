@@ -16,6 +16,9 @@ use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
 
+/// From here on a member says which protocol it follows.
+const NAMED_PROTOCOL_VERSION: i16 = 5;
+
 impl Api for SyncGroupRequest {
     fn coordinated_id(&self) -> Option<&str> {
         Some(&self.group_id)
@@ -26,6 +29,13 @@ impl Api for SyncGroupRequest {
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<SyncGroupResponse> {
         if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        }
+        let is_named = self.protocol_type.is_some() && self.protocol_name.is_some();
+        if call.version >= NAMED_PROTOCOL_VERSION && !is_named {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INCONSISTENT_GROUP_PROTOCOL));
+        }
+        if self.group_id.is_empty() {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_GROUP_ID));
         }
         let assignments = self.assignments.into_iter();
         let request = SyncRequest {
