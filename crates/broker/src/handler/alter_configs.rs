@@ -11,6 +11,7 @@ use ottla_protocol::messages::alter_configs::{
 
 use super::describe_configs::RESOURCE_TOPIC;
 use super::{Api, Reply};
+use crate::catalog;
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
@@ -36,13 +37,11 @@ impl Api for AlterConfigsRequest {
 
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
         let responses = self.resources.iter().map(|resource| {
-            let mut overrides = Overrides::new();
-            let configs = resource.configs.iter();
-            overrides.extend(configs.filter_map(|c| Some((c.name.clone(), c.value.clone()?))));
             let name = &resource.resource_name;
             let kind = resource.resource_type;
             let outcome = check_is_topic(nodes, call, kind, name)
-                .and_then(|()| alter(nodes, name, overrides, self.validate_only));
+                .and_then(|()| overrides(resource))
+                .and_then(|overrides| alter(nodes, name, overrides, self.validate_only));
             result(resource, outcome)
         });
         Reply::Now(AlterConfigsResponse {
@@ -50,6 +49,26 @@ impl Api for AlterConfigsRequest {
             ..AlterConfigsResponse::default()
         })
     }
+}
+
+/// What a topic is to have of its own.
+fn overrides(resource: &AlterConfigsResource) -> Result<Overrides, TopicError> {
+    let mut overrides = Overrides::new();
+    for config in &resource.configs {
+        let name = &config.name;
+        let Some(value) = &config.value else {
+            return Err(invalid_request(format!("{name} has no value")));
+        };
+        if overrides.insert(name.clone(), value.clone()).is_some() {
+            return Err(invalid_request(format!("{name} is named more than once")));
+        }
+    }
+    Ok(overrides)
+}
+
+/// A request that cannot be meant so.
+pub(super) fn invalid_request(message: String) -> TopicError {
+    TopicError::new(ErrorCode::INVALID_REQUEST, message)
 }
 
 /// Gives a topic the settings, after checking them.
@@ -77,6 +96,12 @@ pub(super) fn check_is_topic(
     }
     if !nodes.allows(call, Operation::AlterConfigs, On::Topic(name)) {
         return Err(TopicError::unauthorized());
+    }
+    if name.is_empty() {
+        return Err(invalid_request("the settings of all topics cannot be changed".to_owned()));
+    }
+    if let Err(reason) = catalog::check_name(name) {
+        return Err(TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
     }
     if nodes.catalog.by_name(name).is_none() {
         let message = format!("there is no topic {name}");

@@ -13,6 +13,7 @@ use ottla_protocol::messages::describe_configs::{
 
 use super::{Api, Reply};
 use crate::broker_settings::BROKER_SETTINGS;
+use crate::catalog;
 use crate::config::BrokerConfig;
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -77,6 +78,9 @@ fn describe(
             return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
         }
         RESOURCE_TOPIC => {
+            if catalog::check_name(&wanted.resource_name).is_err() {
+                return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+            }
             let topic = nodes.catalog.by_name(&wanted.resource_name);
             let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
             topic_configs(&topic.overrides, &nodes.config)

@@ -4,13 +4,15 @@
 //! (KIP-339). Left out: settings of the broker, which are fixed at start.
 //! Rights: AlterConfigs on each topic.
 
+use std::collections::{HashMap, HashSet};
+
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
-use super::alter_configs::{alter, check_is_topic};
+use super::alter_configs::{alter, check_is_topic, invalid_request};
 use super::{Api, Reply};
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -44,12 +46,20 @@ impl Api for IncrementalAlterConfigsRequest {
         call: &Call,
         _now: Now,
     ) -> Reply<IncrementalAlterConfigsResponse> {
-        let responses = self
-            .resources
-            .iter()
-            .map(|resource| result(resource, change(resource, self.validate_only, nodes, call)));
+        let mut counts: HashMap<(i8, &str), usize> = HashMap::new();
+        for it in &self.resources {
+            *counts.entry((it.resource_type, &it.resource_name)).or_default() += 1;
+        }
+        let mut responses = Vec::new();
+        for it in &self.resources {
+            let outcome = match counts.get(&(it.resource_type, it.resource_name.as_str())) {
+                Some(2..) => Err(invalid_request("it is named more than once".to_owned())),
+                _ => change(it, self.validate_only, nodes, call),
+            };
+            responses.push(result(it, outcome));
+        }
         Reply::Now(IncrementalAlterConfigsResponse {
-            responses: responses.collect(),
+            responses,
             ..IncrementalAlterConfigsResponse::default()
         })
     }
@@ -65,7 +75,11 @@ fn change(
     check_is_topic(nodes, call, resource.resource_type, name)?;
     let present = nodes.catalog.by_name(name).map(|topic| topic.overrides.clone());
     let mut overrides = present.unwrap_or_default();
+    let mut seen = HashSet::new();
     for config in &resource.configs {
+        if !seen.insert(&config.name) {
+            return Err(invalid_request(format!("{} is named more than once", config.name)));
+        }
         apply(config, &mut overrides)?;
     }
     alter(nodes, name, overrides, validate_only)
@@ -74,15 +88,15 @@ fn change(
 fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), TopicError> {
     let invalid = |message: String| Err(TopicError::new(ErrorCode::INVALID_CONFIG, message));
     let name = &config.name;
-    let Some(setting) = topic_config::find(name) else {
-        return invalid(format!("a topic has no setting {name}"));
-    };
     if config.config_operation == DELETE {
         overrides.remove(name);
         return Ok(());
     }
     let Some(value) = &config.value else {
-        return invalid(format!("{name} has no value"));
+        return Err(invalid_request(format!("{name} has no value")));
+    };
+    let Some(setting) = topic_config::find(name) else {
+        return invalid(format!("a topic has no setting {name}"));
     };
     let is_list = setting.kind == Kind::List;
     let present = overrides.get(name).map_or(setting.default, String::as_str);
@@ -103,8 +117,7 @@ fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), Topi
         }
         APPEND | SUBTRACT => return invalid(format!("{name} is not a list")),
         other => {
-            let message = format!("operation {other} is not known");
-            return Err(TopicError::new(ErrorCode::INVALID_REQUEST, message));
+            return Err(invalid_request(format!("operation {other} is not known")));
         }
     };
     overrides.insert(name.clone(), changed);
