@@ -16,6 +16,7 @@ use crate::security::acl::On;
 use crate::time::Now;
 
 const ENDPOINT_BROKERS: i8 = 1;
+const ENDPOINT_CONTROLLERS: i8 = 2;
 
 impl Api for DescribeClusterRequest {
     fn refuse(&self, _version: i16, code: ErrorCode) -> DescribeClusterResponse {
@@ -31,8 +32,13 @@ impl Api for DescribeClusterRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<DescribeClusterResponse> {
-        if self.endpoint_type != ENDPOINT_BROKERS {
-            return Reply::Now(self.refuse(call.version, ErrorCode::MISMATCHED_ENDPOINT_TYPE));
+        let code = match self.endpoint_type {
+            ENDPOINT_BROKERS => None,
+            ENDPOINT_CONTROLLERS => Some(ErrorCode::MISMATCHED_ENDPOINT_TYPE),
+            _ => Some(ErrorCode::UNSUPPORTED_ENDPOINT_TYPE),
+        };
+        if let Some(code) = code {
+            return Reply::Now(self.refuse(call.version, code));
         }
         let brokers = nodes.live_nodes().map(|broker_id| {
             let address = nodes.address_for(call.connection, broker_id);

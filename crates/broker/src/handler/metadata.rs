@@ -26,6 +26,9 @@ use crate::time::Now;
 use crate::topic_config::Overrides;
 use crate::topics::Layout;
 
+/// From here on an answer may do without a name.
+const NULL_NAME_VERSION: i16 = 12;
+
 impl Api for MetadataRequest {
     const FAULTS_BY_PARTITION: bool = true;
 
@@ -132,6 +135,7 @@ fn describe_by_id(id: Uuid, nodes: &Nodes, call: &Call) -> MetadataResponseTopic
         Some(topic) => describe(topic, nodes),
         None => MetadataResponseTopic {
             error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
+            name: (call.version < NULL_NAME_VERSION).then(String::new),
             topic_id: id,
             ..MetadataResponseTopic::default()
         },
