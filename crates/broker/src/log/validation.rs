@@ -183,6 +183,10 @@ fn check_size(size: usize, config: &LogConfig) -> Result<(), Rejection> {
 }
 
 fn check_header(header: &BatchHeader) -> Result<(), Rejection> {
+    if header.base_offset != 0 {
+        let offset = header.base_offset;
+        return Err(Rejection::invalid(format!("the batch begins at offset {offset}, not at 0")));
+    }
     if header.is_control() {
         return Err(Rejection::invalid("a client may not write control records"));
     }
