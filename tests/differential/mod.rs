@@ -1,0 +1,20 @@
+//! Cases by area, in every version that both sides have.
+//!
+//! `pair` asks both, `tree` compares, `normal` says what may differ anyway, and `known` has the
+//! differences that remain, with reasons.
+
+#![allow(unreachable_pub, reason = "the files of a test share what is theirs")]
+
+mod data;
+mod known;
+mod normal;
+mod pair;
+mod table;
+mod tree;
+
+mod configs;
+mod fetch;
+mod groups;
+mod produce;
+mod topics;
+mod transactions;
