@@ -1,8 +1,8 @@
 //! AlterClientQuotas: key 49, versions 0-1.
 //!
 //! Behaviour: sets and takes away quotas of users, of client ids, or of client ids of users, by
-//! name or for all others (KIP-546). What is wrong with one entity leaves the others alone; they are in
-//! the file when the answer goes. Bytes a second hold from the next request on;
+//! name or for all others (KIP-546). What is wrong with one entity leaves the others alone; they
+//! are in the file when the answer goes. Bytes a second hold from the next request on;
 //! `request_percentage` and `controller_mutation_rate` are kept and told, and nobody is held to
 //! them.
 //! Version notes: 1 flexible. Left out: quotas of addresses (KIP-612), which are refused.

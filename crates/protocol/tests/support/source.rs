@@ -59,6 +59,12 @@ impl Source<'_> {
         self.number(8)
     }
 
+    /// One that equals itself, which is not so of what is not a number.
+    pub(crate) fn f64(&mut self) -> f64 {
+        let value = f64::from_bits(self.i64() as u64);
+        if value.is_nan() { 0.0 } else { value }
+    }
+
     pub(crate) fn uuid(&mut self) -> Uuid {
         Uuid::from_halves(self.i64() as u64, self.i64() as u64)
     }
