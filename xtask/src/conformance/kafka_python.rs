@@ -8,7 +8,7 @@ const PACKAGE: &str = "kafka-python==3.0.12";
 const PACKAGES: [&str; 5] =
     ["crc32c>=2.7", "lz4>=4.4", "py==1.11.0", "python-snappy>=0.7", "zstandard>=0.23"];
 /// The release of Kafka that the broker is taken for.
-const KAFKA_VERSION: &str = "4.2";
+const KAFKA_VERSION: &str = "4.3";
 
 const FILES: [&str; 3] = [
     "test/integration/test_admin_integration.py",
