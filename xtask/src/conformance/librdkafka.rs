@@ -15,6 +15,8 @@ use crate::{process, workspace};
 /// The crate, and the release of librdkafka in it.
 const CRATE: &str = "rdkafka-sys";
 const VERSION: &str = "4.10.0+2.12.1";
+/// Up to which release of Kafka they may try what it can.
+const KAFKA_VERSION: &str = "4.1.0";
 /// The tests of a number may take so long.
 const LIMIT_SECONDS: &str = "300";
 /// As the project's own scenarios are set up.
@@ -142,6 +144,7 @@ fn run_one(
         runner.env("SUBTESTS", part);
     }
     runner.env("TESTS", number).env("TEST_SCENARIO", scenario);
+    runner.env("TEST_KAFKA_VERSION", KAFKA_VERSION);
     runner.env("RDKAFKA_TEST_CONF", &settings).env("LD_LIBRARY_PATH", "../src:../src-cpp");
     let is_well = process::run(&mut runner, setting.interrupt)?.success();
     let told = std::fs::read(&log).map_err(|error| format!("{}: {error}", log.display()))?;
