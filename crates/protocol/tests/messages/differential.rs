@@ -12,6 +12,8 @@ const CASES: u32 = 24;
 
 /// Versions that `kafka-protocol` 0.18 (messages of Kafka 4.1) lacks.
 const MISSING: &[(&str, i16)] = &[
+    ("describe_log_dirs_request", 5),
+    ("describe_log_dirs_response", 5),
     ("list_offsets_request", 11),
     ("list_offsets_response", 11),
     ("offset_commit_request", 10),
