@@ -297,6 +297,24 @@ fn a_fetch_that_waits_hears_of_the_end_of_its_topic() {
     assert_eq!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0);
 }
 
+#[test]
+fn a_topic_that_is_named_twice_in_one_request_is_left_alone() {
+    let cluster = Cluster::builder().topic("t", 1).start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let names = vec!["t".to_owned(), "t".to_owned()];
+    let request = DeleteTopicsRequest { topic_names: names, ..Default::default() };
+    let codes: Vec<i16> =
+        client.call(4, &request).responses.iter().map(|answer| answer.error_code).collect();
+    assert_eq!(codes, [ErrorCode::INVALID_REQUEST.0]);
+    let grown = |count| CreatePartitionsTopic { name: "t".to_owned(), count, assignments: None };
+    let request =
+        CreatePartitionsRequest { topics: vec![grown(2), grown(3)], ..Default::default() };
+    let codes: Vec<i16> =
+        client.call(3, &request).results.iter().map(|answer| answer.error_code).collect();
+    assert_eq!(codes, [ErrorCode::INVALID_REQUEST.0]);
+    assert_eq!(metadata(&mut client, "t", false).partitions.len(), 1);
+}
+
 fn describe(client: &mut Client, kind: i8, name: &str, version: i16) -> Vec<(String, String, i8)> {
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {

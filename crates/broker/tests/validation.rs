@@ -84,6 +84,7 @@ fn the_header_must_agree_with_itself_and_with_the_records() {
     let cluster = cluster();
     type Change = Box<dyn FnOnce(&mut BatchHeader)>;
     let cases: Vec<Change> = vec![
+        Box::new(|h| h.base_offset = 1),
         Box::new(|h| h.record_count = 0),
         Box::new(|h| h.record_count = -1),
         Box::new(|h| h.record_count = 2),
