@@ -17,7 +17,7 @@ const TOO_MANY: &str = "\
     The number of partitions has a limit of its own, and going over it is INVALID_PARTITIONS.";
 const CHECKED: &str = "A topic that is only checked gets no id.";
 const SETTINGS: &str = "\
-    Settings that it could only ignore (recompression and its levels, throttled replicas, \
+    Settings that it could only ignore (levels of compression, throttled replicas, \
     tiered storage) and an empty `cleanup.policy` are refused with INVALID_CONFIG, and not \
     listed.";
 const RETENTION: &str = "\
@@ -104,13 +104,6 @@ pub(super) const KNOWN: &[Known] = &[
     known(
         "create topics",
         "CreateTopics: setting \"cleanup.policy*Some(\"\")",
-        "*",
-        ("*", "*"),
-        SETTINGS,
-    ),
-    known(
-        "create topics",
-        "CreateTopics: setting \"compression.type*zstd*",
         "*",
         ("*", "*"),
         SETTINGS,
