@@ -81,11 +81,14 @@ pub enum Mutant {
     HintForEver,
     /// A batch that is refused for good counts as delivered.
     RefusedIsDelivered,
+    /// What is left of a batch that was refused in part goes under the old epoch while something
+    /// behind it is in doubt.
+    OldEpochForParts,
 }
 
 impl Mutant {
     /// All bugs.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::RestampOnRetry,
         Self::SilenceIsNo,
         Self::RetryBehindOthers,
@@ -122,6 +125,7 @@ impl Mutant {
         Self::ToldTwice,
         Self::HintForEver,
         Self::RefusedIsDelivered,
+        Self::OldEpochForParts,
     ];
 
     /// Whether this bug is switched on.

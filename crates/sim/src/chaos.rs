@@ -112,9 +112,12 @@ impl World {
         }
     }
 
-    /// Only what has waited long enough is forgotten: nothing may be under way.
+    /// Only what has waited long enough is forgotten: nothing may be under way, nor wait at a node
+    /// on a connection that the producer has left. Otherwise a copy of what was sent again comes
+    /// to a node that has just forgotten it, as in a day it does not.
     fn forget_producers(&mut self) {
-        if !self.history.is_told() || self.producer.requests_in_flight() > 0 {
+        let is_idle = self.history.is_told() && self.producer.requests_in_flight() == 0;
+        if !is_idle || self.has_requests_on_their_way() {
             return;
         }
         self.see(Seen::ProducersForgotten);

@@ -147,6 +147,14 @@ impl World {
         self.events.insert((self.now + after, number), event);
     }
 
+    /// Whether some request has left the producer, and no node has done with it.
+    pub(crate) fn has_requests_on_their_way(&self) -> bool {
+        let comes = |event: &Event| matches!(event, Event::Request(..) | Event::Serve(_));
+        self.events.values().any(comes)
+            || self.pending.iter().any(|pending| !pending.is_empty())
+            || self.connections.values().any(|connection| !connection.inbox.is_empty())
+    }
+
     /// Tells the story, if that is wanted.
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
         if self.told {

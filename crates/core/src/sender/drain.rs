@@ -11,6 +11,7 @@ use crate::PartitionKey;
 use crate::accumulator::Queues;
 use crate::config::Acks;
 use crate::connection::{Link, Sent};
+use crate::error::ErrorKind;
 use crate::host::Host;
 use crate::mutant::Mutant;
 use crate::output::{Compress, CompressToken, Transmit};
@@ -165,6 +166,20 @@ impl<H: Host> Sender<H> {
         slot.job.is_none().then(|| slot.batch.wire_size_bytes())
     }
 
+    /// Gives up what may be written and stands behind what is left of a batch that was refused in
+    /// part: its answer would have to come before that is sent, and it would come first in the log.
+    #[cold]
+    fn give_up_behind_parts(&mut self, key: PartitionKey) {
+        let lane = &mut self.lanes[key.0 as usize];
+        if !lane.is_stuck() || Mutant::OldEpochForParts.is_on() {
+            return;
+        }
+        for doubtful in lane.take_doubtful() {
+            let why = "a batch before it was refused in part, and it may be written or not";
+            self.give_up(doubtful, false, ErrorKind::Refused, why);
+        }
+    }
+
     fn send<Q: Queues<H>>(
         &mut self,
         node: i32,
@@ -177,6 +192,9 @@ impl<H: Host> Sender<H> {
         let mut partitions = Vec::with_capacity(chosen.len());
         let mut record_count = 0;
         for key in chosen {
+            if self.lanes[key.0 as usize].wants_new_epoch {
+                self.give_up_behind_parts(key);
+            }
             let lane = &mut self.lanes[key.0 as usize];
             if !lane.stamp_front(&mut self.sequencer) {
                 // The identity changed with this lane or one before it in this request.

@@ -145,6 +145,16 @@ impl<H: Host> Lane<H> {
         self.waiting.insert(place, Slot { batch, job });
     }
 
+    /// Whether what is to be sent next must go under a new epoch, and something behind it may be in
+    /// the log under the old one: what is left of a batch that was refused in part, with an answer
+    /// for one behind it that leaves the write in doubt.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.wants_new_epoch
+            && self.in_flight.is_empty()
+            && self.waiting.front().is_some_and(|slot| slot.batch.stamp().is_none())
+            && self.waiting.iter().any(|slot| slot.batch.ambiguous)
+    }
+
     /// Takes out the waiting batches that may be in the log.
     pub(super) fn take_doubtful(&mut self) -> Vec<Batch<H>> {
         let (doubtful, sure): (VecDeque<_>, VecDeque<_>) =

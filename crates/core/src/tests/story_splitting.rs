@@ -288,3 +288,27 @@ fn a_batch_whose_every_record_is_minded_is_not_sent_again() {
     assert_eq!(pair.told.len(), 2);
     assert!(pair.produced.is_empty());
 }
+
+/// What is left of the first batch once took the sequence number of the last one, which was free
+/// again, under the old epoch: the batch between them was in doubt, and so the new epoch had to
+/// wait.
+///
+/// Laws: L4, L5. Scenarios: #117, bug-35.
+#[test]
+fn what_is_left_of_a_batch_takes_no_number_of_one_behind_it_while_another_is_in_doubt() {
+    let mut pair = gathering(&[("retry.backoff.ms", "1")]);
+    let (_, first) = send_together(&mut pair, &[b"a", b"b"]);
+    let (doubtful, second) = send_together(&mut pair, &[b"c"]);
+    let (_, third) = send_together(&mut pair, &[b"d", b"e"]);
+    minds(&mut pair, &first, ErrorCode::INVALID_RECORD, &[(1, None)]);
+    pair.refuse(&second, ErrorCode::REQUEST_TIMED_OUT);
+    minds(&mut pair, &third, ErrorCode::INVALID_RECORD, &[(1, None)]);
+    pair.pass(5);
+    let rest = pair.next();
+    assert_eq!((rest.stamps(), records(&rest)), (vec![(0, 1, 0, 1)], vec![(b'a', 0)]));
+    pair.accept(&rest, 1);
+    let behind = pair.next();
+    assert_eq!((behind.stamps(), records(&behind)), (vec![(0, 1, 1, 1)], vec![(b'd', 0)]));
+    let maybe = Err((ErrorKind::Refused, Outcome::MaybePersisted));
+    assert!(told(&pair).contains(&(doubtful, 0..1, maybe)), "{:?}", pair.told);
+}
