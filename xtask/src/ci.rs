@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::kafka::jars;
 use crate::{
-    chaos, codegen, counts, docs, fuzz, models, process, scenarios, sim, test, tidy, workspace,
+    chaos, codegen, conformance, counts, docs, fuzz, models, process, scenarios, sim, test, tidy,
+    workspace,
 };
 
 const USAGE: &str = "usage: cargo xtask ci";
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         let what = ["doc", "--workspace", "--all-features", "--no-deps", "--lib"];
         cargo(&what, &[("RUSTDOCFLAGS", "-D warnings")])
     };
-    let steps: [(&str, Step<'_>); 14] = [
+    let steps: [(&str, Step<'_>); 15] = [
         ("format", &fmt),
         ("tidy", &|| tidy::run(&[])),
         ("licences and sources", &deny),
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         ("simulation", &|| sim::run(&sim::IN_CI.map(str::to_owned))),
         ("models", &|| models::run(&models::IN_CI.map(str::to_owned))),
         ("tests", &|| test::run(&[])),
+        ("tests of other clients", &|| conformance::run(&conformance::IN_CI.map(str::to_owned))),
         ("chaos", &|| chaos::run(&chaos::IN_CI.map(str::to_owned))),
     ];
     for (name, step) in steps {

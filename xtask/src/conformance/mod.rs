@@ -24,6 +24,9 @@ const USAGE: &str = "usage: cargo xtask conformance [--list | SUITE…]";
 /// An `ottla` to test instead of the one that is built.
 const BINARY_VARIABLE: &str = "OTTLA_BIN";
 
+/// What CI runs: the others take minutes each, and one of them a C library to build.
+pub(crate) const IN_CI: [&str; 1] = ["chance"];
+
 /// The tests of one project.
 struct Suite {
     name: &'static str,

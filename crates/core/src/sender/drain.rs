@@ -147,6 +147,9 @@ impl<H: Host> Sender<H> {
 
     /// Sees to it that a batch stands at the front of the lane; its size when it can be sent now.
     fn stage<Q: Queues<H>>(&mut self, key: PartitionKey, cx: &mut Context<'_, Q>) -> Option<usize> {
+        if self.lanes[key.0 as usize].wants_new_epoch {
+            self.give_up_behind_parts(key);
+        }
         if self.lanes[key.0 as usize].waiting.is_empty() {
             let batch = cx.queues.with(key, |queue| queue.take(true))?;
             let mut slot = Slot::ready(batch);
@@ -192,9 +195,6 @@ impl<H: Host> Sender<H> {
         let mut partitions = Vec::with_capacity(chosen.len());
         let mut record_count = 0;
         for key in chosen {
-            if self.lanes[key.0 as usize].wants_new_epoch {
-                self.give_up_behind_parts(key);
-            }
             let lane = &mut self.lanes[key.0 as usize];
             if !lane.stamp_front(&mut self.sequencer) {
                 // The identity changed with this lane or one before it in this request.
