@@ -4,14 +4,13 @@
 //! has. An assignment names the replicas of the new ones.
 //! Rights: Alter on each topic.
 
-use std::collections::HashMap;
-
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
     CreatePartitionsTopicResult,
 };
 
+use super::counted::counted;
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::nodes::Nodes;
@@ -41,10 +40,7 @@ impl Api for CreatePartitionsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<CreatePartitionsResponse> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for topic in &self.topics {
-            *counts.entry(&topic.name).or_default() += 1;
-        }
+        let mut counts = counted(self.topics.iter().map(|topic| topic.name.as_str()));
         let mut results = Vec::new();
         for topic in &self.topics {
             let outcome = match counts.remove(topic.name.as_str()) {

@@ -6,14 +6,13 @@
 //! back (KIP-525), 7 topic ids.
 //! Rights: Create on the cluster, or on each topic.
 
-use std::collections::HashMap;
-
 use ottla_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::counted::counted;
 use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
@@ -47,21 +46,18 @@ impl Api for CreateTopicsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<CreateTopicsResponse> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for topic in &self.topics {
-            *counts.entry(&topic.name).or_default() += 1;
-        }
+        let mut counts = counted(self.topics.iter().map(|topic| topic.name.as_str()));
         let mut topics: Vec<CreatableTopicResult> = Vec::with_capacity(counts.len());
         for topic in &self.topics {
-            if counts.get(topic.name.as_str()).is_some_and(|count| *count > 1) {
-                if topics.iter().all(|result| result.name != topic.name) {
+            let created = match counts.remove(topic.name.as_str()) {
+                None => continue, // It was answered where it was named first.
+                Some(1) => create(topic, self.validate_only, nodes, call, now),
+                Some(_) => {
                     let message = "the request names this topic more than once";
-                    let error = TopicError::new(ErrorCode::INVALID_REQUEST, message);
-                    topics.push(refused(&topic.name, error));
+                    Err(TopicError::new(ErrorCode::INVALID_REQUEST, message))
                 }
-                continue;
-            }
-            topics.push(match create(topic, self.validate_only, nodes, call, now) {
+            };
+            topics.push(match created {
                 Ok(created) => created.result(topic, call.version),
                 Err(error) => refused(&topic.name, error),
             });

@@ -4,13 +4,12 @@
 //! comes. Version notes: 5 error messages, 6 topic ids.
 //! Rights: Delete on each topic; one that is given by id and may not be described has no name.
 
-use std::collections::HashMap;
-
 use ottla_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::counted::counted;
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::nodes::Nodes;
@@ -44,10 +43,7 @@ impl Api for DeleteTopicsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<DeleteTopicsResponse> {
-        let mut counts: HashMap<(Option<String>, Uuid), usize> = HashMap::new();
-        for wanted in self.wanted() {
-            *counts.entry((wanted.name, wanted.topic_id)).or_default() += 1;
-        }
+        let mut counts = counted(self.wanted().map(|wanted| (wanted.name, wanted.topic_id)));
         let mut responses = Vec::new();
         for wanted in self.wanted() {
             match counts.remove(&(wanted.name.clone(), wanted.topic_id)) {

@@ -4,7 +4,7 @@
 //! (KIP-339). Left out: settings of the broker, which are fixed at start.
 //! Rights: AlterConfigs on each topic.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::incremental_alter_configs::{
@@ -13,6 +13,7 @@ use ottla_protocol::messages::incremental_alter_configs::{
 };
 
 use super::alter_configs::{alter, check_is_topic, invalid_request};
+use super::counted::counted;
 use super::{Api, Reply};
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -46,10 +47,8 @@ impl Api for IncrementalAlterConfigsRequest {
         call: &Call,
         _now: Now,
     ) -> Reply<IncrementalAlterConfigsResponse> {
-        let mut counts: HashMap<(i8, &str), usize> = HashMap::new();
-        for it in &self.resources {
-            *counts.entry((it.resource_type, &it.resource_name)).or_default() += 1;
-        }
+        let named = self.resources.iter().map(|it| (it.resource_type, it.resource_name.as_str()));
+        let counts = counted(named);
         let mut responses = Vec::new();
         for it in &self.resources {
             let outcome = match counts.get(&(it.resource_type, it.resource_name.as_str())) {

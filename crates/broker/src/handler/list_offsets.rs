@@ -11,14 +11,13 @@
 //! Left out: tiered storage: -4 is the first offset, -5 and -6 are unknown.
 //! Rights: Describe on each topic.
 
-use std::collections::HashMap;
-
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
 
+use super::counted::counted;
 use super::fetch::{check_leader_epoch, log_error_code};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
@@ -63,12 +62,10 @@ impl Api for ListOffsetsRequest {
     }
 
     fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<ListOffsetsResponse> {
-        let mut counts: HashMap<(&str, i32), usize> = HashMap::new();
-        for topic in &self.topics {
-            for partition in &topic.partitions {
-                *counts.entry((&topic.name, partition.partition_index)).or_default() += 1;
-            }
-        }
+        let counts = counted(self.topics.iter().flat_map(|topic| {
+            let name = topic.name.as_str();
+            topic.partitions.iter().map(move |partition| (name, partition.partition_index))
+        }));
         Reply::Now(map_partitions(&self, |name, wanted| {
             let index = wanted.partition_index;
             if counts.get(&(name, index)).is_some_and(|count| *count > 1) {

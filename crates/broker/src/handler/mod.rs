@@ -11,6 +11,7 @@ mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod counted;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -370,11 +371,11 @@ fn finish_as<R: Api>(
         }
         _ => {}
     }
-    if nodes.peers.get(&call.connection).is_none_or(|peer| peer.is_mute) {
+    let peer = nodes.peers.get_mut(&call.connection);
+    let Some(peer) = peer.filter(|peer| !peer.is_mute) else {
         return Flow::Continue;
-    }
-    let by_quota = throttle::take(nodes, call);
-    let throttle = fault.and_then(|fault| fault.throttle).max(by_quota);
+    };
+    let throttle = fault.and_then(|fault| fault.throttle).max(peer.throttle.take());
     if let Some(throttle) = throttle {
         R::set_throttle(&mut response, i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
     }

@@ -61,8 +61,11 @@ pub(super) fn take(nodes: &mut Nodes, call: &Call) -> Option<Duration> {
     nodes.peers.get_mut(&call.connection)?.throttle.take()
 }
 
+/// Takes note of a wait, for the answer; of none nothing need be noted.
 fn note(nodes: &mut Nodes, call: &Call, wait: Option<Duration>) {
-    if let Some(peer) = nodes.peers.get_mut(&call.connection) {
+    if wait.is_some()
+        && let Some(peer) = nodes.peers.get_mut(&call.connection)
+    {
         peer.throttle = wait;
     }
 }
