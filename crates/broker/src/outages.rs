@@ -2,26 +2,25 @@
 
 use crate::cluster::Cluster;
 use crate::error::NodeError;
+use crate::node_act::NodeAct;
 use crate::rng::Rng;
 
-/// What goes wrong with a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    Killed,
-    Stopped,
-    Paused,
-    Isolated,
-    Held,
-    DiskFull,
+/// What goes wrong with a node, and how that ends.
+#[derive(Debug)]
+struct Trouble {
+    words: &'static str,
+    begin: NodeAct,
+    /// `None`: all nodes hear each other again.
+    end: Option<NodeAct>,
 }
 
-const ALL: [Trouble; 6] = [
-    Trouble::Killed,
-    Trouble::Stopped,
-    Trouble::Paused,
-    Trouble::Isolated,
-    Trouble::Held,
-    Trouble::DiskFull,
+static ALL: [Trouble; 6] = [
+    Trouble { words: "is killed", begin: NodeAct::Kill, end: Some(NodeAct::Start) },
+    Trouble { words: "is shut down", begin: NodeAct::Stop, end: Some(NodeAct::Start) },
+    Trouble { words: "stands still", begin: NodeAct::Pause, end: Some(NodeAct::Resume) },
+    Trouble { words: "hears no other node", begin: NodeAct::Isolate, end: None },
+    Trouble { words: "copies nothing", begin: NodeAct::Hold, end: Some(NodeAct::Release) },
+    Trouble { words: "has a full disk", begin: NodeAct::FillDisk, end: Some(NodeAct::FreeDisk) },
 ];
 
 /// Outages of nodes by chance, one node at a time, so that the others can go on. When they come is
@@ -43,7 +42,7 @@ const ALL: [Trouble; 6] = [
 #[derive(Debug)]
 pub struct Outages {
     rng: Rng,
-    present: Option<(i32, Trouble)>,
+    present: Option<(i32, &'static Trouble)>,
 }
 
 impl Outages {
@@ -60,11 +59,11 @@ impl Outages {
         let ended = self.end(cluster)?;
         let ids = cluster.node_ids();
         let node = ids[(self.rng.next_u64() % ids.len() as u64) as usize];
-        let trouble = ALL[(self.rng.next_u64() % ALL.len() as u64) as usize];
-        trouble.begin(cluster, node)?;
+        let trouble = &ALL[(self.rng.next_u64() % ALL.len() as u64) as usize];
+        cluster.act(node, trouble.begin)?;
         self.present = Some((node, trouble));
         let joint = if ended.is_empty() { "" } else { "; " };
-        Ok(format!("{ended}{joint}node {node} {}", trouble.words()))
+        Ok(format!("{ended}{joint}node {node} {}", trouble.words))
     }
 
     /// Ends the present outage, if there is one. Says what happened.
@@ -75,7 +74,14 @@ impl Outages {
         let Some((node, trouble)) = self.present.take() else {
             return Ok(String::new());
         };
-        match trouble.end(cluster, node) {
+        let ended = match trouble.end {
+            Some(act) => cluster.act(node, act),
+            None => {
+                cluster.heal();
+                Ok(())
+            }
+        };
+        match ended {
             // Somebody else was quicker.
             Ok(()) | Err(NodeError::Runs(_) | NodeError::IsDown(_)) => {
                 Ok(format!("node {node} is well again"))
@@ -84,43 +90,6 @@ impl Outages {
                 self.present = Some((node, trouble));
                 Err(error)
             }
-        }
-    }
-}
-
-impl Trouble {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Killed => "is killed",
-            Self::Stopped => "is shut down",
-            Self::Paused => "stands still",
-            Self::Isolated => "hears no other node",
-            Self::Held => "copies nothing",
-            Self::DiskFull => "has a full disk",
-        }
-    }
-
-    fn begin(self, cluster: &Cluster, node: i32) -> Result<(), NodeError> {
-        match self {
-            Self::Killed => cluster.kill_node(node),
-            Self::Stopped => cluster.stop_node(node),
-            Self::Paused => cluster.pause_node(node),
-            Self::Isolated => cluster.isolate_node(node),
-            Self::Held => cluster.hold_replication(node, true),
-            Self::DiskFull => cluster.fill_disk(node, true),
-        }
-    }
-
-    fn end(self, cluster: &Cluster, node: i32) -> Result<(), NodeError> {
-        match self {
-            Self::Killed | Self::Stopped => cluster.start_node(node),
-            Self::Paused => cluster.resume_node(node),
-            Self::Isolated => {
-                cluster.heal();
-                Ok(())
-            }
-            Self::Held => cluster.hold_replication(node, false),
-            Self::DiskFull => cluster.fill_disk(node, false),
         }
     }
 }

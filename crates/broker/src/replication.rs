@@ -92,7 +92,6 @@ impl Nodes {
             for id in due {
                 self.ask_leaders(id, now);
             }
-            handler::settle_deletions(self, now);
         }
     }
 

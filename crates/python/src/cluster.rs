@@ -111,9 +111,8 @@ impl Cluster {
         times: u32,
         topic: Option<String>,
     ) -> PyResult<()> {
-        let api = (0..100).map(ApiKey).find(|key| key.versions().is_some() && key.name() == api);
-        let api =
-            api.ok_or_else(|| PyValueError::new_err("no such API; try Produce or Metadata"))?;
+        let api = ApiKey::named(api)
+            .ok_or_else(|| PyValueError::new_err("no such API; try Produce or Metadata"))?;
         let mut fault = Fault::on(api);
         fault = if times == 0 { fault.always() } else { fault.times(times) };
         if let Some(code) = error {

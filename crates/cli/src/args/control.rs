@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use ottla_broker::NodeAct;
 use serde_json::{Map, Value, json};
 
 use super::words;
@@ -56,8 +57,7 @@ pub(crate) enum Order {
         /// Its id
         id: i32,
         /// What to do
-        #[arg(value_parser = ["kill", "stop", "start", "pause", "resume", "isolate", "hold",
-                              "release", "fill-disk", "free-disk"])]
+        #[arg(value_parser = NodeAct::ALL.map(NodeAct::name))]
         what: String,
     },
     /// Cut two nodes off from each other
