@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod dying;
+pub mod three;
 
 use ottla_codecs::{Codec, Compressor};
 use ottla_protocol::record::{BatchHeader, CompressionType, RecordParts, TimestampType};
