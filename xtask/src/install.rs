@@ -1,6 +1,6 @@
 //! Programs of others that tasks use: where they are, and how they are had.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::process;
@@ -46,6 +46,22 @@ pub(crate) fn find_or_install_from(program: &str, package: &str) -> Result<PathB
     find_from(program, package)
 }
 
+/// A new Python environment in a folder; its Python.
+pub(crate) fn venv(home: &Path) -> Result<PathBuf, String> {
+    let mut make = Command::new("python3");
+    succeed(make.args(["-m", "venv", "--clear"]).arg(home)).map_err(|why| {
+        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
+    })?;
+    Ok(home.join("bin/python"))
+}
+
+/// `python -m pip TASK`, without words of its own.
+pub(crate) fn pip(python: &Path, task: &str) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", task, "--quiet", "--disable-pip-version-check"]);
+    command
+}
+
 /// The Go tools: on the path, where their own archive puts them, or from the system.
 pub(crate) fn go() -> Result<PathBuf, String> {
     let usual = PathBuf::from("/usr/local/go/bin/go");
@@ -62,9 +78,14 @@ fn advice(program: &str, package: &str) -> String {
 
 /// Runs a program whose words matter only when it fails.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
+    stdout_of(command).map(drop)
+}
+
+/// Runs a program and gives what it printed; what it said besides matters only when it fails.
+pub(crate) fn stdout_of(command: &mut Command) -> Result<String, String> {
     let told = process::output(command.stdin(Stdio::null()))?;
     if told.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&told.stdout).into_owned());
     }
     let name = command.get_program().to_string_lossy().into_owned();
     let words = String::from_utf8_lossy(&told.stderr).into_owned();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::install::succeed;
+use crate::install::{self, succeed};
 use crate::kafka;
 use crate::process::{self, Interrupt};
 use crate::test::CONFLUENT_KAFKA;
@@ -90,12 +90,8 @@ fn environment(home: &Path) -> Result<PathBuf, String> {
         return Ok(python);
     }
     eprintln!("setting up Python with {}", TOOLS.join(", "));
-    let mut make = Command::new("python3");
-    succeed(make.args(["-m", "venv", "--clear"]).arg(home)).map_err(|why| {
-        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
-    })?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    succeed(Command::new(&python).args(pip).args(TOOLS).args(DOWNSTREAM))?;
-    succeed(Command::new(&python).args(pip).args(["--no-deps", QUIXSTREAMS]))?;
+    install::venv(home)?;
+    succeed(install::pip(&python, "install").args(TOOLS).args(DOWNSTREAM))?;
+    succeed(install::pip(&python, "install").args(["--no-deps", QUIXSTREAMS]))?;
     Ok(python)
 }

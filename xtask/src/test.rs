@@ -159,12 +159,8 @@ pub(crate) fn python() -> Result<PathBuf, String> {
         return Ok(python);
     }
     eprintln!("setting up Python with {CONFLUENT_KAFKA}");
-    let mut make = Command::new("python3");
-    succeed(make.args(["-m", "venv", "--clear"]).arg(&home)).map_err(|why| {
-        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
-    })?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", CONFLUENT_KAFKA];
-    succeed(Command::new(&python).args(pip))?;
+    install::venv(&home)?;
+    succeed(install::pip(&python, "install").arg(CONFLUENT_KAFKA))?;
     if has_client(&python) { Ok(python) } else { Err(format!("{CONFLUENT_KAFKA} does not load")) }
 }
 

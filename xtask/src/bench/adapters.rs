@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::install::on_path;
+use crate::install::{self, on_path};
 use crate::kafka::jars;
 use crate::process::{self, Interrupt};
 use crate::workspace;
@@ -119,9 +119,11 @@ impl Adapters {
     fn add_go(&mut self, bench: &Path, target: &Path) {
         let program = target.join("release/bench-franz-go");
         let folder = bench.join("franz-go");
-        let mut build = Command::new("go");
-        build.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder);
-        let built = process::output(&mut build);
+        let built = install::go().and_then(|go| {
+            let mut build = Command::new(go);
+            build.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder);
+            process::output(&mut build)
+        });
         match built {
             Ok(told) if told.status.success() => {
                 self.list.push(Adapter { slower: 4, ..adapter("franz-go", &program) });

@@ -6,22 +6,23 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::broker::Broker;
-use crate::kafka::cluster::Cluster;
-use crate::kafka::jars::{self, Jars};
-use crate::kafka::runs::Storage;
-use crate::process::{self, Interrupt};
-use crate::workspace;
-
 use super::adapters;
+use super::engines::{Engine, Started};
+use crate::broker::Broker;
+use crate::install::stdout_of;
+use crate::kafka::jars::{self, Jars};
+use crate::process::Interrupt;
+use crate::workspace;
 
 const PAGE: &str = "docs/broker-benchmarks.md";
 /// How often the start of a broker is timed.
 const STARTS: usize = 20;
 const PARTITIONS: &str = "6";
+/// How often Kafka runs each load before it counts.
+const KAFKA_WARM_UPS: usize = 2;
 
 /// Records of one kind.
 struct Load {
@@ -36,37 +37,6 @@ const LOADS: [Load; 3] = [
     Load { name: "1 KB", records: 1_000_000, bytes: 1000, codec: "none" },
     Load { name: "100 B, lz4", records: 4_000_000, bytes: 100, codec: "lz4" },
 ];
-
-/// Brokers of one kind, running.
-struct Engine {
-    name: String,
-    replicas: usize,
-    holds: Holds,
-    /// How often each load runs before it counts.
-    warm_ups: usize,
-}
-
-enum Holds {
-    Ottla(Broker),
-    Kafka(Cluster),
-}
-
-impl Engine {
-    fn servers(&self) -> String {
-        match &self.holds {
-            Holds::Ottla(broker) => broker.servers().to_owned(),
-            Holds::Kafka(cluster) => cluster.bootstrap_servers(),
-        }
-    }
-
-    fn cpu_seconds(&self) -> f64 {
-        let pids = match &self.holds {
-            Holds::Ottla(broker) => vec![broker.pid()],
-            Holds::Kafka(cluster) => cluster.pids(),
-        };
-        pids.into_iter().filter_map(process::cpu_seconds).sum()
-    }
-}
 
 /// Processor time of the brokers for a record, in microseconds.
 #[derive(Clone, Copy)]
@@ -92,19 +62,9 @@ pub(super) fn run(rounds: usize, quick: bool, interrupt: &Interrupt) -> Result<(
     let tools = Tools { ottla, java, jars, rounds, quick, interrupt };
     let mut page = head(rounds)?;
     for nodes in [1, 3] {
-        let replicas = nodes;
-        let count = nodes.to_string();
-        let wide = ["--nodes", &count, "--default-replication", &count];
-        let ours = Broker::start(&tools.ottla, "bench", &wide)?;
-        let ours =
-            Engine { name: "ottla".to_owned(), replicas, holds: Holds::Ottla(ours), warm_ups: 0 };
-        let ours_costs = tools.measure(&ours)?;
-        drop(ours);
-        let kafka = Cluster::start_on(Storage::Disk, nodes, interrupt)?;
-        let name = format!("Kafka {}", jars::VERSION);
-        let kafka = Engine { name, replicas, holds: Holds::Kafka(kafka), warm_ups: 2 };
-        let kafka_costs = tools.measure(&kafka)?;
-        table(&mut page, nodes, &ours_costs, &kafka_costs);
+        let ours = tools.measure(Engine::Embedded(nodes), 0)?;
+        let kafka = tools.measure(Engine::Kafka(nodes), KAFKA_WARM_UPS)?;
+        table(&mut page, nodes, &ours, &kafka);
     }
     footprint(&mut page, &tools.ottla)?;
     let file = workspace::root()?.join(PAGE);
@@ -114,21 +74,22 @@ pub(super) fn run(rounds: usize, quick: bool, interrupt: &Interrupt) -> Result<(
 }
 
 impl Tools<'_> {
-    /// The cost of each load, the median of the rounds.
-    fn measure(&self, engine: &Engine) -> Result<Vec<Cost>, String> {
+    /// The cost of each load, the median of the rounds that come after the first few.
+    fn measure(&self, engine: Engine, warm_ups: usize) -> Result<Vec<Cost>, String> {
+        let started = engine.start(&self.ottla, self.interrupt)?;
         let mut costs = Vec::new();
         for (at, load) in LOADS.iter().enumerate() {
             let mut rounds = Vec::new();
-            for round in 0..engine.warm_ups + self.rounds {
+            for round in 0..warm_ups + self.rounds {
                 let topic = format!("bench-{at}-{round}");
-                let cost = self.once(engine, load, &topic)?;
+                let cost = self.once(&started, load, &topic)?;
                 let (produce, fetch) = (cost.produce_us, cost.fetch_us);
-                let name = &engine.name;
-                eprintln!("{name}, {}: {produce:.3} us, {fetch:.3} us", load.name);
+                let title = engine.title();
+                eprintln!("{title}, {}: {produce:.3} us, {fetch:.3} us", load.name);
                 rounds.push(cost);
                 self.interrupt.check()?;
             }
-            rounds.drain(..engine.warm_ups);
+            rounds.drain(..warm_ups);
             let median = |figure: fn(&Cost) -> f64| {
                 let mut all: Vec<f64> = rounds.iter().map(figure).collect();
                 all.sort_by(f64::total_cmp);
@@ -142,29 +103,29 @@ impl Tools<'_> {
         Ok(costs)
     }
 
-    fn once(&self, engine: &Engine, load: &Load, topic: &str) -> Result<Cost, String> {
-        let servers = engine.servers();
-        let replicas = engine.replicas.to_string();
+    fn once(&self, engine: &Started, load: &Load, topic: &str) -> Result<Cost, String> {
+        let servers = &engine.servers;
+        let replicas = engine.engine.replicas().to_string();
         let mut create = Command::new(&self.ottla);
         create.args(["topic", "create", topic, "--partitions", PARTITIONS]);
-        create.args(["--replication", &replicas, "-b", &servers]);
-        succeed(&mut create)?;
+        create.args(["--replication", &replicas, "-b", servers]);
+        stdout_of(&mut create)?;
         let records = if self.quick { load.records / 8 } else { load.records };
         let count = records.to_string();
         let per_record = |seconds: f64| seconds * 1e6 / records as f64;
 
         let before = engine.cpu_seconds();
         let mut produce = Command::new(&self.ottla);
-        produce.args(["bench", "-b", &servers, "-t", topic, "--num-records", &count]);
+        produce.args(["bench", "-b", servers, "-t", topic, "--num-records", &count]);
         produce.args(["--record-size", &load.bytes.to_string(), "-X", "acks=all"]);
         produce.args(["-X", &format!("compression.type={}", load.codec)]);
-        succeed(&mut produce)?;
+        stdout_of(&mut produce)?;
         let between = engine.cpu_seconds();
-        self.consume(&servers, topic, &count)?;
+        self.consume(servers, topic, &count)?;
         let after = engine.cpu_seconds();
 
         let mut delete = Command::new(&self.ottla);
-        succeed(delete.args(["topic", "delete", topic, "-b", &servers]))?;
+        stdout_of(delete.args(["topic", "delete", topic, "-b", servers]))?;
         let (produce_us, fetch_us) = (per_record(between - before), per_record(after - between));
         Ok(Cost { produce_us, fetch_us })
     }
@@ -176,7 +137,7 @@ impl Tools<'_> {
         consume.arg("org.apache.kafka.tools.ConsumerPerformance");
         consume.args(["--bootstrap-server", servers, "--topic", topic, "--num-records", count]);
         consume.args(["--hide-header", "--timeout", "60000"]);
-        let told = succeed(&mut consume)?;
+        let told = stdout_of(&mut consume)?;
         let read = told.split(", ").nth(4).and_then(|read| read.trim().parse::<u64>().ok());
         match read {
             // It stops at the end of an answer, behind what was asked for.
@@ -186,21 +147,10 @@ impl Tools<'_> {
     }
 }
 
-/// Runs a program and gives what it printed; what it says matters when it fails.
-fn succeed(command: &mut Command) -> Result<String, String> {
-    let told = process::output(command.stdin(Stdio::null()))?;
-    if told.status.success() {
-        return Ok(String::from_utf8_lossy(&told.stdout).into_owned());
-    }
-    let name = command.get_program().to_string_lossy().into_owned();
-    let words = String::from_utf8_lossy(&told.stderr).into_owned();
-    Err(format!("{name} ended with {}: {}", told.status, words.trim()))
-}
-
 fn head(rounds: usize) -> Result<String, String> {
     let mut git = Command::new("git");
     let commit =
-        succeed(git.args(["rev-parse", "--short", "HEAD"]).current_dir(workspace::root()?))?;
+        stdout_of(git.args(["rev-parse", "--short", "HEAD"]).current_dir(workspace::root()?))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(format!(
         "# What the embedded broker costs\n\n\
@@ -208,7 +158,7 @@ fn head(rounds: usize) -> Result<String, String> {
          {rounds} runs.\nEach broker gets the same records from `ottla bench` with acks=all, and \
          gives them to Java's\n`ConsumerPerformance`, in topics of {PARTITIONS} partitions. What is \
          told is processor time of all brokers\nfor a record. Kafka has run each load twice before \
-         it counts.\n",
+         it counts,\nand keeps its logs in memory; ours are files.\n",
         commit.trim()
     ))
 }

@@ -12,8 +12,8 @@ use crate::process::{self, Interrupt};
 pub(crate) enum Engine {
     /// The embedded broker, keeping nothing: what is timed is the client.
     Discard,
-    /// The embedded broker.
-    Embedded,
+    /// The embedded broker, with so many nodes.
+    Embedded(usize),
     /// Real Kafka, with so many nodes.
     Kafka(usize),
 }
@@ -22,10 +22,11 @@ impl Engine {
     pub(crate) fn named(name: &str) -> Result<Self, String> {
         match name {
             "discard" => Ok(Self::Discard),
-            "embedded" => Ok(Self::Embedded),
+            "embedded" => Ok(Self::Embedded(1)),
+            "embedded3" => Ok(Self::Embedded(3)),
             "kafka" => Ok(Self::Kafka(1)),
             "kafka3" => Ok(Self::Kafka(3)),
-            _ => Err(format!("no engine {name}: discard, embedded, kafka, kafka3")),
+            _ => Err(format!("no engine {name}: discard, embedded, embedded3, kafka, kafka3")),
         }
     }
 
@@ -33,7 +34,8 @@ impl Engine {
     pub(crate) fn title(self) -> String {
         match self {
             Self::Discard => "a broker that discards".to_owned(),
-            Self::Embedded => "the embedded broker".to_owned(),
+            Self::Embedded(1) => "the embedded broker".to_owned(),
+            Self::Embedded(nodes) => format!("the embedded broker, {nodes} nodes"),
             Self::Kafka(1) => "Kafka 4.3.1, one node".to_owned(),
             Self::Kafka(nodes) => format!("Kafka 4.3.1, {nodes} nodes"),
         }
@@ -41,7 +43,10 @@ impl Engine {
 
     /// How many brokers keep each partition.
     pub(crate) fn replicas(self) -> usize {
-        if let Self::Kafka(nodes) = self { nodes.min(3) } else { 1 }
+        match self {
+            Self::Discard => 1,
+            Self::Embedded(nodes) | Self::Kafka(nodes) => nodes.min(3),
+        }
     }
 
     pub(crate) fn start(self, ottla: &Path, interrupt: &Interrupt) -> Result<Started, String> {
@@ -52,7 +57,10 @@ impl Engine {
                 (cluster.bootstrap_servers(), Holds::Kafka(cluster))
             }
             Self::Discard => embedded(Broker::start_discarding(ottla, &[])?),
-            Self::Embedded => embedded(Broker::start(ottla, "bench", &[])?),
+            Self::Embedded(nodes) => {
+                let nodes = nodes.to_string();
+                embedded(Broker::start(ottla, "bench", &["--nodes", &nodes])?)
+            }
         };
         Ok(Started { engine: self, servers, holds })
     }

@@ -31,7 +31,7 @@ const USAGE: &str = "usage: cargo xtask bench [--peers] [--quick] [--rounds N] [
                   confluent-kafka where they are to take part)
   --quick         a quarter of the records, and two rounds
   --rounds N      how often each row runs [default: 5]
-  --engines LIST  of discard, embedded, kafka, kafka3, with commas [default: discard,kafka]
+  --engines LIST  of discard, embedded, embedded3, kafka, kafka3, with commas [default: discard,kafka]
 
   --python        the Python package beside confluent_kafka, and nothing else
   --brokers       the embedded broker beside Kafka, and nothing else (needs Java); writes
@@ -148,7 +148,7 @@ mod tests {
         let wanted = parse("--quick --peers --engines embedded,kafka3").unwrap();
         assert!(wanted.quick && wanted.peers);
         assert_eq!(wanted.rounds, 2);
-        assert_eq!(wanted.engines, [Engine::Embedded, Engine::Kafka(3)]);
+        assert_eq!(wanted.engines, [Engine::Embedded(1), Engine::Kafka(3)]);
         assert!(parse("--python").unwrap().python);
         assert_eq!(parse("--rounds 7").unwrap().rounds, 7);
         for wrong in ["--rounds", "--rounds 0", "--engines x", "--engines", "what"] {

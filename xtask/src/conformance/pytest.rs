@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Setting;
-use crate::install::succeed;
+use crate::install::{pip, succeed, venv};
 use crate::process;
 use crate::workspace;
 
@@ -22,10 +22,7 @@ pub(super) fn environment(setting: &Setting<'_>, packages: &[&str]) -> Result<Pa
         return Ok(python);
     }
     eprintln!("setting up Python with {}", wanted.join(", "));
-    let mut make = Command::new("python3");
-    succeed(make.args(["-m", "venv", "--clear"]).arg(&home)).map_err(|why| {
-        format!("{why}; Python 3 with venv is needed (Debian: apt-get install python3-venv)")
-    })?;
+    venv(&home)?;
     succeed(pip(&python, "install").args(&wanted))?;
     workspace::write(&list, wanted.join("\n"))?;
     Ok(python)
@@ -69,11 +66,5 @@ pub(super) fn passes(setting: &Setting<'_>, pytest: &mut Command) -> Result<bool
 pub(super) fn command(python: &Path, folder: &Path) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pytest"]).current_dir(folder);
-    command
-}
-
-fn pip(python: &Path, task: &str) -> Command {
-    let mut command = Command::new(python);
-    command.args(["-m", "pip", task, "--quiet", "--disable-pip-version-check"]);
     command
 }
