@@ -115,6 +115,7 @@ fn altered(pair: &mut Pair) {
             ("nothing", &[]),
         ] {
             pair.ask(case, version, alter(TOPIC, &name, rows));
+            pair.catch_up();
             let then = describe(TOPIC, &name, Some(&LOOKED_AT));
             pair.ask(&format!("after alter: {case}"), 4, then);
         }
@@ -155,6 +156,7 @@ fn changed(pair: &mut Pair) {
             ("nothing", &[]),
         ] {
             pair.ask(case, version, change(TOPIC, &name, rows));
+            pair.catch_up();
             let then = describe(TOPIC, &name, Some(&LOOKED_AT));
             pair.ask(&format!("after change: {case}"), 4, then);
         }

@@ -130,6 +130,7 @@ pub struct Pair {
     asked: BTreeMap<String, bool>,
     versions: BTreeSet<(i16, i16)>,
     requests: usize,
+    barriers: usize,
     _cluster: Cluster,
 }
 
@@ -153,6 +154,7 @@ impl Pair {
             asked: BTreeMap::new(),
             versions: BTreeSet::new(),
             requests: 0,
+            barriers: 0,
             _cluster: cluster,
         })
     }
@@ -335,6 +337,14 @@ impl Pair {
             let partitions = &told.kafka.topics[0].partitions;
             partitions.iter().all(|partition| partition.error_code == 0).then_some(())
         });
+    }
+
+    /// Waits until Kafka's broker has read all that its controller has written: an answer to who
+    /// changes something does not wait for that. It reads in order, so a later topic shows it.
+    pub fn catch_up(&mut self) {
+        self.barriers += 1;
+        let hint = format!("barrier-{}", self.barriers);
+        self.topic(&hint, 1, &[]);
     }
 
     /// Waits until Kafka does not know a topic any more.

@@ -320,6 +320,7 @@ fn creating_partitions_does_what_kafka_does() {
         pair.ask("assigned to nobody", version, one(5, Some(&[&[]])));
         pair.ask("assigned twice to one broker", version, one(5, Some(&[&[1, 1]])));
         pair.ask("none", version, all(Vec::new()));
+        pair.catch_up();
         pair.ask("after all", 12, metadata(by_name(&[&name])));
     }
     pair.finish();
