@@ -37,6 +37,7 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Written before `meta.properties`, so a folder with one and not the other is somebody else's.
 pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
+pub(crate) const GROUP_MEMBERS: &str = "group-members.jsonl";
 pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
 pub(crate) const CLIENT_QUOTAS: &str = "client-quotas.jsonl";
 /// No topic's folder has a name like this.

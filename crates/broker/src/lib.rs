@@ -22,8 +22,8 @@
 //!   leader; one that was acknowledged to acks=1 need not.
 //! - Transactions, of versions 1 and 2 (KIP-890): all partitions and the offsets of groups see the
 //!   end of one, or none does. An end that was acknowledged is finished after a kill.
-//! - Consumer groups of both protocols (classic and KIP-848), with offsets on disk, so that foreign
-//!   consumers work.
+//! - Consumer groups of both protocols (classic and KIP-848), members and offsets on disk, so that
+//!   foreign consumers work.
 //! - Nothing that comes over the network makes it panic or take memory that was only announced.
 //!
 //! # What it leaves out, so far
@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod as_text;
 mod assignment;
 mod broker_settings;
 mod builder;

@@ -20,7 +20,7 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
-use crate::data_dir::{CLIENT_QUOTAS, DataDir, GROUP_OFFSETS, TRANSACTIONS};
+use crate::data_dir::{CLIENT_QUOTAS, DataDir, TRANSACTIONS};
 use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
@@ -132,7 +132,7 @@ impl Nodes {
             let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
             catalog.bump_leader_epochs().map_err(fault)?;
         }
-        let groups = Groups::open(dir.join(GROUP_OFFSETS), storage.clone(), &config)?;
+        let groups = Groups::open(dir, &storage, &config, now)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let quotas = Quotas::open(dir.join(CLIENT_QUOTAS), storage.clone())?;
         let mut nodes = Vec::with_capacity(folders.len());

@@ -395,23 +395,79 @@ fn offsets_of_a_topic_that_nobody_reads_are_deleted() {
 }
 
 #[test]
-fn a_group_is_known_after_a_restart_and_its_members_join_again() {
+fn members_go_on_after_a_kill_where_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
     let cluster = start();
     let mut client = Client::connect(&cluster);
-    let joined = join(&mut client, "a");
-    assert_eq!(client.call(3, &classic_join("old")).error_code, 0);
-    cluster.stop();
+    let first = join(&mut client, "a");
+    let second = join(&mut client, "b");
+    // It gives up half of what it has, and the other one waits for that.
+    let first = client.call(1, &beats(&first));
+    assert_eq!(partitions(&first).len(), 2);
+    assert_eq!(partitions(&second).len(), 0);
+    let before = describe(&mut client);
+    cluster.kill();
 
     let cluster = start();
     let mut client = Client::connect(&cluster);
-    let group = describe(&mut client);
-    assert_eq!((group.error_code, group.group_state.as_str()), (0, "Empty"));
-    assert_eq!(code(&client.call(1, &beats(&joined))), UNKNOWN_MEMBER);
-    assert_eq!(commit(&mut client, 9, "a", 1), UNKNOWN_MEMBER);
-    assert_eq!(partitions(&join(&mut client, "a")).len(), 4);
-    cluster.stop();
+    assert_eq!(describe(&mut client), before);
+    let owned = ConsumerGroupHeartbeatRequestTopicPartitions {
+        topic_id: first.assignment.as_ref().unwrap().topic_partitions[0].topic_id,
+        partitions: partitions(&first),
+    };
+    let gave_up =
+        ConsumerGroupHeartbeatRequest { topic_partitions: Some(vec![owned]), ..beats(&first) };
+    assert_eq!(code(&client.call(1, &gave_up)), ErrorCode::NONE);
+    let second = client.call(1, &beats(&second));
+    assert_eq!((code(&second), partitions(&second).len()), (ErrorCode::NONE, 2));
+    assert_eq!(commit(&mut client, 9, "b", second.member_epoch), ErrorCode::NONE);
+    assert_eq!(commit(&mut client, 9, "c", second.member_epoch), UNKNOWN_MEMBER);
+    cluster.kill();
+}
+
+#[test]
+fn a_member_that_does_not_come_back_after_a_kill_is_out_when_its_session_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Duration::from_millis(300);
+    let start = || {
+        let builder = Cluster::builder().topic("t", 4).data_dir(dir.path());
+        builder.group_consumer_timeouts(session / 3, session).start().unwrap()
+    };
+    let cluster = start();
+    join(&mut Client::connect(&cluster), "gone");
+    cluster.kill();
+
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let deadline = Instant::now() + PATIENCE;
+    while describe(&mut client).error_code == 0 {
+        assert!(Instant::now() < deadline, "the member is still there");
+        std::thread::yield_now();
+    }
+    cluster.kill();
+    // Nothing of it is left on the disk either.
+    let cluster = start();
+    let unknown = ErrorCode::GROUP_ID_NOT_FOUND.0;
+    assert_eq!(describe(&mut Client::connect(&cluster)).error_code, unknown);
+}
+
+#[test]
+fn nobody_is_told_what_could_not_be_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let in_the_way = dir.path().join("group-members.jsonl");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let refused = client.call(1, &joins("a"));
+    assert_eq!((code(&refused), refused.assignment), (ErrorCode::COORDINATOR_NOT_AVAILABLE, None));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let joined = join(&mut client, "a");
+    assert_eq!(partitions(&joined).len(), 4);
+    cluster.kill();
+    let cluster = start();
+    assert_eq!(code(&Client::connect(&cluster).call(1, &beats(&joined))), ErrorCode::NONE);
 }
 
 #[test]

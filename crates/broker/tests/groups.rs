@@ -225,6 +225,106 @@ fn a_static_member_comes_back_to_its_assignment_without_a_rebalance() {
 }
 
 #[test]
+fn members_go_on_after_a_kill_and_those_of_another_generation_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let former = join_alone(&mut client);
+    let joined = client.call(JOIN, &join_request(&former.member_id));
+    client.call(SYNC, &sync_request(&joined, &[(&joined.member_id, "some")]));
+    cluster.kill();
+
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    assert_eq!(heartbeat(&mut client, &joined), ErrorCode::NONE);
+    assert_eq!(heartbeat(&mut client, &former), ErrorCode::ILLEGAL_GENERATION);
+    assert_eq!(commit(&mut client, 8, &commit_request(Some(&joined), 7)), ErrorCode::NONE);
+    // Whoever is not of the group does not commit beside it.
+    let stranger = ErrorCode::UNKNOWN_MEMBER_ID;
+    assert_eq!(commit(&mut client, 8, &commit_request(None, 9)), stranger);
+    let again = client.call(SYNC, &sync_request(&joined, &[]));
+    assert_eq!((again.error_code, &again.assignment[..]), (0, &b"some"[..]));
+    let leave = LeaveGroupRequest {
+        group_id: "g".to_owned(),
+        member_id: joined.member_id.clone(),
+        ..LeaveGroupRequest::default()
+    };
+    assert_eq!(client.call(0, &leave).error_code, 0);
+    cluster.kill();
+
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    assert_eq!(heartbeat(&mut client, &joined), stranger);
+    // The group has offsets, so its generations go on.
+    let next = join_alone(&mut client);
+    assert!(next.generation_id > joined.generation_id + 1, "{next:?}");
+}
+
+#[test]
+fn a_rebalance_that_a_kill_interrupts_begins_anew_from_the_generation_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let joined = join_alone(&mut client);
+    // Its leader has not said who is to read what.
+    let undecided = client.call(JOIN, &join_request(&joined.member_id));
+    assert_eq!(undecided.generation_id, joined.generation_id + 1);
+    cluster.kill();
+
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let late = client.call(SYNC, &sync_request(&undecided, &[(&joined.member_id, "late")]));
+    assert_eq!(late.error_code, ErrorCode::ILLEGAL_GENERATION.0);
+    let again = client.call(JOIN, &join_request(&joined.member_id));
+    assert_eq!((again.error_code, again.generation_id), (0, joined.generation_id + 1));
+}
+
+#[test]
+fn a_static_member_comes_back_to_its_assignment_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let request = JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join_request("") };
+    let joined = client.call(JOIN, &request);
+    let mut sync = sync_request(&joined, &[(&joined.member_id, "all")]);
+    sync.group_instance_id = Some("i".to_owned());
+    client.call(SYNC, &sync);
+    let replaced = client.call(JOIN, &request);
+    cluster.kill();
+
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let mut sync = sync_request(&replaced, &[]);
+    sync.group_instance_id = Some("i".to_owned());
+    assert_eq!(&client.call(SYNC, &sync).assignment[..], b"all");
+    sync.member_id = joined.member_id;
+    assert_eq!(client.call(SYNC, &sync).error_code, ErrorCode::FENCED_INSTANCE_ID.0);
+}
+
+#[test]
+fn nobody_gets_an_assignment_that_could_not_be_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::builder().data_dir(dir.path()).start().unwrap();
+    let mut client = Client::connect(&cluster);
+    let in_the_way = dir.path().join("group-members.jsonl");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let id = member_id(&mut client);
+    let joined = client.call(JOIN, &join_request(&id));
+    let sync = sync_request(&joined, &[(&joined.member_id, "all")]);
+    let refused = client.call(SYNC, &sync);
+    assert_eq!(refused.error_code, ErrorCode::COORDINATOR_NOT_AVAILABLE.0);
+    assert_eq!(refused.assignment, Bytes::new());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(&client.call(SYNC, &sync).assignment[..], b"all");
+    cluster.kill();
+    let cluster = Cluster::builder().data_dir(dir.path()).start().unwrap();
+    assert_eq!(heartbeat(&mut Client::connect(&cluster), &joined), ErrorCode::NONE);
+}
+
+#[test]
 fn a_static_member_that_comes_back_changed_makes_a_rebalance_only_if_the_protocol_is_another() {
     let cluster = cluster();
     let mut client = Client::connect(&cluster);

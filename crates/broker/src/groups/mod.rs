@@ -2,16 +2,17 @@
 //!
 //! A group is of one kind at a time: of the classic protocol, in which the members decide who reads
 //! what ([`classic`]), or of the consumer protocol, in which the coordinator does (KIP-848,
-//! [`consumer`]). One without members becomes what the next member asks for. Members live in
-//! memory, as a restart makes every member join anew; committed offsets are on disk, and so is
-//! which groups there are.
+//! [`consumer`]). One without members becomes what the next member asks for. Members ([`members`])
+//! and what they have committed ([`offsets`]) outlive a kill.
 
 mod classic;
 mod consumer;
+mod members;
 mod offsets;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,12 @@ pub(crate) use classic::{
 pub(crate) use consumer::{
     ConsumerGroup, DescribedConsumer, Heartbeat, HeartbeatAnswer, Partitions, Refusal, Topics,
 };
-pub(crate) use offsets::{Committed, GroupOffsets, Kind};
+pub(crate) use members::Kind;
+use members::{Change, GroupMembers, Note};
+pub(crate) use offsets::{Committed, GroupOffsets};
 
 use crate::config::BrokerConfig;
+use crate::data_dir::{GROUP_MEMBERS, GROUP_OFFSETS};
 use crate::error::StartError;
 use crate::log::Storage;
 use crate::peers::Call;
@@ -81,6 +85,27 @@ impl Group {
         }
     }
 
+    /// Writes down what must outlive a kill.
+    fn note_in(&mut self, members: &mut GroupMembers, group_id: &str) -> io::Result<()> {
+        match self {
+            Self::Classic(group) => {
+                let Some(note) = group.note() else { return Ok(()) };
+                members.write(group_id, vec![Change::Classic(note)])?;
+                group.is_noted();
+            }
+            Self::Consumer(group) => {
+                let known = match members.get(group_id) {
+                    Some(Note::Consumer(note)) => Some(note),
+                    _ => None,
+                };
+                let changes = group.changes(known);
+                members.write(group_id, changes)?;
+                group.is_noted();
+            }
+        }
+        Ok(())
+    }
+
     fn handle_timeout(&mut self, now: Duration) {
         match self {
             Self::Classic(group) => group.handle_timeout(now),
@@ -100,14 +125,12 @@ impl Group {
 #[derive(Debug)]
 pub(crate) struct Groups {
     groups: HashMap<String, Group>,
+    members: GroupMembers,
     pub(crate) offsets: GroupOffsets,
     initial_rebalance_delay: Duration,
     session_timeouts: std::ops::RangeInclusive<Duration>,
     max_size: usize,
     consumer: consumer::Settings,
-    /// Groups from before the start whose members have not been heard of: they are told that they
-    /// are unknown, and come back.
-    awaited: HashSet<String>,
     answers: VecDeque<GroupAnswer>,
     /// No deadline lies before this. It may be early, never late.
     next_timeout: Option<Duration>,
@@ -115,13 +138,15 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) fn open(
-        path: PathBuf,
-        storage: Arc<dyn Storage>,
+        dir: &Path,
+        storage: &Arc<dyn Storage>,
         config: &BrokerConfig,
+        now: Now,
     ) -> Result<Self, StartError> {
         let mut groups = Self {
             groups: HashMap::new(),
-            offsets: GroupOffsets::open(path, storage)?,
+            members: GroupMembers::open(dir.join(GROUP_MEMBERS), storage.clone())?,
+            offsets: GroupOffsets::open(dir.join(GROUP_OFFSETS), storage.clone())?,
             initial_rebalance_delay: config.group_initial_rebalance_delay,
             session_timeouts: config.group_min_session_timeout..=config.group_max_session_timeout,
             max_size: config.group_max_size,
@@ -129,17 +154,28 @@ impl Groups {
                 session_timeout: config.group_consumer_session_timeout,
                 max_size: config.group_consumer_max_size,
             },
-            awaited: HashSet::new(),
             answers: VecDeque::new(),
             next_timeout: None,
         };
-        let known = groups.offsets.kinds().map(|(group_id, kind)| (group_id.to_owned(), kind));
-        for (group_id, kind) in known.collect::<Vec<_>>() {
-            let group = groups.new_group(kind);
-            groups.awaited.insert(group_id.clone());
-            groups.groups.insert(group_id, group);
-        }
+        let noted = groups.members.all().map(|(id, note)| (id.to_owned(), groups.of(note, now)));
+        groups.groups = noted.collect();
+        groups.next_timeout = groups.groups.values().filter_map(Group::next_timeout).min();
         Ok(groups)
+    }
+
+    /// The group that a note is of.
+    fn of(&self, note: &Note, now: Now) -> Group {
+        let kind = match note {
+            Note::Classic(_) => Kind::Classic,
+            Note::Consumer(_) => Kind::Consumer,
+        };
+        let mut group = self.new_group(kind);
+        match (&mut group, note) {
+            (Group::Classic(group), Note::Classic(note)) => group.restore(note, now.monotonic),
+            (Group::Consumer(group), Note::Consumer(note)) => group.restore(note, now.monotonic),
+            _ => unreachable!("the group is of the note's kind"),
+        }
+        group
     }
 
     fn new_group(&self, kind: Kind) -> Group {
@@ -154,15 +190,10 @@ impl Groups {
     /// The group of an id, of this kind: a new one, if there is none or one without members of the
     /// other kind. `None`: it has members of the other kind.
     fn open_group(&mut self, group_id: &str, kind: Kind) -> Option<&mut Group> {
-        self.awaited.remove(group_id);
         let is_there = self.groups.get(group_id).is_some_and(|group| group.kind() == kind);
         if !is_there {
             if self.groups.get(group_id).is_some_and(|group| !group.is_gone()) {
                 return None;
-            }
-            if let Err(error) = self.offsets.set_kind(group_id, kind) {
-                // Its members will be told that it is unknown after a restart, no more.
-                tracing::error!(group = group_id, %error, "kind of group not written");
             }
             let group = self.new_group(kind);
             self.groups.insert(group_id.to_owned(), group);
@@ -202,9 +233,12 @@ impl Groups {
         let Some(Group::Classic(group)) = self.open_group(group_id, Kind::Classic) else {
             return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         };
+        let member_id = request.member_id.clone();
         let joined = group.join(request, new_id, call, now.monotonic);
-        self.settle(group_id);
-        joined
+        match self.settle(group_id) {
+            Err(code) if joined.is_some() => Some(Joined::refused(code, member_id)),
+            _ => joined,
+        }
     }
 
     /// A member asks for its assignment. `None`: its answer comes by [`Groups::poll_answer`].
@@ -219,8 +253,10 @@ impl Groups {
             return Some(Synced::refused(ErrorCode::UNKNOWN_MEMBER_ID));
         };
         let synced = group.sync(request, call, now.monotonic);
-        self.settle(group_id);
-        synced
+        match self.settle(group_id) {
+            Err(code) if synced.is_some() => Some(Synced::refused(code)),
+            _ => synced,
+        }
     }
 
     /// A member says that it is alive.
@@ -254,8 +290,8 @@ impl Groups {
             },
             None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
         };
-        self.settle(group_id);
-        left
+        let settled = self.settle(group_id);
+        left.and(settled)
     }
 
     /// A member of a group of the consumer protocol joins, says that it is alive, or leaves.
@@ -275,8 +311,9 @@ impl Groups {
             Some(Group::Consumer(group)) => group.heartbeat(request, new_id, topics, now.monotonic),
             _ => Err(self.no_consumer_group(group_id)),
         };
-        self.settle(group_id);
-        answer
+        let not_noted = |code| Refusal::new(code, "the group could not be written down");
+        let settled = self.settle(group_id).map_err(not_noted);
+        answer.and_then(|answer| settled.map(|()| answer))
     }
 
     /// What is said of a group that is not one of the consumer protocol.
@@ -357,9 +394,9 @@ impl Groups {
             _ => {}
         }
         self.groups.remove(group_id);
-        self.awaited.remove(group_id);
-        self.offsets.forget_group(group_id).map_err(|error| {
-            tracing::error!(group = group_id, %error, "offsets not removed");
+        let forgotten = self.offsets.forget_group(group_id);
+        forgotten.and_then(|()| self.members.forget_group(group_id)).map_err(|error| {
+            tracing::error!(group = group_id, %error, "group not removed");
             ErrorCode::COORDINATOR_NOT_AVAILABLE
         })
     }
@@ -370,7 +407,9 @@ impl Groups {
             tracing::error!(topic, %error, "offsets of a deleted topic not removed");
         }
         let ids: Vec<String> = self.groups.keys().cloned().collect();
-        ids.iter().for_each(|id| self.settle(id));
+        for id in &ids {
+            self.settle_alone(id);
+        }
     }
 
     /// Forgets what a group has committed for these partitions.
@@ -380,7 +419,7 @@ impl Groups {
         partitions: Vec<(String, i32)>,
     ) -> Result<(), ErrorCode> {
         let forgotten = self.offsets.forget_partitions(group_id, partitions);
-        self.settle(group_id);
+        self.settle_alone(group_id);
         forgotten.map_err(|error| {
             tracing::error!(group = group_id, %error, "offsets not removed");
             ErrorCode::COORDINATOR_NOT_AVAILABLE
@@ -418,7 +457,7 @@ impl Groups {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.handle_timeout(now.monotonic);
             }
-            self.settle(&id);
+            self.settle_alone(&id);
         }
     }
 
@@ -432,13 +471,31 @@ impl Groups {
         self.answers.pop_front()
     }
 
-    /// After a change in a group: collects its answers, notes its next deadline, and drops it when
-    /// nothing is left of it.
-    fn settle(&mut self, group_id: &str) {
+    /// [`Groups::settle`] where nobody waits to be told.
+    fn settle_alone(&mut self, group_id: &str) {
+        // It has said why, and is done again with the group's next change.
+        self.settle(group_id).ok();
+    }
+
+    /// After a change in a group: notes what must outlive a kill, then collects its answers, notes
+    /// its next deadline, and drops it when nothing is left of it.
+    ///
+    /// # Errors
+    /// Of what could not be noted nobody may be told. It is noted with the next change.
+    fn settle(&mut self, group_id: &str) -> Result<(), ErrorCode> {
         let Some(group) = self.groups.get_mut(group_id) else {
-            return;
+            return Ok(());
+        };
+        let is_over = group.is_gone() && !self.offsets.has_group(group_id);
+        let written = if is_over {
+            self.members.forget_group(group_id)
+        } else {
+            group.note_in(&mut self.members, group_id)
         };
         if let Group::Classic(group) = group {
+            if written.is_err() {
+                group.take_back_assignments();
+            }
             self.answers.extend(group.take_answers());
         }
         let deadline = group.next_timeout();
@@ -446,12 +503,12 @@ impl Groups {
             (Some(known), Some(deadline)) => Some(known.min(deadline)),
             (known, deadline) => known.or(deadline),
         };
-        let is_kept = self.offsets.has_group(group_id) || self.awaited.contains(group_id);
-        if group.is_gone() && !is_kept {
+        if is_over {
             self.groups.remove(group_id);
-            if let Err(error) = self.offsets.forget_group(group_id) {
-                tracing::error!(group = group_id, %error, "kind of group not removed");
-            }
         }
+        written.map_err(|error| {
+            tracing::error!(group = group_id, %error, "members of a group not written");
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        })
     }
 }

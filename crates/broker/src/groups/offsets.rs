@@ -1,4 +1,4 @@
-//! What groups have committed and of which kind they are, in memory and in a journal.
+//! What groups have committed, in memory and in a journal.
 //!
 //! The last word on a partition holds.
 
@@ -53,34 +53,11 @@ fn is_no_epoch(epoch: &i32) -> bool {
     *epoch == -1
 }
 
-/// The protocol that a group's members speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// JoinGroup and SyncGroup.
-    Classic,
-    /// ConsumerGroupHeartbeat (KIP-848).
-    Consumer,
-}
-
-impl Kind {
-    /// The kind by Kafka's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Consumer => "consumer",
-        }
-    }
-}
-
 /// A line of the journal.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     group: String,
-    /// Of which kind the group is from here on; the line says nothing else then.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<Kind>,
     /// `None`: everything of the group is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
@@ -89,10 +66,6 @@ struct Line {
     /// `None`: what was committed for the partition is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     committed: Option<Committed>,
-}
-
-fn kind_line(group: &str, kind: Kind) -> Line {
-    Line { group: group.to_owned(), kind: Some(kind), topic: None, partition: 0, committed: None }
 }
 
 type ByPartition = BTreeMap<(String, i32), Committed>;
@@ -104,13 +77,9 @@ pub(crate) struct GroupOffsets {
     known: Known,
 }
 
-/// What the journal comes to.
+/// What the journal comes to, by group.
 #[derive(Debug, Default)]
-struct Known {
-    groups: BTreeMap<String, ByPartition>,
-    /// The kinds of the groups that had members.
-    kinds: BTreeMap<String, Kind>,
-}
+struct Known(BTreeMap<String, ByPartition>);
 
 impl GroupOffsets {
     /// Reads the journal.
@@ -127,7 +96,6 @@ impl GroupOffsets {
         commits: Vec<(String, i32, Committed)>,
     ) -> io::Result<()> {
         let lines = commits.into_iter().map(|(topic, partition, committed)| Line {
-            kind: None,
             group: group.to_owned(),
             topic: Some(topic),
             partition,
@@ -137,12 +105,11 @@ impl GroupOffsets {
     }
 
     pub(crate) fn forget_group(&mut self, group: &str) -> io::Result<()> {
-        if !self.has_group(group) && !self.known.kinds.contains_key(group) {
+        if !self.has_group(group) {
             return Ok(());
         }
         self.write(vec![Line {
             group: group.to_owned(),
-            kind: None,
             topic: None,
             partition: 0,
             committed: None,
@@ -151,11 +118,10 @@ impl GroupOffsets {
 
     pub(crate) fn forget_topic(&mut self, topic: &str) -> io::Result<()> {
         let mut lines = Vec::new();
-        for (group, committed) in &self.known.groups {
+        for (group, committed) in &self.known.0 {
             for (name, partition) in committed.keys().filter(|(name, _)| name == topic) {
                 lines.push(Line {
                     group: group.clone(),
-                    kind: None,
                     topic: Some(name.clone()),
                     partition: *partition,
                     committed: None,
@@ -176,7 +142,6 @@ impl GroupOffsets {
             .filter(|(topic, partition)| self.get(group, topic, *partition).is_some());
         let lines = known.map(|(topic, partition)| Line {
             group: group.to_owned(),
-            kind: None,
             topic: Some(topic),
             partition,
             committed: None,
@@ -185,35 +150,22 @@ impl GroupOffsets {
         self.write(lines)
     }
 
-    /// Takes note of what a group is.
-    pub(crate) fn set_kind(&mut self, group: &str, kind: Kind) -> io::Result<()> {
-        if self.known.kinds.get(group) == Some(&kind) {
-            return Ok(());
-        }
-        self.write(vec![kind_line(group, kind)])
-    }
-
-    /// The groups that had members, with their kinds.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = (&str, Kind)> {
-        self.known.kinds.iter().map(|(group, kind)| (group.as_str(), *kind))
-    }
-
     /// Whether a group has committed anything.
     pub(crate) fn has_group(&self, group: &str) -> bool {
-        self.known.groups.contains_key(group)
+        self.known.0.contains_key(group)
     }
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        self.known.groups.keys().map(String::as_str)
+        self.known.0.keys().map(String::as_str)
     }
 
     pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
-        self.known.groups.get(group)?.get(&(topic.to_owned(), partition))
+        self.known.0.get(group)?.get(&(topic.to_owned(), partition))
     }
 
     /// Everything that a group has committed, by topic and partition in order.
     pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = (&str, i32, &Committed)> {
-        let committed = self.known.groups.get(group).into_iter().flatten();
+        let committed = self.known.0.get(group).into_iter().flatten();
         committed.map(|((topic, partition), committed)| (topic.as_str(), *partition, committed))
     }
 
@@ -230,44 +182,36 @@ impl GroupOffsets {
 
 impl Known {
     fn apply(&mut self, line: Line) {
-        if let Some(kind) = line.kind {
-            self.kinds.insert(line.group, kind);
-            return;
-        }
         match (line.topic, line.committed) {
             (None, _) => {
-                self.groups.remove(&line.group);
-                self.kinds.remove(&line.group);
+                self.0.remove(&line.group);
             }
             (Some(topic), Some(committed)) => {
-                let group = self.groups.entry(line.group).or_default();
+                let group = self.0.entry(line.group).or_default();
                 group.insert((topic, line.partition), committed);
             }
             (Some(topic), None) => {
-                if let Some(group) = self.groups.get_mut(&line.group) {
+                if let Some(group) = self.0.get_mut(&line.group) {
                     group.remove(&(topic, line.partition));
                     if group.is_empty() {
-                        self.groups.remove(&line.group);
+                        self.0.remove(&line.group);
                     }
                 }
             }
         }
     }
 
-    /// A line for each kind and each offset that holds.
+    /// A line for each offset that holds.
     fn lines(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = to_lines(self.kinds.iter().map(|(group, kind)| kind_line(group, *kind)))?;
-        let offsets = self.groups.iter().flat_map(|(group, committed)| {
+        let offsets = self.0.iter().flat_map(|(group, committed)| {
             committed.iter().map(move |((topic, partition), committed)| Line {
                 group: group.clone(),
-                kind: None,
                 topic: Some(topic.clone()),
                 partition: *partition,
                 committed: Some(committed.clone()),
             })
         });
-        bytes.extend(to_lines(offsets)?);
-        Ok(bytes)
+        to_lines(offsets)
     }
 }
 
@@ -319,25 +263,6 @@ mod tests {
             assert_eq!(offsets.groups().collect::<Vec<_>>(), ["b"]);
             assert_eq!(offsets.of_group("b").count(), 1);
         }
-    }
-
-    #[test]
-    fn the_kind_of_a_group_is_kept_until_the_group_is_forgotten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("offsets");
-        let mut offsets = open(&path).unwrap();
-        offsets.set_kind("a", Kind::Classic).unwrap();
-        offsets.set_kind("a", Kind::Consumer).unwrap();
-        offsets.set_kind("b", Kind::Classic).unwrap();
-        offsets.commit("b", vec![("t".to_owned(), 0, at(1)), ("t".to_owned(), 1, at(1))]).unwrap();
-        offsets.forget_partitions("b", vec![("t".to_owned(), 0), ("u".to_owned(), 0)]).unwrap();
-        let mut offsets = open(&path).unwrap();
-        let kinds: Vec<_> = offsets.kinds().collect();
-        assert_eq!(kinds, [("a", Kind::Consumer), ("b", Kind::Classic)]);
-        assert_eq!(offsets.of_group("b").count(), 1);
-        offsets.forget_group("a").unwrap();
-        offsets.forget_group("b").unwrap();
-        assert_eq!(open(&path).unwrap().kinds().count(), 0);
     }
 
     #[test]

@@ -102,7 +102,11 @@ pub(crate) struct Transaction {
     pub(crate) started_ms: i64,
     pub(crate) updated_ms: i64,
     /// Partitions that get a marker.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty", with = "partitions_as_text")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeSet::is_empty",
+        with = "crate::as_text::partitions"
+    )]
     pub(crate) partitions: BTreeSet<Partition>,
     /// Groups that get offsets, if it is committed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -370,34 +374,6 @@ impl Transaction {
             is_commit: self.state == State::PrepareCommit,
             transaction_version: self.version,
         }
-    }
-}
-
-mod partitions_as_text {
-    use std::collections::BTreeSet;
-
-    use ottla_protocol::Uuid;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Partition;
-
-    pub(super) fn serialize<S: Serializer>(
-        partitions: &BTreeSet<Partition>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(partitions.iter().map(|(topic, index)| (topic.to_string(), *index)))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeSet<Partition>, D::Error> {
-        let texts: Vec<(String, i32)> = Vec::deserialize(deserializer)?;
-        let parse = |(topic, index): (String, i32)| match Uuid::parse(&topic) {
-            Some(topic) => Ok((topic, index)),
-            None => Err(D::Error::custom(format!("{topic:?} is not a topic id"))),
-        };
-        texts.into_iter().map(parse).collect()
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod member;
 mod messages;
+mod note;
 mod rebalance;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub(crate) use member::DescribedMember;
 use member::Member;
 use messages::JoinedMember;
 pub(crate) use messages::{GroupAnswer, GroupReply, JoinRequest, Joined, SyncRequest, Synced};
+pub(super) use note::ClassicNote;
 
 use crate::peers::Call;
 
@@ -60,6 +62,8 @@ pub(crate) struct ClassicGroup {
     initial_rebalance_delay: Duration,
     max_size: usize,
     answers: Vec<GroupAnswer>,
+    /// Whether there is something that must outlive a kill before anybody is told.
+    is_to_be_noted: bool,
 }
 
 impl ClassicGroup {
@@ -75,6 +79,7 @@ impl ClassicGroup {
             initial_rebalance_delay,
             max_size,
             answers: Vec::new(),
+            is_to_be_noted: false,
         }
     }
 
@@ -241,6 +246,7 @@ impl ClassicGroup {
         member.protocols = request.protocols;
         // As long as all still agree on the same protocol nobody else has to hear of it.
         if self.state == State::Stable && self.choose_protocol() == self.protocol {
+            self.is_to_be_noted = true;
             let mut joined = self.joined(index);
             if was_leader && request.can_skip_assignment {
                 joined.skip_assignment = true;
@@ -461,6 +467,17 @@ impl ClassicGroup {
         let sessions = silent.map(|member| member.session_deadline).min();
         let pending = self.pending.values().copied().min();
         [state, sessions, pending].into_iter().flatten().min()
+    }
+
+    /// What the leader has decided could not be noted: nobody gets it, and all join again.
+    pub(super) fn take_back_assignments(&mut self) {
+        for answer in &mut self.answers {
+            if let GroupReply::Sync(synced) = &mut answer.reply
+                && synced.error == ErrorCode::NONE
+            {
+                *synced = Synced::refused(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+            }
+        }
     }
 
     pub(super) fn take_answers(&mut self) -> Vec<GroupAnswer> {

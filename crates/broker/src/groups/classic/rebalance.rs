@@ -61,6 +61,7 @@ impl ClassicGroup {
         self.generation += 1;
         if self.members.is_empty() {
             self.state = State::Empty;
+            self.is_to_be_noted = true;
             self.protocol = None;
             self.leader = None;
             return;
@@ -110,6 +111,7 @@ impl ClassicGroup {
             member.assignment = assignments.remove(&member.id).unwrap_or_default();
         }
         self.state = State::Stable;
+        self.is_to_be_noted = true;
         for index in 0..self.members.len() {
             let synced = self.synced(index);
             let member = &mut self.members[index];

@@ -13,11 +13,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::messages::{LEAVES_FOR_A_WHILE, Partitions};
 use super::subscription::Subscription;
 
 /// Where a member stands on its way to its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum State {
     /// It has what it was to have at its epoch.
     Stable,

@@ -8,11 +8,12 @@
 mod assignor;
 mod member;
 mod messages;
+mod note;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ottla_protocol::ErrorCode;
@@ -21,6 +22,7 @@ use assignor::{Assignor, Candidate};
 use member::{Member, State};
 pub(crate) use messages::{Heartbeat, HeartbeatAnswer, Partitions, Refusal};
 use messages::{JOINS, LEAVES_FOR_A_WHILE};
+pub(super) use note::{ConsumerNote, Epochs, MemberNote};
 pub(crate) use subscription::Topics;
 
 use crate::pattern::Pattern;
@@ -44,6 +46,8 @@ pub(crate) struct ConsumerGroup {
     /// What each member is to have.
     target: BTreeMap<String, Partitions>,
     members: BTreeMap<String, Member>,
+    /// Members that may have something that must outlive a kill before anybody is told.
+    touched: BTreeSet<String>,
     settings: Settings,
 }
 
@@ -69,6 +73,7 @@ impl ConsumerGroup {
             assignment_epoch: 0,
             target: BTreeMap::new(),
             members: BTreeMap::new(),
+            touched: BTreeSet::new(),
             settings,
         }
     }
@@ -95,6 +100,7 @@ impl ConsumerGroup {
         let Some(member) = self.members.get_mut(&id) else {
             return Err(Refusal::unknown_member(&id));
         };
+        self.touched.insert(id.clone());
         let before = member.assigned.clone();
         member.session_deadline = now + self.settings.session_timeout;
         let has_changed = member.update(request, pattern);
@@ -170,6 +176,7 @@ impl ConsumerGroup {
 
     /// A static member has come back as another one, and has what the first had.
     fn replace(&mut self, old_id: &str, id: &str) {
+        self.touched.insert(old_id.to_owned());
         if let Some(mut member) = self.members.remove(old_id) {
             member.id = id.to_owned();
             member.join_again();
@@ -196,6 +203,7 @@ impl ConsumerGroup {
         }
         if request.member_epoch == LEAVES_FOR_A_WHILE {
             if let Some(member) = self.members.get_mut(member_id) {
+                self.touched.insert(member_id.clone());
                 member.epoch = LEAVES_FOR_A_WHILE;
                 member.pending_revocation.clear();
                 member.rebalance_deadline = None;
@@ -221,6 +229,7 @@ impl ConsumerGroup {
     fn remove(&mut self, member_id: &str) {
         self.members.remove(member_id);
         self.target.remove(member_id);
+        self.touched.insert(member_id.to_owned());
         self.epoch += 1;
     }
 
@@ -238,6 +247,7 @@ impl ConsumerGroup {
         let candidates: Vec<Candidate<'_>> = candidates.collect();
         let shares = self.assignor().assign(&candidates);
         let ids = self.members.keys().cloned();
+        self.touched.extend(ids.clone());
         self.target = ids.zip(shares).collect();
         self.assignment_epoch = self.epoch;
     }

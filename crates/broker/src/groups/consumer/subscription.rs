@@ -25,6 +25,15 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
+    /// One from before a restart, with the topics that it came to then.
+    pub(super) fn restored(
+        names: BTreeSet<String>,
+        pattern: Option<Pattern>,
+        topics: BTreeMap<Uuid, i32>,
+    ) -> Self {
+        Self { names, pattern, matching: BTreeSet::new(), topics }
+    }
+
     /// Takes over what a heartbeat says. Says whether that is something else than before.
     pub(super) fn update(
         &mut self,
