@@ -319,6 +319,7 @@ impl<H: Host> Sender<H> {
             let lane = &self.lanes[key.0 as usize];
             self.needs_metadata |=
                 lane.has_batches() || cx.queues.with(key, |queue| !queue.is_empty());
+            self.unlist_partial(key);
             return;
         };
         match self.next_step(key, node, cx) {
@@ -328,7 +329,7 @@ impl<H: Host> Sender<H> {
                 self.wake_at(key, due);
             }
             Step::Later(at) => self.wake_at(key, at),
-            Step::Wait => {}
+            Step::Wait => self.unlist_partial(key),
         }
     }
 
@@ -356,21 +357,26 @@ impl<H: Host> Sender<H> {
     }
 
     fn list(&mut self, key: PartitionKey, listed: Listed) {
-        let lane = &mut self.lanes[key.0 as usize];
-        if lane.listed == Some(listed) {
+        if self.lanes[key.0 as usize].listed == Some(listed) {
             return;
         }
-        if let Some(Listed::Partial(node)) = lane.listed
-            && let Some(outbox) = self.outboxes.get_mut(&node)
-        {
-            outbox.partial.remove(&key);
-        }
-        lane.listed = Some(listed);
+        self.unlist_partial(key);
+        self.lanes[key.0 as usize].listed = Some(listed);
         match listed {
             Listed::Ready(node) => self.outboxes.entry(node).or_default().ready.push_back(key),
             Listed::Partial(node) => {
                 self.outboxes.entry(node).or_default().partial.insert(key);
             }
+        }
+    }
+
+    /// A lane with nothing to send keeps no connection wanted.
+    fn unlist_partial(&mut self, key: PartitionKey) {
+        let lane = &mut self.lanes[key.0 as usize];
+        let Some(Listed::Partial(node)) = lane.listed else { return };
+        lane.listed = None;
+        if let Some(outbox) = self.outboxes.get_mut(&node) {
+            outbox.partial.remove(&key);
         }
     }
 

@@ -279,6 +279,25 @@ fn a_purge_of_what_waits_leaves_what_is_in_flight() {
     assert_eq!((last.batch, last.result.clone()), (sent, Ok(at(1))));
 }
 
+/// What waits for its linger time was purged, and its broker was taken for one with work to do from
+/// then on: each time the connection ended, another was made.
+/// Laws: L9. Scenarios: #114.
+#[test]
+fn after_a_purge_no_broker_is_wanted_for_what_is_gone() {
+    let settings = [("linger.adaptive", "false"), ("linger.ms", "1000")];
+    let mut pair = Pair::introduced(&settings);
+    for partition in 0..3 {
+        pair.send(partition, b"lingers");
+    }
+    pair.purge(true, true);
+    assert_eq!(pair.told.len(), 3);
+    pair.up = false;
+    let all: Vec<_> = pair.connections.keys().copied().collect();
+    all.into_iter().for_each(|connection| pair.cut(connection));
+    pair.pass(10_000);
+    assert!(pair.connects.is_empty(), "{:?}", pair.connects);
+}
+
 /// Laws: L1. Scenarios: #114.
 #[test]
 fn a_purge_of_one_partition_leaves_the_others() {
