@@ -83,7 +83,7 @@ pub(super) const KNOWN: &[Known] = &[
         ("3400", "328"),
         OPERATIONS,
     ),
-    known("metadata", "Metadata: by id", "*", ("*", "*"), BY_ID),
+    known("metadata", "Metadata: by id*", "*", ("*", "*"), BY_ID),
     known("metadata", "Metadata: by unknown id", "*", ("*", "*"), BY_ID),
     known("metadata", "Metadata: by no id and no name", "*", ("*", "*"), BY_NOTHING),
     known(

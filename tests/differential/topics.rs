@@ -72,6 +72,11 @@ fn metadata_is_what_kafka_says() {
         }
         pair.ask("too long a name", version, metadata(by_name(&[&"x".repeat(250)])));
         pair.ask("by id", version, id.map(|id| metadata(by_id(*id))));
+        let beside = |id: &Uuid| {
+            let topic = MetadataRequestTopic { topic_id: *id, name: Some(String::new()) };
+            metadata(Some(vec![topic]))
+        };
+        pair.ask("by id, beside an empty name", version, id.map(beside));
         pair.ask("by unknown id", version, metadata(by_id(Uuid([7; 16]))));
         pair.ask("by no id and no name", version, metadata(by_id(Uuid::ZERO)));
         let quiet =

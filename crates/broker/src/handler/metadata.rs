@@ -35,7 +35,7 @@ impl Api for MetadataRequest {
     fn touches(&self, catalog: &Catalog, covers: &dyn Fn(&str, i32) -> bool) -> bool {
         let touches = |topic: &Topic| (0..topic.partition_count()).any(|p| covers(&topic.name, p));
         match &self.topics {
-            Some(topics) => topics.iter().any(|wanted| match &wanted.name {
+            Some(topics) => topics.iter().any(|wanted| match name_of(wanted) {
                 Some(name) => catalog.by_name(name).map_or_else(|| covers(name, 0), &touches),
                 None => catalog.by_id(wanted.topic_id).is_some_and(touches),
             }),
@@ -92,6 +92,12 @@ impl Api for MetadataRequest {
     }
 }
 
+/// The name that a topic is asked for by; `None` if it is its id, which goes before a name: Java's
+/// admin client sends an empty one along.
+fn name_of(wanted: &MetadataRequestTopic) -> Option<&str> {
+    wanted.name.as_deref().filter(|_| wanted.topic_id == Uuid::ZERO)
+}
+
 fn describe_wanted(
     topics: &[MetadataRequestTopic],
     may_create: bool,
@@ -102,12 +108,13 @@ fn describe_wanted(
     let mut described: Vec<MetadataResponseTopic> = Vec::with_capacity(topics.len());
     let mut seen = std::collections::HashSet::new();
     for wanted in topics {
-        let is_new = match &wanted.name {
-            Some(name) => seen.insert(name.clone()),
+        let name = name_of(wanted);
+        let is_new = match name {
+            Some(name) => seen.insert(name.to_owned()),
             None => seen.insert(wanted.topic_id.to_string()),
         };
         if is_new {
-            described.push(match &wanted.name {
+            described.push(match name {
                 Some(name) => describe_by_name(name, may_create, nodes, call, now),
                 None => describe_by_id(wanted.topic_id, nodes, call),
             });
