@@ -53,7 +53,11 @@ impl Names {
         if ANY.contains(&name) {
             "any".clone_into(text);
         } else if WORDS.contains(&name) {
-            let there = if text == "None" || text == "\"\"" { "none" } else { "words" };
+            let there = match text.as_str() {
+                "None" => "none",
+                "\"\"" => "empty",
+                _ => "words",
+            };
             there.clone_into(text);
         } else if let Some(kind) = CHOSEN.iter().find(|kind| **kind == name) {
             if !NONE.contains(&text.as_str()) && text.parse::<i8>() != Ok(-2) {

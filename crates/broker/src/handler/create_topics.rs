@@ -150,6 +150,7 @@ impl Created {
             topic_id: self.id,
             num_partitions: self.partitions,
             replication_factor: self.replication_factor,
+            error_message: None,
             configs: (version >= 5).then(|| configs.collect()),
             ..CreatableTopicResult::default()
         }

@@ -159,7 +159,8 @@ fn result(
     let code = described.as_ref().err().copied();
     DescribeConfigsResult {
         error_code: code.map_or(0, |code| code.0),
-        error_message: code.map(|code| code.message().to_owned()),
+        // Without an error it is empty in Kafka, and not null.
+        error_message: Some(code.map_or_else(String::new, |code| code.message().to_owned())),
         resource_type: wanted.resource_type,
         resource_name: wanted.resource_name.clone(),
         configs: described.unwrap_or_default(),

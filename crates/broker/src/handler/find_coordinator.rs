@@ -49,7 +49,8 @@ impl Api for FindCoordinatorRequest {
                         host: address.host,
                         port: i32::from(address.port),
                         error_code: 0,
-                        error_message: None,
+                        // As Kafka has it, and not null.
+                        error_message: Some(String::new()),
                     }
                 }
                 None => refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, None),
@@ -73,7 +74,7 @@ fn answer(
     let found = find(&request.key);
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: found.error_message.filter(|message| !message.is_empty()),
         node_id: found.node_id,
         host: found.host,
         port: found.port,
