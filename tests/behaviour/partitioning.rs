@@ -116,8 +116,8 @@ fn records_without_a_key_spread_their_bytes_evenly() {
     partitions(&producer, &topic, &records);
     let bytes = bytes_by_partition(&engine, &topic, 6);
     let mean = bytes.iter().sum::<usize>() / 6;
-    // About 300 batches each, drawn by lot: a third is more than six standard deviations. At a fifth
-    // one run in a thousand failed for nothing.
+    // About 300 batches each, drawn by lot: a third is more than six standard deviations. Of runs
+    // that allowed a fifth, one in a thousand failed for nothing.
     assert!(bytes.iter().all(|bytes| bytes.abs_diff(mean) < mean / 3), "{bytes:?}");
 }
 
