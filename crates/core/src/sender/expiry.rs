@@ -53,9 +53,16 @@ impl<H: Host> Sender<H> {
         let why = self.expiry_message(key, cx);
         let lane = &mut self.lanes[key.0 as usize];
         let mut expired = Vec::new();
-        while lane.in_flight.front().is_some_and(|flying| over(flying.batch.opened_at())) {
-            let is_in_flight = !Mutant::ExpiryIsNo.is_on();
-            expired.extend(lane.in_flight.pop_front().map(|flying| (flying.batch, is_in_flight)));
+        // Nothing here leans on the order of what is in flight: one that is overdue and not found
+        // would be looked for again at once, for ever.
+        let mut index = 0;
+        while let Some(flying) = lane.in_flight.get(index) {
+            if over(flying.batch.opened_at()) {
+                let in_flight = !Mutant::ExpiryIsNo.is_on();
+                expired.extend(lane.in_flight.remove(index).map(|it| (it.batch, in_flight)));
+            } else {
+                index += 1;
+            }
         }
         let mut index = 0;
         while let Some(slot) = lane.waiting.get(index) {

@@ -357,11 +357,13 @@ impl<H: Host> Sender<H> {
     }
 
     fn list(&mut self, key: PartitionKey, listed: Listed) {
-        if self.lanes[key.0 as usize].listed == Some(listed) {
+        let former = self.lanes[key.0 as usize].listed.replace(listed);
+        if former == Some(listed) {
             return;
         }
-        self.unlist_partial(key);
-        self.lanes[key.0 as usize].listed = Some(listed);
+        if let Some(Listed::Partial(node)) = former {
+            self.take_from_partial(key, node);
+        }
         match listed {
             Listed::Ready(node) => self.outboxes.entry(node).or_default().ready.push_back(key),
             Listed::Partial(node) => {
@@ -373,8 +375,13 @@ impl<H: Host> Sender<H> {
     /// A lane with nothing to send keeps no connection wanted.
     fn unlist_partial(&mut self, key: PartitionKey) {
         let lane = &mut self.lanes[key.0 as usize];
-        let Some(Listed::Partial(node)) = lane.listed else { return };
-        lane.listed = None;
+        if let Some(Listed::Partial(node)) = lane.listed {
+            lane.listed = None;
+            self.take_from_partial(key, node);
+        }
+    }
+
+    fn take_from_partial(&mut self, key: PartitionKey, node: i32) {
         if let Some(outbox) = self.outboxes.get_mut(&node) {
             outbox.partial.remove(&key);
         }
