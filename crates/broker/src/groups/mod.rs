@@ -7,11 +7,13 @@
 
 mod classic;
 mod consumer;
+mod group;
 mod members;
 mod offsets;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +27,9 @@ pub(crate) use classic::{
 pub(crate) use consumer::{
     ConsumerGroup, DescribedConsumer, Heartbeat, HeartbeatAnswer, Partitions, Refusal, Topics,
 };
+pub(crate) use group::Group;
 pub(crate) use members::Kind;
-use members::{Change, GroupMembers, Note};
+use members::{GroupMembers, Note};
 pub(crate) use offsets::{Committed, GroupOffsets};
 
 use crate::config::BrokerConfig;
@@ -38,88 +41,6 @@ use crate::time::Now;
 
 /// From this version of OffsetCommit on an unknown group is told apart from a generation.
 const UNKNOWN_GROUP_VERSION: i16 = 9;
-
-/// A group of either kind.
-#[derive(Debug)]
-pub(crate) enum Group {
-    Classic(ClassicGroup),
-    Consumer(ConsumerGroup),
-}
-
-impl Group {
-    /// Whether the group has no member.
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Classic(group) => group.is_empty(),
-            Self::Consumer(group) => group.is_empty(),
-        }
-    }
-
-    /// Whether nobody is in the group nor about to be.
-    fn is_gone(&self) -> bool {
-        match self {
-            Self::Classic(group) => group.is_gone(),
-            Self::Consumer(group) => group.is_empty(),
-        }
-    }
-
-    /// The state by Kafka's name.
-    pub(crate) fn state_name(&self) -> &'static str {
-        match self {
-            Self::Classic(group) => group.state_name(),
-            Self::Consumer(group) => group.state_name(),
-        }
-    }
-
-    pub(crate) fn protocol_type(&self) -> &str {
-        match self {
-            Self::Classic(group) => group.protocol_type(),
-            Self::Consumer(_) => "consumer",
-        }
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Self::Classic(_) => Kind::Classic,
-            Self::Consumer(_) => Kind::Consumer,
-        }
-    }
-
-    /// Writes down what must outlive a kill.
-    fn note_in(&mut self, members: &mut GroupMembers, group_id: &str) -> io::Result<()> {
-        match self {
-            Self::Classic(group) => {
-                let Some(note) = group.note() else { return Ok(()) };
-                members.write(group_id, vec![Change::Classic(note)])?;
-                group.is_noted();
-            }
-            Self::Consumer(group) => {
-                let known = match members.get(group_id) {
-                    Some(Note::Consumer(note)) => Some(note),
-                    _ => None,
-                };
-                let changes = group.changes(known);
-                members.write(group_id, changes)?;
-                group.is_noted();
-            }
-        }
-        Ok(())
-    }
-
-    fn handle_timeout(&mut self, now: Duration) {
-        match self {
-            Self::Classic(group) => group.handle_timeout(now),
-            Self::Consumer(group) => group.handle_timeout(now),
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Classic(group) => group.next_timeout(),
-            Self::Consumer(group) => group.next_timeout(),
-        }
-    }
-}
 
 /// All groups.
 #[derive(Debug)]
@@ -165,26 +86,27 @@ impl Groups {
 
     /// The group that a note is of.
     fn of(&self, note: &Note, now: Now) -> Group {
-        let kind = match note {
-            Note::Classic(_) => Kind::Classic,
-            Note::Consumer(_) => Kind::Consumer,
-        };
-        let mut group = self.new_group(kind);
-        match (&mut group, note) {
-            (Group::Classic(group), Note::Classic(note)) => group.restore(note, now.monotonic),
-            (Group::Consumer(group), Note::Consumer(note)) => group.restore(note, now.monotonic),
-            _ => unreachable!("the group is of the note's kind"),
+        match note {
+            Note::Classic(note) => Group::Classic(self.new_classic().restored(note, now.monotonic)),
+            Note::Consumer(note) => {
+                Group::Consumer(self.new_consumer().restored(note, now.monotonic))
+            }
         }
-        group
     }
 
     fn new_group(&self, kind: Kind) -> Group {
         match kind {
-            Kind::Classic => {
-                Group::Classic(ClassicGroup::new(self.initial_rebalance_delay, self.max_size))
-            }
-            Kind::Consumer => Group::Consumer(ConsumerGroup::new(self.consumer)),
+            Kind::Classic => Group::Classic(self.new_classic()),
+            Kind::Consumer => Group::Consumer(self.new_consumer()),
         }
+    }
+
+    fn new_classic(&self) -> ClassicGroup {
+        ClassicGroup::new(self.initial_rebalance_delay, self.max_size)
+    }
+
+    fn new_consumer(&self) -> ConsumerGroup {
+        ConsumerGroup::new(self.consumer)
     }
 
     /// The group of an id, of this kind: a new one, if there is none or one without members of the
@@ -408,7 +330,7 @@ impl Groups {
         }
         let ids: Vec<String> = self.groups.keys().cloned().collect();
         for id in &ids {
-            self.settle_alone(id);
+            self.settle(id).ok();
         }
     }
 
@@ -419,7 +341,7 @@ impl Groups {
         partitions: Vec<(String, i32)>,
     ) -> Result<(), ErrorCode> {
         let forgotten = self.offsets.forget_partitions(group_id, partitions);
-        self.settle_alone(group_id);
+        self.settle(group_id).ok();
         forgotten.map_err(|error| {
             tracing::error!(group = group_id, %error, "offsets not removed");
             ErrorCode::COORDINATOR_NOT_AVAILABLE
@@ -457,7 +379,7 @@ impl Groups {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.handle_timeout(now.monotonic);
             }
-            self.settle_alone(&id);
+            self.settle(&id).ok();
         }
     }
 
@@ -471,17 +393,12 @@ impl Groups {
         self.answers.pop_front()
     }
 
-    /// [`Groups::settle`] where nobody waits to be told.
-    fn settle_alone(&mut self, group_id: &str) {
-        // It has said why, and is done again with the group's next change.
-        self.settle(group_id).ok();
-    }
-
     /// After a change in a group: notes what must outlive a kill, then collects its answers, notes
     /// its next deadline, and drops it when nothing is left of it.
     ///
     /// # Errors
-    /// Of what could not be noted nobody may be told. It is noted with the next change.
+    /// Of what could not be noted nobody may be told. It has said why, and is noted with the next
+    /// change; where nobody waits to be told there is nothing to do about it.
     fn settle(&mut self, group_id: &str) -> Result<(), ErrorCode> {
         let Some(group) = self.groups.get_mut(group_id) else {
             return Ok(());
@@ -503,7 +420,8 @@ impl Groups {
             (Some(known), Some(deadline)) => Some(known.min(deadline)),
             (known, deadline) => known.or(deadline),
         };
-        if is_over {
+        // One that could not be forgotten stays, so that its members are not there after a restart.
+        if is_over && written.is_ok() {
             self.groups.remove(group_id);
         }
         written.map_err(|error| {

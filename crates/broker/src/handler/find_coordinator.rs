@@ -74,6 +74,7 @@ fn answer(
     let found = find(&request.key);
     FindCoordinatorResponse {
         error_code: found.error_code,
+        // Until then it was null.
         error_message: found.error_message.filter(|message| !message.is_empty()),
         node_id: found.node_id,
         host: found.host,

@@ -64,13 +64,14 @@ impl ClassicGroup {
     }
 
     /// Makes the group what a note says. Every member has all of its session from now on.
-    pub(in crate::groups) fn restore(&mut self, note: &ClassicNote, now: Duration) {
+    pub(in crate::groups) fn restored(mut self, note: &ClassicNote, now: Duration) -> Self {
         self.state = if note.members.is_empty() { State::Empty } else { State::Stable };
         self.generation = note.generation;
         self.protocol_type.clone_from(&note.protocol_type);
         self.protocol.clone_from(&note.protocol);
         self.leader.clone_from(&note.leader);
         self.members = note.members.iter().map(|member| member.restored(now)).collect();
+        self
     }
 }
 

@@ -110,7 +110,7 @@ impl ConsumerGroup {
     }
 
     /// Makes the group what a note says. Every member has all of its time from now on.
-    pub(in crate::groups) fn restore(&mut self, note: &ConsumerNote, now: Duration) {
+    pub(in crate::groups) fn restored(mut self, note: &ConsumerNote, now: Duration) -> Self {
         self.epoch = note.epochs.group;
         self.assignment_epoch = note.epochs.target;
         for (id, member) in &note.members {
@@ -118,6 +118,7 @@ impl ConsumerGroup {
             let session_deadline = now + self.settings.session_timeout;
             self.members.insert(id.clone(), member.restored(session_deadline, now));
         }
+        self
     }
 }
 
