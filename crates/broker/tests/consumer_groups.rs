@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::client::{Client, PATIENCE};
+use common::consumer_member::{beats, code, commit, describe, join, joins, partitions};
 use ottla_broker::{Acl, Cluster, ErrorCode, Operation};
-use ottla_protocol::messages::consumer_group_describe::{
-    ConsumerGroupDescribeRequest, DescribedGroup,
-};
+use ottla_protocol::messages::consumer_group_describe::ConsumerGroupDescribeRequest;
 use ottla_protocol::messages::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatRequestTopicPartitions,
-    ConsumerGroupHeartbeatResponse,
 };
 use ottla_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ottla_protocol::messages::delete_groups::DeleteGroupsRequest;
@@ -20,9 +18,6 @@ use ottla_protocol::messages::describe_groups::DescribeGroupsRequest;
 use ottla_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use ottla_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use ottla_protocol::messages::list_groups::ListGroupsRequest;
-use ottla_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use ottla_protocol::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -36,62 +31,6 @@ fn cluster() -> Cluster {
     Cluster::builder().topic("t", 4).topic("u", 1).start().expect("starts")
 }
 
-fn joins(member_id: &str) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: "g".to_owned(),
-        member_id: member_id.to_owned(),
-        rebalance_timeout_ms: 30_000,
-        subscribed_topic_names: Some(vec!["t".to_owned()]),
-        topic_partitions: Some(Vec::new()),
-        ..ConsumerGroupHeartbeatRequest::default()
-    }
-}
-
-fn beats(member: &ConsumerGroupHeartbeatResponse) -> ConsumerGroupHeartbeatRequest {
-    ConsumerGroupHeartbeatRequest {
-        group_id: "g".to_owned(),
-        member_id: member.member_id.clone().unwrap_or_default(),
-        member_epoch: member.member_epoch,
-        ..ConsumerGroupHeartbeatRequest::default()
-    }
-}
-
-/// The partitions of the one topic in an assignment.
-fn partitions(member: &ConsumerGroupHeartbeatResponse) -> Vec<i32> {
-    let assignment = member.assignment.as_ref().expect("an assignment");
-    assignment.topic_partitions.iter().flat_map(|topic| topic.partitions.clone()).collect()
-}
-
-fn join(client: &mut Client, member_id: &str) -> ConsumerGroupHeartbeatResponse {
-    let joined = client.call(1, &joins(member_id));
-    assert_eq!((joined.error_code, joined.error_message.as_deref()), (0, None));
-    joined
-}
-
-fn code(response: &ConsumerGroupHeartbeatResponse) -> ErrorCode {
-    ErrorCode(response.error_code)
-}
-
-fn commit(client: &mut Client, version: i16, member_id: &str, epoch: i32) -> ErrorCode {
-    let request = OffsetCommitRequest {
-        group_id: "g".to_owned(),
-        generation_id_or_member_epoch: epoch,
-        member_id: member_id.to_owned(),
-        topics: vec![OffsetCommitRequestTopic {
-            name: "t".to_owned(),
-            partitions: vec![OffsetCommitRequestPartition {
-                partition_index: 1,
-                committed_offset: 7,
-                ..OffsetCommitRequestPartition::default()
-            }],
-            ..OffsetCommitRequestTopic::default()
-        }],
-        ..OffsetCommitRequest::default()
-    };
-    ErrorCode(client.call(version, &request).topics[0].partitions[0].error_code)
-}
-
-/// What a member with this epoch is told of partition 1.
 fn fetch(client: &mut Client, member_id: Option<&str>, epoch: i32) -> Result<i64, ErrorCode> {
     let request = OffsetFetchRequest {
         groups: vec![OffsetFetchRequestGroup {
@@ -111,14 +50,6 @@ fn fetch(client: &mut Client, member_id: Option<&str>, epoch: i32) -> Result<i64
         ErrorCode::NONE => Ok(group.topics[0].partitions[0].committed_offset),
         code => Err(code),
     }
-}
-
-fn describe(client: &mut Client) -> DescribedGroup {
-    let request = ConsumerGroupDescribeRequest {
-        group_ids: vec!["g".to_owned()],
-        include_authorized_operations: true,
-    };
-    client.call(1, &request).groups.remove(0)
 }
 
 fn classic_join(group_id: &str) -> JoinGroupRequest {
@@ -392,82 +323,6 @@ fn offsets_of_a_topic_that_nobody_reads_are_deleted() {
     connect.protocol_type = "connect".to_owned();
     client.call(3, &connect);
     assert_eq!(delete(&mut client, "workers", "u", 0), ErrorCode::NON_EMPTY_GROUP);
-}
-
-#[test]
-fn members_go_on_after_a_kill_where_they_were() {
-    let dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let first = join(&mut client, "a");
-    let second = join(&mut client, "b");
-    // It gives up half of what it has, and the other one waits for that.
-    let first = client.call(1, &beats(&first));
-    assert_eq!(partitions(&first).len(), 2);
-    assert_eq!(partitions(&second).len(), 0);
-    let before = describe(&mut client);
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    assert_eq!(describe(&mut client), before);
-    let owned = ConsumerGroupHeartbeatRequestTopicPartitions {
-        topic_id: first.assignment.as_ref().unwrap().topic_partitions[0].topic_id,
-        partitions: partitions(&first),
-    };
-    let gave_up =
-        ConsumerGroupHeartbeatRequest { topic_partitions: Some(vec![owned]), ..beats(&first) };
-    assert_eq!(code(&client.call(1, &gave_up)), ErrorCode::NONE);
-    let second = client.call(1, &beats(&second));
-    assert_eq!((code(&second), partitions(&second).len()), (ErrorCode::NONE, 2));
-    assert_eq!(commit(&mut client, 9, "b", second.member_epoch), ErrorCode::NONE);
-    assert_eq!(commit(&mut client, 9, "c", second.member_epoch), UNKNOWN_MEMBER);
-    cluster.kill();
-}
-
-#[test]
-fn a_member_that_does_not_come_back_after_a_kill_is_out_when_its_session_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let session = Duration::from_millis(300);
-    let start = || {
-        let builder = Cluster::builder().topic("t", 4).data_dir(dir.path());
-        builder.group_consumer_timeouts(session / 3, session).start().unwrap()
-    };
-    let cluster = start();
-    join(&mut Client::connect(&cluster), "gone");
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let deadline = Instant::now() + PATIENCE;
-    while describe(&mut client).error_code == 0 {
-        assert!(Instant::now() < deadline, "the member is still there");
-        std::thread::yield_now();
-    }
-    cluster.kill();
-    // Nothing of it is left on the disk either.
-    let cluster = start();
-    let unknown = ErrorCode::GROUP_ID_NOT_FOUND.0;
-    assert_eq!(describe(&mut Client::connect(&cluster)).error_code, unknown);
-}
-
-#[test]
-fn nobody_is_told_what_could_not_be_written_down() {
-    let dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let in_the_way = dir.path().join("group-members.jsonl");
-    std::fs::create_dir(&in_the_way).unwrap();
-    let refused = client.call(1, &joins("a"));
-    assert_eq!((code(&refused), refused.assignment), (ErrorCode::COORDINATOR_NOT_AVAILABLE, None));
-    std::fs::remove_dir(&in_the_way).unwrap();
-    let joined = join(&mut client, "a");
-    assert_eq!(partitions(&joined).len(), 4);
-    cluster.kill();
-    let cluster = start();
-    assert_eq!(code(&Client::connect(&cluster).call(1, &beats(&joined))), ErrorCode::NONE);
 }
 
 #[test]

@@ -5,6 +5,10 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::classic_member::{
+    JOIN, SYNC, commit, commit_request, heartbeat, join_alone, join_request, member_id,
+    sync_request,
+};
 use common::client::{Client, PATIENCE};
 use ottla_broker::{ApiKey, Cluster, ErrorCode};
 use ottla_protocol::Message;
@@ -17,18 +21,10 @@ use ottla_protocol::messages::join_group::{
 };
 use ottla_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use ottla_protocol::messages::list_groups::ListGroupsRequest;
-use ottla_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
-use ottla_protocol::messages::sync_group::{
-    SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
-};
-
-const JOIN: i16 = 9;
-const SYNC: i16 = 5;
+use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 
 fn cluster() -> Cluster {
     Cluster::builder()
@@ -36,65 +32,6 @@ fn cluster() -> Cluster {
         .group_session_timeouts(Duration::from_millis(10), Duration::from_secs(60))
         .start()
         .expect("starts")
-}
-
-fn join_request(member_id: &str) -> JoinGroupRequest {
-    JoinGroupRequest {
-        group_id: "g".to_owned(),
-        session_timeout_ms: 30_000,
-        rebalance_timeout_ms: 30_000,
-        member_id: member_id.to_owned(),
-        protocol_type: "consumer".to_owned(),
-        protocols: vec![JoinGroupRequestProtocol {
-            name: "range".to_owned(),
-            metadata: Bytes::from_static(b"subscription"),
-        }],
-        ..JoinGroupRequest::default()
-    }
-}
-
-fn sync_request(joined: &JoinGroupResponse, assignments: &[(&str, &str)]) -> SyncGroupRequest {
-    let assignments = assignments.iter().map(|(member, assignment)| SyncGroupRequestAssignment {
-        member_id: (*member).to_owned(),
-        assignment: Bytes::copy_from_slice(assignment.as_bytes()),
-    });
-    SyncGroupRequest {
-        group_id: "g".to_owned(),
-        generation_id: joined.generation_id,
-        member_id: joined.member_id.clone(),
-        protocol_type: Some("consumer".to_owned()),
-        protocol_name: Some("range".to_owned()),
-        assignments: assignments.collect(),
-        ..SyncGroupRequest::default()
-    }
-}
-
-fn heartbeat(client: &mut Client, joined: &JoinGroupResponse) -> ErrorCode {
-    let request = HeartbeatRequest {
-        group_id: "g".to_owned(),
-        generation_id: joined.generation_id,
-        member_id: joined.member_id.clone(),
-        group_instance_id: None,
-    };
-    ErrorCode(client.call(4, &request).error_code)
-}
-
-/// A member's id, which it is given on its first try.
-fn member_id(client: &mut Client) -> String {
-    let refused = client.call(JOIN, &join_request(""));
-    assert_eq!(refused.error_code, ErrorCode::MEMBER_ID_REQUIRED.0);
-    assert!(refused.member_id.starts_with("raw-"), "{}", refused.member_id);
-    refused.member_id
-}
-
-/// A group of one member that has its assignment.
-fn join_alone(client: &mut Client) -> JoinGroupResponse {
-    let id = member_id(client);
-    let joined = client.call(JOIN, &join_request(&id));
-    assert_eq!((joined.error_code, &joined.leader), (0, &joined.member_id));
-    let synced = client.call(SYNC, &sync_request(&joined, &[(&joined.member_id, "all")]));
-    assert_eq!((synced.error_code, &synced.assignment[..]), (0, &b"all"[..]));
-    joined
 }
 
 fn wait_for(cluster: &Cluster, api: ApiKey, count: usize) {
@@ -225,106 +162,6 @@ fn a_static_member_comes_back_to_its_assignment_without_a_rebalance() {
 }
 
 #[test]
-fn members_go_on_after_a_kill_and_those_of_another_generation_are_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let former = join_alone(&mut client);
-    let joined = client.call(JOIN, &join_request(&former.member_id));
-    client.call(SYNC, &sync_request(&joined, &[(&joined.member_id, "some")]));
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    assert_eq!(heartbeat(&mut client, &joined), ErrorCode::NONE);
-    assert_eq!(heartbeat(&mut client, &former), ErrorCode::ILLEGAL_GENERATION);
-    assert_eq!(commit(&mut client, 8, &commit_request(Some(&joined), 7)), ErrorCode::NONE);
-    // Whoever is not of the group does not commit beside it.
-    let stranger = ErrorCode::UNKNOWN_MEMBER_ID;
-    assert_eq!(commit(&mut client, 8, &commit_request(None, 9)), stranger);
-    let again = client.call(SYNC, &sync_request(&joined, &[]));
-    assert_eq!((again.error_code, &again.assignment[..]), (0, &b"some"[..]));
-    let leave = LeaveGroupRequest {
-        group_id: "g".to_owned(),
-        member_id: joined.member_id.clone(),
-        ..LeaveGroupRequest::default()
-    };
-    assert_eq!(client.call(0, &leave).error_code, 0);
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    assert_eq!(heartbeat(&mut client, &joined), stranger);
-    // The group has offsets, so its generations go on.
-    let next = join_alone(&mut client);
-    assert!(next.generation_id > joined.generation_id + 1, "{next:?}");
-}
-
-#[test]
-fn a_rebalance_that_a_kill_interrupts_begins_anew_from_the_generation_before() {
-    let dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let joined = join_alone(&mut client);
-    // Its leader has not said who is to read what.
-    let undecided = client.call(JOIN, &join_request(&joined.member_id));
-    assert_eq!(undecided.generation_id, joined.generation_id + 1);
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let late = client.call(SYNC, &sync_request(&undecided, &[(&joined.member_id, "late")]));
-    assert_eq!(late.error_code, ErrorCode::ILLEGAL_GENERATION.0);
-    let again = client.call(JOIN, &join_request(&joined.member_id));
-    assert_eq!((again.error_code, again.generation_id), (0, joined.generation_id + 1));
-}
-
-#[test]
-fn a_static_member_comes_back_to_its_assignment_after_a_kill() {
-    let dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let request = JoinGroupRequest { group_instance_id: Some("i".to_owned()), ..join_request("") };
-    let joined = client.call(JOIN, &request);
-    let mut sync = sync_request(&joined, &[(&joined.member_id, "all")]);
-    sync.group_instance_id = Some("i".to_owned());
-    client.call(SYNC, &sync);
-    let replaced = client.call(JOIN, &request);
-    cluster.kill();
-
-    let cluster = start();
-    let mut client = Client::connect(&cluster);
-    let mut sync = sync_request(&replaced, &[]);
-    sync.group_instance_id = Some("i".to_owned());
-    assert_eq!(&client.call(SYNC, &sync).assignment[..], b"all");
-    sync.member_id = joined.member_id;
-    assert_eq!(client.call(SYNC, &sync).error_code, ErrorCode::FENCED_INSTANCE_ID.0);
-}
-
-#[test]
-fn nobody_gets_an_assignment_that_could_not_be_written_down() {
-    let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::builder().data_dir(dir.path()).start().unwrap();
-    let mut client = Client::connect(&cluster);
-    let in_the_way = dir.path().join("group-members.jsonl");
-    std::fs::create_dir(&in_the_way).unwrap();
-    let id = member_id(&mut client);
-    let joined = client.call(JOIN, &join_request(&id));
-    let sync = sync_request(&joined, &[(&joined.member_id, "all")]);
-    let refused = client.call(SYNC, &sync);
-    assert_eq!(refused.error_code, ErrorCode::COORDINATOR_NOT_AVAILABLE.0);
-    assert_eq!(refused.assignment, Bytes::new());
-    std::fs::remove_dir(&in_the_way).unwrap();
-    assert_eq!(&client.call(SYNC, &sync).assignment[..], b"all");
-    cluster.kill();
-    let cluster = Cluster::builder().data_dir(dir.path()).start().unwrap();
-    assert_eq!(heartbeat(&mut Client::connect(&cluster), &joined), ErrorCode::NONE);
-}
-
-#[test]
 fn a_static_member_that_comes_back_changed_makes_a_rebalance_only_if_the_protocol_is_another() {
     let cluster = cluster();
     let mut client = Client::connect(&cluster);
@@ -382,29 +219,6 @@ fn what_cannot_join_is_told_why() {
     ] {
         assert_eq!(client.call(JOIN, &request).error_code, code.0);
     }
-}
-
-fn commit_request(member: Option<&JoinGroupResponse>, offset: i64) -> OffsetCommitRequest {
-    OffsetCommitRequest {
-        group_id: "g".to_owned(),
-        generation_id_or_member_epoch: member.map_or(-1, |member| member.generation_id),
-        member_id: member.map(|member| member.member_id.clone()).unwrap_or_default(),
-        topics: vec![OffsetCommitRequestTopic {
-            name: "t".to_owned(),
-            partitions: vec![OffsetCommitRequestPartition {
-                partition_index: 1,
-                committed_offset: offset,
-                committed_leader_epoch: -1,
-                committed_metadata: Some("note".to_owned()),
-            }],
-            ..OffsetCommitRequestTopic::default()
-        }],
-        ..OffsetCommitRequest::default()
-    }
-}
-
-fn commit(client: &mut Client, version: i16, request: &OffsetCommitRequest) -> ErrorCode {
-    ErrorCode(client.call(version, request).topics[0].partitions[0].error_code)
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What several of the broker's tests need: batches, logs in temporary folders, a raw client.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod classic_member;
 pub mod client;
+pub mod consumer_member;
 pub mod dying;
 pub mod three;
 
