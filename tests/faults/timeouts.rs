@@ -55,10 +55,13 @@ fn a_record_that_was_never_sent_is_not_persisted_when_its_time_is_over() {
 #[test]
 fn a_record_that_was_refused_each_time_is_not_persisted_when_its_time_is_over() {
     let scene = Scene::new(1);
-    let producer = scene.producer(&SHORT_LIVED);
+    // Nothing is on its way when the time is over: it is tried at once, and after 0.56 to 0.84 s. A
+    // second batch would go out as soon as the first is given up, just before its own time is over.
+    let backoff = [("retry.backoff.ms", "700"), ("retry.backoff.max.ms", "700")];
+    let producer = scene.producer(&[SHORT_LIVED, backoff].concat());
     scene.warm_up(&producer);
     scene.cluster().inject(on_produce().always().error(ErrorCode::NOT_ENOUGH_REPLICAS));
-    let outcomes = scene.send(&producer, 10);
+    let outcomes = scene.send(&producer, 1);
     for outcome in &outcomes {
         let error = outcome.as_ref().expect_err("timed out");
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotPersisted));
