@@ -91,6 +91,27 @@ fn a_listener_of_server_events_may_call_every_method_of_its_producer() {
     assert_eq!(heard.recv_timeout(PATIENCE), Ok((true, 1)));
 }
 
+/// Laws: L9. Scenarios: H2.
+#[test]
+fn a_flush_ends_behind_what_a_listener_was_told_though_no_record_has_a_callback() {
+    // It waited for the callback thread only once a record had one.
+    let engine = engine!();
+    let topic = engine.topic("listened-to", 1);
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let listener = move |_: &ServerEvent<'_>| {
+        let _ = gate.lock().expect("no panic").recv();
+    };
+    let producer = engine.builder(&[]).on_server_event(listener).build().expect("built");
+    let producer = producer.blocking();
+    let delivery = producer.send(Record::new(&topic).value("v")).expect("accepted");
+    delivery.wait().expect("delivered");
+    let early = producer.flush(Duration::from_millis(1)).expect_err("the listener is not done");
+    assert_eq!((early.pending_batches, early.pending_callbacks), (0, true));
+    drop(go);
+    producer.flush(PATIENCE).expect("flushed");
+}
+
 /// Laws: L1, L9. Scenarios: H1.
 #[test]
 fn a_callback_a_listener_or_a_waker_that_panics_keeps_nobody_else_from_being_told() {

@@ -115,8 +115,8 @@ impl ProducerBuilder {
     }
 
     /// Has `listener` told when a server cannot be reached, when it can, and when it throttles. It
-    /// is called where delivery callbacks are, after those that were due before: it may call
-    /// anything, and a slow one delays only them.
+    /// is called where delivery callbacks are, after those that were due before, and waited for as
+    /// they are by a flush and a close: it may call anything, and a slow one delays only them.
     pub fn on_server_event(
         mut self,
         listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,

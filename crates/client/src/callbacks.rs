@@ -73,8 +73,9 @@ impl Callbacks {
         self.give(Job::Call(due));
     }
 
-    /// Has a listener called, after the callbacks given before.
+    /// Has a listener called, after the callbacks given before. It is waited for as they are.
     pub(crate) fn tell(&self, listen: impl FnOnce() + Send + 'static) {
+        self.expect_one();
         self.give(Job::Tell(Box::new(listen)));
     }
 
@@ -100,7 +101,7 @@ impl Callbacks {
         }
     }
 
-    /// There will be a callback to call.
+    /// There will be a callback, or a listener, to call.
     pub(crate) fn expect_one(&self) {
         if !self.was_used() {
             self.used.store(true, Ordering::SeqCst);

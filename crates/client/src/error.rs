@@ -135,7 +135,7 @@ impl std::error::Error for TrySendError {
 pub struct FlushError {
     /// Batches that had no outcome yet.
     pub pending_batches: usize,
-    /// Delivery callbacks were still to be called.
+    /// Delivery callbacks, or a listener of server events, were still to be called.
     pub pending_callbacks: bool,
     /// The process is a child of the one that has the producer's threads: what was accepted is the
     /// parent's to send.
