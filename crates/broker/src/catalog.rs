@@ -15,7 +15,7 @@ use crate::data_dir::CATALOG;
 use crate::error::StartError;
 use crate::log::{Storage, Survives};
 use crate::mutant::{self, Mutant};
-use crate::nodes::FIRST_NODE_ID;
+use crate::placement::{Placement, check_placements};
 use crate::topic_config::{self, Overrides, TopicConfig};
 
 /// How many producer ids are taken from the file at once.
@@ -25,35 +25,6 @@ const MAX_NAME_BYTES: usize = 249;
 
 /// The version of the file. 0 had leader epochs in place of partitions: there was one node.
 const VERSION: u32 = 1;
-
-/// Where a partition's replicas are and who leads, as the controller has decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Placement {
-    /// The nodes with a replica; the first is the preferred leader.
-    pub(crate) replicas: Vec<i32>,
-    /// Those of them that have all that was acknowledged to acks=all. Never empty.
-    pub(crate) isr: Vec<i32>,
-    /// -1 while nobody may lead.
-    pub(crate) leader: i32,
-    /// Rises with each new leader.
-    pub(crate) leader_epoch: i32,
-    /// Rises with each change.
-    pub(crate) partition_epoch: i32,
-}
-
-impl Placement {
-    /// A new partition: all replicas are in sync, the first one leads.
-    pub(crate) fn new(replicas: Vec<i32>) -> Self {
-        let leader = replicas.first().copied().unwrap_or(-1);
-        Self { isr: replicas.clone(), replicas, leader, leader_epoch: 0, partition_epoch: 0 }
-    }
-
-    /// Of the only node of a cluster that was one node.
-    fn alone(leader_epoch: i32) -> Self {
-        Self { leader_epoch, ..Self::new(vec![FIRST_NODE_ID]) }
-    }
-}
 
 /// One topic.
 #[derive(Debug)]
@@ -334,21 +305,6 @@ impl Catalog {
         text.push(b'\n');
         self.storage.replace(&self.path, &text, Survives::PowerCut)
     }
-}
-
-/// Says why placements in a file cannot be.
-fn check_placements(placements: &[Placement]) -> Result<(), String> {
-    for (index, place) in placements.iter().enumerate() {
-        let Placement { replicas, isr, leader, .. } = place;
-        let is_known = |node: &i32| replicas.contains(node);
-        if replicas.is_empty() || isr.is_empty() || !isr.iter().all(is_known) {
-            return Err(format!("partition {index} has replicas {replicas:?} and ISR {isr:?}"));
-        }
-        if *leader != -1 && !isr.contains(leader) {
-            return Err(format!("partition {index} has leader {leader} and ISR {isr:?}"));
-        }
-    }
-    Ok(())
 }
 
 /// Says why a string cannot be the name of a topic.

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use ottla_protocol::{ErrorCode, Uuid};
 
-use crate::catalog::Placement;
 use crate::handler;
 use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
+use crate::placement::Placement;
 use crate::replica::Told;
 use crate::time::Now;
 
@@ -155,8 +155,13 @@ impl Nodes {
     fn hold_elections(&mut self, now: Now) {
         let changes = self.elections();
         if !self.decide(changes, now) {
-            self.look_again_at = Some(now.monotonic + RETRY);
+            self.look_again_soon(now);
         }
+    }
+
+    /// Has the controller try again soon what could not be done.
+    pub(crate) fn look_again_soon(&mut self, now: Now) {
+        self.look_again_at = Some(now.monotonic + RETRY);
     }
 
     /// Leaders for partitions that have none and could have.
@@ -183,7 +188,7 @@ impl Nodes {
     }
 
     /// Puts the first replica that may lead into the lead: one in sync, or any if that is allowed.
-    fn elect(&self, place: &mut Placement, unclean: Option<bool>) {
+    pub(crate) fn elect(&self, place: &mut Placement, unclean: Option<bool>) {
         let in_sync = |id: &i32| place.isr.contains(id) || mutant::is_on(Mutant::ElectsAnybody);
         let clean = place.replicas.iter().find(|id| in_sync(id) && self.is_live(**id));
         let before = place.leader;
@@ -265,7 +270,7 @@ impl Nodes {
         self.decide_one(topic, partition, next, now)
     }
 
-    fn place_of(&self, topic: Uuid, partition: i32) -> Result<&Placement, ErrorCode> {
+    pub(crate) fn place_of(&self, topic: Uuid, partition: i32) -> Result<&Placement, ErrorCode> {
         let place = self.catalog.placement(topic, partition);
         place.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
@@ -294,11 +299,12 @@ impl Nodes {
         }
         let in_order = place.replicas.iter().copied().filter(|id| isr.contains(id)).collect();
         let next = Placement { isr: in_order, ..place.clone() };
+        let next = self.go_on_moving(place, next);
         tracing::debug!(%topic, partition, isr = ?next.isr, "in-sync replicas changed");
         self.decide_one(topic, partition, next, now).is_ok()
     }
 
-    fn decide_one(
+    pub(crate) fn decide_one(
         &mut self,
         topic: Uuid,
         partition: i32,
@@ -321,8 +327,10 @@ impl Nodes {
             return false;
         }
         for (topic, partition, place) in &changes {
-            for &id in &place.replicas {
-                if self.can_reach(CONTROLLER, id) {
+            for id in self.node_ids() {
+                let is_concerned =
+                    place.replicas.contains(&id) || self.replica(id, *topic, *partition).is_some();
+                if is_concerned && self.can_reach(CONTROLLER, id) {
                     self.tell(id, *topic, *partition, now);
                 }
             }
@@ -330,9 +338,14 @@ impl Nodes {
         true
     }
 
-    /// Tells a node about all its replicas.
+    /// Tells a node about all replicas that it has, and those that it is to have.
     fn tell_all(&mut self, id: i32, now: Now) {
-        let keys = self.node(id).map(|node| node.partitions.keys()).unwrap_or_default();
+        let own = self.node(id).map(|node| node.partitions.keys()).unwrap_or_default();
+        let mut keys: BTreeSet<(Uuid, i32)> = own.into_iter().collect();
+        for topic in self.catalog.sorted() {
+            let moving = (0..).zip(&topic.partitions).filter(|(_, place)| place.is_moving());
+            keys.extend(moving.map(|(index, _)| (topic.id, index)));
+        }
         for (topic, partition) in keys {
             self.tell(id, topic, partition, now);
         }
@@ -343,6 +356,14 @@ impl Nodes {
         let Some(place) = self.catalog.placement(topic, partition).cloned() else {
             return;
         };
+        match (place.replicas.contains(&id), self.replica(id, topic, partition)) {
+            (false, None) => return,
+            (false, Some(_)) => return self.drop_replica(id, topic, partition, now),
+            // One that is in sync and not there is no new one: it has lost what it had.
+            (true, None) if place.isr.contains(&id) => return,
+            (true, None) => self.make_replica(id, topic, partition, now),
+            (true, Some(_)) => {}
+        }
         let Some(replica) = self.replica_mut(id, topic, partition) else {
             return;
         };

@@ -39,6 +39,7 @@ pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
 pub(crate) const GROUP_MEMBERS: &str = "group-members.jsonl";
 pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
+pub(crate) const ACLS: &str = "acls.jsonl";
 pub(crate) const CLIENT_QUOTAS: &str = "client-quotas.jsonl";
 /// No topic's folder has a name like this.
 const OTHER_NODES: &str = "nodes";

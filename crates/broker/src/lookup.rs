@@ -11,6 +11,7 @@ use crate::peers::{Advertised, Call, ConnectionId};
 use crate::replica::Replica;
 use crate::security::Operation;
 use crate::security::acl::On;
+use crate::security::bindings::Who;
 
 impl Nodes {
     /// A node by its id.
@@ -67,7 +68,21 @@ impl Nodes {
 
     /// Whether who is behind a request may do this.
     pub(crate) fn allows(&self, call: &Call, operation: Operation, thing: On<'_>) -> bool {
-        self.rules.is_empty() || self.rules.allows(self.principal(call), operation, thing)
+        let who = || self.who(call);
+        (self.rules.is_empty() || self.rules.allows(who().principal, operation, thing))
+            && (self.acls.is_empty() || self.acls.allows(who(), operation, thing))
+    }
+
+    /// Whether there may be some topic that who is behind a request may do this with.
+    pub(crate) fn allows_some_topic(&self, call: &Call, operation: Operation) -> bool {
+        let who = self.who(call);
+        self.rules.allows_some_topic(who.principal, operation)
+            && self.acls.allows_some_topic(who, operation)
+    }
+
+    fn who(&self, call: &Call) -> Who<'_> {
+        let host = self.peers.get(&call.connection).map(|peer| peer.remote.ip());
+        Who { principal: self.principal(call), host }
     }
 
     /// Who is behind a request.

@@ -49,6 +49,8 @@ pub(crate) enum Mutant {
     FollowersForgetEpochs,
     /// A follower stamps its own leader epoch on what it copies.
     FollowersRestamp,
+    /// A partition that moves leaves its old nodes before the new ones have everything.
+    ArrivesTooSoon,
 }
 
 #[cfg(test)]

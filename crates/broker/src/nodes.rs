@@ -20,13 +20,13 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
-use crate::data_dir::{CLIENT_QUOTAS, DataDir, TRANSACTIONS};
+use crate::data_dir::{ACLS, CLIENT_QUOTAS, DataDir, TRANSACTIONS};
 use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
 use crate::fetch_sessions::{FetchSessions, Use as FetchSessionUse};
 use crate::groups::Groups;
-use crate::handler::{self, ParkedDeletion, ParkedFetch, ParkedProduce};
+use crate::handler::{self, ParkedAdmin, ParkedFetch, ParkedProduce};
 use crate::log::{Storage, SyncJob, Validator};
 use crate::node::{Node, State};
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
@@ -35,6 +35,7 @@ use crate::request_log::RequestLog;
 use crate::rng::Rng;
 use crate::security;
 use crate::security::acl::Rules;
+use crate::security::bindings::Bindings;
 use crate::security::session::Session;
 use crate::security::users::Users;
 use crate::time::Now;
@@ -75,6 +76,7 @@ pub(crate) struct Nodes {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) users: Users,
     pub(crate) rules: Rules,
+    pub(crate) acls: Bindings,
     /// The principal of those who have not said who they are.
     pub(crate) nobody: Arc<str>,
     pub(crate) catalog: Catalog,
@@ -91,7 +93,7 @@ pub(crate) struct Nodes {
     pub(crate) fetch_deadlines: BTreeSet<(Duration, ConnectionId)>,
     pub(crate) parked_produces: HashMap<ConnectionId, ParkedProduce>,
     pub(crate) produce_deadlines: BTreeSet<(Duration, ConnectionId)>,
-    pub(crate) parked_deletions: HashMap<ConnectionId, ParkedDeletion>,
+    pub(crate) parked_admins: HashMap<ConnectionId, ParkedAdmin>,
     delayed: HashMap<ConnectionId, Transmit>,
     delay_deadlines: BTreeSet<(Duration, ConnectionId)>,
     transmits: VecDeque<Transmit>,
@@ -100,6 +102,27 @@ pub(crate) struct Nodes {
     pub(crate) next_lag_check: Duration,
     /// When the controller tries again what could not be written down, on the monotonic clock.
     pub(crate) look_again_at: Option<Duration>,
+}
+
+/// Opens the folders of all nodes, of one at least.
+fn open_folders(
+    count: i32,
+    dir: &Path,
+    storage: &Arc<dyn Storage>,
+    rng: &mut Rng,
+) -> Result<Vec<(DataDir, NodeDisk)>, StartError> {
+    let disks: Vec<NodeDisk> = (0..count).map(|_| NodeDisk::new(storage.clone())).collect();
+    let mut of_nodes = (FIRST_NODE_ID..).zip(disks);
+    let Some((id, disk)) = of_nodes.next() else {
+        return Err(StartError::Config("a cluster has one node at least".to_owned()));
+    };
+    let first = DataDir::open_first(dir, id, rng.next_uuid(), disk.storage())?;
+    let cluster_id = first.cluster_id().to_owned();
+    let mut folders = vec![(first, disk)];
+    for (id, disk) in of_nodes {
+        folders.push((DataDir::open_other(dir, id, &cluster_id, disk.storage())?, disk));
+    }
+    Ok(folders)
 }
 
 impl Nodes {
@@ -115,18 +138,9 @@ impl Nodes {
         now: Now,
     ) -> Result<Self, StartError> {
         let mut rng = Rng::new(seed);
-        let disks: Vec<NodeDisk> = (0..count).map(|_| NodeDisk::new(storage.clone())).collect();
-        let mut of_nodes = (FIRST_NODE_ID..).zip(disks);
-        let Some((id, disk)) = of_nodes.next() else {
-            return Err(StartError::Config("a cluster has one node at least".to_owned()));
-        };
-        let first = DataDir::open_first(dir, id, rng.next_uuid(), disk.storage())?;
-        let cluster_id = first.cluster_id().to_owned();
+        let folders = open_folders(count, dir, &storage, &mut rng)?;
+        let cluster_id = folders[0].0.cluster_id().to_owned();
         let mut catalog = Catalog::load(dir, storage.clone())?;
-        let mut folders = vec![(first, disk)];
-        for (id, disk) in of_nodes {
-            folders.push((DataDir::open_other(dir, id, &cluster_id, disk.storage())?, disk));
-        }
         // One that went in order while the others ran on does not speak for them.
         if !folders.iter().all(|(data, _)| data.was_clean()) {
             let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
@@ -135,6 +149,7 @@ impl Nodes {
         let groups = Groups::open(dir, &storage, &config, now)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let quotas = Quotas::open(dir.join(CLIENT_QUOTAS), storage.clone())?;
+        let acls = Bindings::open(dir.join(ACLS), storage.clone())?;
         let mut nodes = Vec::with_capacity(folders.len());
         for (id, (data, disk)) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, disk, &catalog, config.discards, now)?);
@@ -148,6 +163,7 @@ impl Nodes {
             storage,
             users: Users::default(),
             rules: Rules::default(),
+            acls,
             nobody: security::ANONYMOUS.into(),
             catalog,
             groups,
@@ -163,7 +179,7 @@ impl Nodes {
             fetch_deadlines: BTreeSet::new(),
             parked_produces: HashMap::new(),
             produce_deadlines: BTreeSet::new(),
-            parked_deletions: HashMap::new(),
+            parked_admins: HashMap::new(),
             delayed: HashMap::new(),
             delay_deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
@@ -223,7 +239,7 @@ impl Nodes {
         self.peers.remove(&connection);
         self.unpark_fetch(connection);
         self.unpark_produce(connection);
-        self.parked_deletions.remove(&connection);
+        self.parked_admins.remove(&connection);
         self.delayed.remove(&connection);
     }
 
@@ -295,7 +311,7 @@ impl Nodes {
         }
         self.control(now);
         self.replicate(now);
-        handler::settle_deletions(self, now);
+        handler::settle_admins(self, now);
         self.transactions.handle_timeout(now);
         self.finish_transactions(now);
         self.groups.handle_timeout(now);
@@ -331,12 +347,12 @@ impl Nodes {
         let fetch = self.fetch_deadlines.first().map(|(deadline, _)| *deadline);
         let delay = self.delay_deadlines.first().map(|(deadline, _)| *deadline);
         let produce = self.produce_deadlines.first().map(|(deadline, _)| *deadline);
-        let deletion = self.parked_deletions.values().map(|parked| parked.deadline).min();
+        let admin = self.parked_admins.values().map(|parked| parked.deadline).min();
         let group = self.groups.next_timeout();
         let control = self.next_control();
         let replication = self.next_replication();
         let transaction = self.transactions.next_timeout();
-        let all = [fetch, produce, deletion, delay, group, control, replication, transaction];
+        let all = [fetch, produce, admin, delay, group, control, replication, transaction];
         let next = all.into_iter().flatten().min();
         next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
     }

@@ -56,7 +56,7 @@ impl Partitions {
         now_ms: i64,
     ) -> Result<Self, StartError> {
         let mut partitions = Self::empty(data.storage().clone(), data.path().to_owned(), discards);
-        partitions.sweep(catalog)?;
+        partitions.sweep(node, catalog)?;
         let recovery_points = data.recovery_points()?;
         let high_watermarks = data.high_watermarks()?;
         let log_starts = data.log_starts()?;
@@ -222,6 +222,53 @@ impl Partitions {
         }
     }
 
+    /// Makes the log of a replica that has come to this node.
+    ///
+    /// # Errors
+    /// What the disk says; there is no replica then.
+    pub(crate) fn add(&mut self, topic: &Topic, index: i32, now_ms: i64) -> Result<(), LogError> {
+        let log = self.create_one(&topic.name, topic.id, index, &topic.config.log, now_ms);
+        let log = log.inspect_err(|_| {
+            let _ = self.storage.remove_dir(&self.partition_dir(&topic.name, index));
+        })?;
+        let place = usize::try_from(index).unwrap_or_default();
+        let all = self.by_topic.entry(topic.id).or_default();
+        if all.len() <= place {
+            all.resize_with(place + 1, || None);
+        }
+        all[place] = Some(Replica::new(log, 0));
+        Ok(())
+    }
+
+    /// Lets go of one replica and removes its folder. Gives back who waited for something in it.
+    pub(crate) fn drop_one(
+        &mut self,
+        name: &str,
+        id: Uuid,
+        index: i32,
+    ) -> (Vec<ConnectionId>, io::Result<()>) {
+        let place = usize::try_from(index).unwrap_or_default();
+        let replica = self.by_topic.get_mut(&id).and_then(|all| all.get_mut(place)?.take());
+        let Some(replica) = replica else {
+            return (Vec::new(), Ok(()));
+        };
+        let waiters = [&replica.fetch_waiters[..], &replica.produce_waiters].concat();
+        let removed = self.remove_folder(name, id, index);
+        (waiters, removed)
+    }
+
+    /// Removes the folder of a log that is let go of.
+    fn remove_folder(&self, name: &str, id: Uuid, index: i32) -> io::Result<()> {
+        if self.discards {
+            return Ok(());
+        }
+        let dir = self.partition_dir(name, index);
+        // Out of the way first, so that one of the same name can be made at once.
+        let doomed = self.dir.join(format!("{name}-{index}.{id}-delete"));
+        self.storage.rename(&dir, &doomed)?;
+        self.storage.remove_dir(&doomed)
+    }
+
     /// Lets go of a topic's logs and removes their folders. Gives back who waited for records in
     /// them.
     pub(crate) fn delete(&mut self, name: &str, id: Uuid) -> (Vec<ConnectionId>, io::Result<()>) {
@@ -234,14 +281,7 @@ impl Partitions {
             };
             waiters.extend(replica.fetch_waiters);
             waiters.extend(replica.produce_waiters);
-            if self.discards {
-                continue;
-            }
-            let dir = self.partition_dir(name, index as i32);
-            // Out of the way first, so that a topic of the same name can be made at once.
-            let doomed = self.dir.join(format!("{name}-{index}.{id}-delete"));
-            let removed =
-                self.storage.rename(&dir, &doomed).and_then(|()| self.storage.remove_dir(&doomed));
+            let removed = self.remove_folder(name, id, index as i32);
             result = result.and(removed);
         }
         (waiters, result)
@@ -309,9 +349,9 @@ impl Partitions {
         self.dir.join(format!("{name}-{index}"))
     }
 
-    /// Removes folders of topics whose deletion was interrupted, and puts aside those that belong
-    /// to no topic.
-    fn sweep(&self, catalog: &Catalog) -> Result<(), StartError> {
+    /// Removes folders of topics whose deletion was interrupted and of replicas that have moved to
+    /// other nodes, and puts aside those that belong to no topic.
+    fn sweep(&self, node: i32, catalog: &Catalog) -> Result<(), StartError> {
         let storage = &*self.storage;
         let fault = |path: &Path, source| StartError::DataDir { path: path.to_owned(), source };
         let names = storage.list(&self.dir).map_err(|error| fault(&self.dir, error))?;
@@ -321,7 +361,7 @@ impl Partitions {
                 storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
                 continue;
             }
-            let Some((topic, _)) = partition_in_name(&entry.name) else {
+            let Some((topic, index)) = partition_in_name(&entry.name) else {
                 continue;
             };
             let id = read_topic_id(storage, &path).map_err(|error| fault(&path, error))?;
@@ -332,6 +372,9 @@ impl Partitions {
                 }
                 TopicId::Is(id) if !is_known || catalog.by_id(id).is_none() => {
                     self.put_aside(&path, &entry.name, id)?;
+                }
+                TopicId::Is(id) if has_moved(catalog, id, index, node) => {
+                    storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
                 }
                 _ => {}
             }
@@ -358,6 +401,11 @@ impl Partitions {
         tracing::warn!(from = %path.display(), to = %aside.display(), "folder of no known topic");
         storage.rename(path, &aside).map_err(fault)
     }
+}
+
+/// Whether a partition has its replicas on other nodes.
+fn has_moved(catalog: &Catalog, topic: Uuid, index: i32, node: i32) -> bool {
+    catalog.placement(topic, index).is_some_and(|place| !place.replicas.contains(&node))
 }
 
 /// Topic and partition in the name of a folder.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::catalog::Placement;
 use crate::log::PartitionLog;
 use crate::mutant::{self, Mutant};
 use crate::peers::ConnectionId;
+use crate::placement::Placement;
 
 /// One replica of a partition.
 #[derive(Debug)]

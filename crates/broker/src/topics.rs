@@ -3,11 +3,12 @@
 use ottla_protocol::{ErrorCode, Uuid};
 
 use crate::assignment::assign;
-use crate::catalog::{self, Placement};
+use crate::catalog;
 use crate::controller::CONTROLLER;
 use crate::handler;
 use crate::node::State;
 use crate::nodes::Nodes;
+use crate::placement::Placement;
 use crate::time::Now;
 use crate::topic_config::{self, Overrides, TopicConfig};
 

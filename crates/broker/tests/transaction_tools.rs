@@ -15,9 +15,13 @@ use ottla_protocol::messages::describe_transactions::{
     DescribeTransactionsRequest, TransactionState,
 };
 use ottla_protocol::messages::end_txn::EndTxnRequest;
+use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_protocol::messages::init_producer_id::InitProducerIdRequest;
 use ottla_protocol::messages::list_transactions::{
     ListTransactionsRequest, ListTransactionsResponse,
+};
+use ottla_protocol::messages::write_txn_markers::{
+    WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
 
 const TIMEOUT_MS: i32 = 60_000;
@@ -35,7 +39,13 @@ fn init(client: &mut Client, id: &str) -> (i64, i16) {
 }
 
 /// Writes a record to a partition as part of a transaction.
-fn write(client: &mut Client, id: &str, (producer, epoch): (i64, i16), topic: &str, index: i32) {
+fn write(client: &mut Client, id: &str, who: (i64, i16), topic: &str, index: i32) {
+    add(client, id, who, topic, index);
+    append(client, id, who, topic, index);
+}
+
+/// Takes a partition into a transaction.
+fn add(client: &mut Client, id: &str, (producer, epoch): (i64, i16), topic: &str, index: i32) {
     let request = AddPartitionsToTxnRequest {
         v3_and_below_transactional_id: id.to_owned(),
         v3_and_below_producer_id: producer,
@@ -48,6 +58,9 @@ fn write(client: &mut Client, id: &str, (producer, epoch): (i64, i16), topic: &s
     };
     let added = &client.call(3, &request).results_by_topic_v3_and_below[0];
     assert_eq!(added.results_by_partition[0].partition_error_code, 0);
+}
+
+fn append(client: &mut Client, id: &str, (producer, epoch): (i64, i16), topic: &str, index: i32) {
     let batch = Batch { transactional: true, ..Batch::numbered(2).idempotent(producer, epoch, 0) };
     let mut request = produce_request(-1, topic, index, batch.encode());
     request.transactional_id = Some(id.to_owned());
@@ -86,6 +99,17 @@ fn producers(client: &mut Client, topic: &str, partition: i32) -> PartitionRespo
     let name = topic.to_owned();
     let topics = vec![TopicRequest { name, partition_indexes: vec![partition] }];
     client.call(0, &DescribeProducersRequest { topics }).topics.remove(0).partitions.remove(0)
+}
+
+/// A client of the node that looks after a transactional id.
+fn coordinator_of(cluster: &Cluster, id: &str) -> Client {
+    let request = FindCoordinatorRequest {
+        key_type: 1,
+        coordinator_keys: vec![id.to_owned()],
+        ..FindCoordinatorRequest::default()
+    };
+    let found = Client::connect(cluster).call(4, &request).coordinators.remove(0);
+    Client::connect_to(&format!("{}:{}", found.host, found.port))
 }
 
 fn cluster() -> Cluster {
@@ -271,4 +295,54 @@ fn what_may_not_be_described_is_not_told() {
     assert_eq!(describe(&mut client, "open").error_code, denied);
     let listed = ids(list(&mut client, &ListTransactionsRequest::default()));
     assert_eq!(listed, ["done", "idle"]);
+}
+
+/// Ends what a producer has open in the first partition of a topic, without its coordinator.
+fn mark(client: &mut Client, version: i16, topic: &str, marker: WritableTxnMarker) -> ErrorCode {
+    let (name, partition_indexes) = (topic.to_owned(), vec![0]);
+    let topics = vec![WritableTxnMarkerTopic { name, partition_indexes }];
+    let markers = vec![WritableTxnMarker { topics, ..marker }];
+    let mut answer = client.call(version, &WriteTxnMarkersRequest { markers });
+    ErrorCode(answer.markers.remove(0).topics[0].partitions[0].error_code)
+}
+
+#[test]
+fn a_transaction_is_aborted_by_a_marker_from_outside_once_all_replicas_have_that() {
+    let cluster = common::three::three().start().unwrap();
+    let topic = common::three::TOPIC;
+    let mut client = common::three::client_of(&cluster, common::three::leader(&cluster));
+    let mut coordinator = coordinator_of(&cluster, "open");
+    init(&mut coordinator, "open");
+    let (producer_id, producer_epoch) = init(&mut coordinator, "open");
+    add(&mut coordinator, "open", (producer_id, producer_epoch), topic, 0);
+    append(&mut client, "open", (producer_id, producer_epoch), topic, 0);
+    assert_eq!(producers(&mut client, topic, 0).active_producers[0].current_txn_start_offset, 0);
+
+    let good = WritableTxnMarker {
+        producer_id,
+        producer_epoch,
+        coordinator_epoch: 5,
+        ..WritableTxnMarker::default()
+    };
+    let older = WritableTxnMarker { producer_epoch: producer_epoch - 1, ..good.clone() };
+    assert_eq!(mark(&mut client, 1, topic, older), ErrorCode::INVALID_PRODUCER_EPOCH);
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!(mark(&mut client, 1, "nothing", good.clone()), unknown);
+    let mut follower = common::three::client_of(&cluster, common::three::follower(&cluster));
+    let elsewhere = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    assert_eq!(mark(&mut follower, 1, topic, good.clone()), elsewhere);
+
+    assert_eq!(mark(&mut client, 2, topic, good.clone()), ErrorCode::NONE);
+    for node in cluster.node_ids() {
+        assert_eq!(cluster.log_end_offset_on(node, topic, 0), Some(3));
+    }
+    assert_eq!(producers(&mut client, topic, 0).active_producers[0].current_txn_start_offset, -1);
+    let by_former = WritableTxnMarker { coordinator_epoch: 4, ..good.clone() };
+    let fenced = ErrorCode::TRANSACTION_COORDINATOR_FENCED;
+    assert_eq!(mark(&mut client, 1, topic, by_former), fenced);
+
+    cluster.deny(Acl::cluster().operation(Operation::ClusterAction));
+    assert_eq!(mark(&mut client, 1, topic, good.clone()), ErrorCode::NONE);
+    cluster.deny(Acl::cluster().operation(Operation::Alter));
+    assert_eq!(mark(&mut client, 1, topic, good), ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
 }

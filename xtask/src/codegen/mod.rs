@@ -66,6 +66,12 @@ const APIS: &[&str] = &[
     "DescribeTransactions",
     "ListTransactions",
     "DescribeTopicPartitions",
+    "DescribeAcls",
+    "CreateAcls",
+    "DeleteAcls",
+    "AlterPartitionReassignments",
+    "ListPartitionReassignments",
+    "ListConfigResources",
 ];
 
 /// What the first line of a generated file says; stale files are recognised by it.

@@ -25,6 +25,7 @@ use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::{On, Rules};
+use crate::security::bindings::{Bindings, Who};
 use crate::time::Now;
 
 impl Api for ConsumerGroupHeartbeatRequest {
@@ -64,7 +65,7 @@ impl Api for ConsumerGroupHeartbeatRequest {
         if let Err(refusal) = request.check(call.version) {
             return Reply::Now(refused(refusal));
         }
-        let topics = Visible { catalog: &nodes.catalog, rules: &nodes.rules };
+        let topics = Visible { catalog: &nodes.catalog, rules: &nodes.rules, acls: &nodes.acls };
         let new_id = || nodes.rng.next_uuid().to_string();
         let answer = nodes.groups.consumer_heartbeat(&group_id, request, new_id, &topics, now);
         Reply::Now(match answer {
@@ -78,6 +79,7 @@ impl Api for ConsumerGroupHeartbeatRequest {
 struct Visible<'a> {
     catalog: &'a Catalog,
     rules: &'a Rules,
+    acls: &'a Bindings,
 }
 
 impl Topics for Visible<'_> {
@@ -87,8 +89,11 @@ impl Topics for Visible<'_> {
 
     fn matching(&self, principal: &str, is_wanted: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
         let topics = self.catalog.sorted().into_iter().map(|topic| &*topic.name);
-        let is_visible =
-            |name: &str| self.rules.allows(principal, Operation::Describe, On::Topic(name));
+        let who = Who { principal, host: None };
+        let is_visible = |name: &str| {
+            self.rules.allows(principal, Operation::Describe, On::Topic(name))
+                && self.acls.allows(who, Operation::Describe, On::Topic(name))
+        };
         topics.filter(|name| is_wanted(name) && is_visible(name)).map(str::to_owned).collect()
     }
 }

@@ -14,8 +14,8 @@ use ottla_protocol::messages::delete_records::{
     DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
-use super::delete_wait::{self, DeletionWait};
 use super::fetch::log_error_code;
+use super::follower_wait::{self, FollowerWait, Until, Waiting};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::log::ReadError;
@@ -53,13 +53,13 @@ impl Api for DeleteRecordsRequest {
         if !node.is_none_or(|node| node.write_checkpoints(&nodes.catalog)) {
             return Reply::Now(map_partitions(&self, |_, _| Err(ErrorCode::KAFKA_STORAGE_ERROR)));
         }
-        let waits: Vec<DeletionWait> = waits_of(&self, &response, nodes, call);
+        let waits: Vec<FollowerWait> = waits_of(&self, &response, nodes, call);
         if waits.is_empty() {
             return Reply::Now(response);
         }
         let timeout = Duration::from_millis(u64::try_from(self.timeout_ms).unwrap_or_default());
         let deadline = now.monotonic + timeout;
-        delete_wait::park(nodes, call, response, waits, deadline);
+        follower_wait::park(nodes, call, Waiting::Deletion(response), waits, deadline);
         Reply::Wait
     }
 }
@@ -70,7 +70,7 @@ fn waits_of(
     response: &DeleteRecordsResponse,
     nodes: &Nodes,
     call: &Call,
-) -> Vec<DeletionWait> {
+) -> Vec<FollowerWait> {
     let mut waits = Vec::new();
     for (at, (asked, told)) in request.topics.iter().zip(&response.topics).enumerate() {
         let Some(topic) = nodes.catalog.by_name(&asked.name).map(|topic| topic.id) else {
@@ -83,9 +83,9 @@ fn waits_of(
                 continue;
             };
             let leader_epoch = replica.leader_epoch;
-            let until_offset = told.low_watermark;
-            let wait =
-                DeletionWait { topic, partition, leader_epoch, until_offset, place: (at, index) };
+            let until = Until::BeginsAt(told.low_watermark);
+            let place = (0, at, index);
+            let wait = FollowerWait { topic, partition, leader_epoch, until, place };
             if wait.outcome(nodes, call.node).is_none() {
                 waits.push(wait);
             }

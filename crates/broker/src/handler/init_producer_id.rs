@@ -57,7 +57,7 @@ impl Api for InitProducerIdRequest {
 
 fn idempotent(nodes: &mut Nodes, call: &Call) -> Result<(i64, i16), ErrorCode> {
     let may_write = nodes.allows(call, Operation::IdempotentWrite, On::Cluster)
-        || nodes.rules.allows_some_topic(nodes.principal(call), Operation::Write);
+        || nodes.allows_some_topic(call, Operation::Write);
     if !may_write {
         return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
     }

@@ -3,21 +3,25 @@
 //! A handler turns a request into a response by means of the node's state; it does no network I/O.
 //! An answer that must wait (a Fetch without records, a member of a group) is parked in the node.
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod counted;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
-mod delete_wait;
+mod describe_acls;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
@@ -31,13 +35,16 @@ mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
+mod follower_wait;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 mod offset_commit;
@@ -53,18 +60,21 @@ mod sasl_handshake;
 mod sync_group;
 mod throttle;
 mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::time::Duration;
 
 use ottla_protocol::messages::{
     add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
     alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
+    alter_partition_reassignments::AlterPartitionReassignmentsRequest,
     alter_user_scram_credentials::AlterUserScramCredentialsRequest,
     api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
-    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_acls::CreateAclsRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
-    delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
-    delete_topics::DeleteTopicsRequest, describe_client_quotas::DescribeClientQuotasRequest,
+    delete_acls::DeleteAclsRequest, delete_groups::DeleteGroupsRequest,
+    delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
+    describe_acls::DescribeAclsRequest, describe_client_quotas::DescribeClientQuotasRequest,
     describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_groups::DescribeGroupsRequest, describe_log_dirs::DescribeLogDirsRequest,
     describe_producers::DescribeProducersRequest,
@@ -75,18 +85,20 @@ use ottla_protocol::messages::{
     find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
-    leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
-    list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest,
-    metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
-    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
-    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
-    sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
-    sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
+    leave_group::LeaveGroupRequest, list_config_resources::ListConfigResourcesRequest,
+    list_groups::ListGroupsRequest, list_offsets::ListOffsetsRequest,
+    list_partition_reassignments::ListPartitionReassignmentsRequest,
+    list_transactions::ListTransactionsRequest, metadata::MetadataRequest,
+    offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
+    offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
+    sasl_handshake::SaslHandshakeRequest, sync_group::SyncGroupRequest,
+    txn_offset_commit::TxnOffsetCommitRequest, write_txn_markers::WriteTxnMarkersRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
 
-pub(crate) use delete_wait::{ParkedDeletion, settle_deletions};
 pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fetches};
+pub(crate) use follower_wait::{ParkedAdmin, settle_admins};
 pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 
 use crate::catalog::Catalog;
@@ -212,6 +224,13 @@ const TABLE: &[Entry] = &[
     entry::<AlterClientQuotasRequest>(),
     entry::<DescribeUserScramCredentialsRequest>(),
     entry::<AlterUserScramCredentialsRequest>(),
+    entry::<DescribeAclsRequest>(),
+    entry::<CreateAclsRequest>(),
+    entry::<DeleteAclsRequest>(),
+    entry::<WriteTxnMarkersRequest>(),
+    entry::<AlterPartitionReassignmentsRequest>(),
+    entry::<ListPartitionReassignmentsRequest>(),
+    entry::<ListConfigResourcesRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.

@@ -100,7 +100,8 @@ pub(crate) fn settle_produce(nodes: &mut Nodes, connection: ConnectionId, now: N
 /// What has become of a batch; `None` while that is open.
 fn outcome(nodes: &Nodes, node: i32, wait: &Wait) -> Option<ErrorCode> {
     let Some(replica) = nodes.replica(node, wait.topic, wait.partition) else {
-        return Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        // Deleted, or moved to another node.
+        return Some(nodes.not_leader(wait.topic, wait.partition));
     };
     let is_led = replica.leading.is_some() && replica.leader_epoch == wait.leader_epoch;
     if !is_led && mutant::is_on(Mutant::AnswersForOthers) {

@@ -15,6 +15,7 @@ pub(crate) struct Described {
     tokens: Vec<(String, zeroize::Zeroizing<String>, String)>,
     scram_iterations: Option<u32>,
     denied: Vec<Acl>,
+    super_users: Vec<String>,
 }
 
 impl std::fmt::Debug for Described {
@@ -24,6 +25,10 @@ impl std::fmt::Debug for Described {
 }
 
 impl Described {
+    pub(crate) fn super_users(&self) -> Vec<String> {
+        self.super_users.clone()
+    }
+
     pub(crate) fn rules(self) -> Rules {
         let mut rules = Rules::default();
         self.denied.into_iter().for_each(|rule| rules.deny(rule));
@@ -94,6 +99,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Somebody, such as `User:admin`, who may do everything, whatever the ACLs say that tools
+    /// make. Rules of [`Cluster::deny`] hold for everybody.
+    pub fn super_user(mut self, principal: impl Into<String>) -> Self {
+        self.security.super_users.push(principal.into());
+        self
+    }
+
     /// How many iterations clients of SCRAM are told. Default 4096, the least that Kafka has.
     ///
     /// Kafka's limits do not hold here, so that clients can be shown what they should refuse. Above
@@ -152,7 +164,7 @@ impl Cluster {
     }
 
     /// Denies something from the next request on. What is not denied is allowed: a cluster without
-    /// rules lets everybody do everything.
+    /// rules, and without ACLs that tools have made, lets everybody do everything.
     pub fn deny(&self, rule: Acl) {
         self.running.door.with_nodes(|nodes, _| nodes.rules.deny(rule));
     }

@@ -5,6 +5,7 @@
 //! configuration of TLS is here; the door does the rest.
 
 pub(crate) mod acl;
+pub(crate) mod bindings;
 pub(crate) mod control;
 mod distinguished_name;
 mod listener;

@@ -139,6 +139,8 @@ struct Turmoil {
     /// What was read of each partition so far.
     read: HashMap<i32, Vec<u8>>,
     failed: [u32; 6],
+    /// Whether partitions move between the nodes as well, and how many moves began.
+    moves: Option<u32>,
 }
 
 impl Turmoil {
@@ -163,7 +165,13 @@ impl Turmoil {
             seen: HashMap::new(),
             read: HashMap::new(),
             failed: [0; 6],
+            moves: None,
         }
+    }
+
+    /// Partitions move between the nodes as well.
+    fn with_moves(seed: u64) -> Self {
+        Self { moves: Some(0), ..Self::new(seed) }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -180,6 +188,7 @@ impl Turmoil {
                 6..12 => self.write_carefully(),
                 12..14 => self.write_carelessly(),
                 14 => self.read(),
+                15 if self.moves.is_some() => self.reassign(),
                 _ => self.fail(),
             }
             self.check();
@@ -275,6 +284,25 @@ impl Turmoil {
         }
     }
 
+    /// Moves a partition to some of the nodes, in some order, or takes a move back.
+    fn reassign(&mut self) {
+        let partition = self.below(PARTITIONS as u64) as i32;
+        let mut target = vec![1, 2, 3];
+        target.rotate_left(self.below(3) as usize);
+        if self.below(2) == 0 {
+            target.swap(0, 1);
+        }
+        target.truncate(1 + self.below(3) as usize);
+        let target = (self.below(6) > 0).then_some(target);
+        let (now, topic) = (self.world.now(), self.world.topic);
+        let moved = self.world.nodes.reassign(topic, partition, target.as_deref(), now);
+        if moved.is_ok()
+            && let Some(moves) = &mut self.moves
+        {
+            *moves += 1;
+        }
+    }
+
     /// What must hold at every moment.
     fn check(&mut self) {
         let seed = self.seed;
@@ -335,11 +363,19 @@ impl Turmoil {
             self.check();
         }
         for partition in 0..PARTITIONS {
-            let place = self.world.nodes.catalog.placement(self.world.topic, partition).unwrap();
-            assert_eq!(place.isr.len(), 3, "seed {seed}: {place:?}");
+            let place = self.world.nodes.catalog.placement(self.world.topic, partition);
+            let place = place.unwrap().clone();
+            assert_eq!(place.isr.len(), place.replicas.len(), "seed {seed}: {place:?}");
+            assert!(self.moves.is_some() || place.replicas.len() == 3);
+            assert!(!place.is_moving(), "seed {seed}: {place:?}");
+            for node in 1..=3 {
+                let is_there =
+                    self.world.nodes.replica(node, self.world.topic, partition).is_some();
+                assert_eq!(is_there, place.replicas.contains(&node), "seed {seed}: node {node}");
+            }
             let logs: Vec<Vec<u8>> =
-                (1..=3).map(|node| self.world.log_of(node, partition)).collect();
-            assert!(logs[0] == logs[1] && logs[1] == logs[2], "seed {seed}: the logs differ");
+                place.replicas.iter().map(|node| self.world.log_of(*node, partition)).collect();
+            assert!(logs.iter().all(|log| *log == logs[0]), "seed {seed}: the logs differ");
             self.check_written(partition, &logs[0]);
             let read = self.read.get(&partition).map(Vec::as_slice).unwrap_or_default();
             assert!(logs[0].starts_with(read), "seed {seed}: what was read is gone");
@@ -383,6 +419,19 @@ fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() 
     assert!(failed.iter().all(|count| *count > 0), "not everything happened: {failed:?}");
 }
 
+#[test]
+fn records_are_kept_while_partitions_move_between_nodes_that_fail() {
+    let seeds = std::env::var("OTTLA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let first = std::env::var("OTTLA_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut moves = 0;
+    for seed in first..first + seeds {
+        let mut turmoil = Turmoil::with_moves(seed);
+        turmoil.run();
+        moves += turmoil.moves.unwrap_or_default();
+    }
+    assert!(u64::from(moves) > seeds, "{moves} moves");
+}
+
 /// The seeds within which each bug is found.
 const MUTANT_SEEDS: u64 = 100;
 
@@ -412,14 +461,19 @@ fn every_known_bug_of_a_cluster_is_found() {
         M::AcceptsGaps,
         M::FollowersForgetEpochs,
         M::FollowersRestamp,
+        M::ArrivesTooSoon,
     ];
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
     for mutant in all {
         switch(Some(mutant));
-        let found = (0..MUTANT_SEEDS)
-            .find(|seed| std::panic::catch_unwind(|| Turmoil::new(*seed).run()).is_err());
+        let begin = match mutant {
+            M::ArrivesTooSoon => Turmoil::with_moves,
+            _ => Turmoil::new,
+        };
+        let found =
+            (0..MUTANT_SEEDS).find(|seed| std::panic::catch_unwind(|| begin(*seed).run()).is_err());
         switch(None);
         match found {
             Some(seed) => println!("{mutant:?}: seed {seed}"),

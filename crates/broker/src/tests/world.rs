@@ -44,6 +44,8 @@ pub(super) struct World {
     open: Vec<(ConnectionId, i32)>,
     /// Answers that nobody has taken yet.
     answers: BTreeMap<ConnectionId, Answer>,
+    /// The partition epochs when answers were taken up last.
+    epochs: Vec<i32>,
     _dir: tempfile::TempDir,
 }
 
@@ -62,6 +64,7 @@ impl World {
             next_connection: 0,
             open: Vec::new(),
             answers: BTreeMap::new(),
+            epochs: Vec::new(),
             _dir: dir,
         }
     }
@@ -100,17 +103,28 @@ impl World {
                 self.answers.insert(connection, Answer::Is(answer));
             }
         }
+        self.epochs = self.partition_epochs();
+    }
+
+    fn partition_epochs(&self) -> Vec<i32> {
+        let places = &self.nodes.catalog.by_name(TOPIC).unwrap().partitions;
+        places.iter().map(|place| place.partition_epoch).collect()
     }
 
     /// What is acknowledged to acks=all is so by enough replicas, as far as the leader knows.
     fn check_in_sync(&self, id: ConnectionId, partition: i32, answer: &PartitionProduceResponse) {
+        // Who leads and who is in sync may have changed since it was answered.
+        if self.epochs != self.partition_epochs() {
+            return;
+        }
         // One that was answered just before its node went does not hear it.
         let Some(peer) = self.nodes.peers.get(&id).filter(|_| answer.error_code == 0) else {
             return;
         };
         let replica = self.nodes.replica(peer.node, self.topic, partition).unwrap();
         let in_sync = replica.leading.as_ref().map_or(0, |leading| leading.isr.len()) as i32;
-        let wanted = self.nodes.config.min_insync_replicas;
+        let all = replica.leading.as_ref().map_or(1, |leading| leading.followers.len() + 1);
+        let wanted = self.nodes.config.min_insync_replicas.min(all as i32);
         assert!(in_sync >= wanted, "acknowledged with {in_sync} in sync");
     }
 

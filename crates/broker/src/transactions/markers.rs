@@ -9,7 +9,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::record::BatchHeader;
 
 use super::Partition;
-use crate::log::TransactionMarker;
+use crate::log::{Rejection, TransactionMarker};
 use crate::nodes::Nodes;
 use crate::time::Now;
 
@@ -135,8 +135,8 @@ impl Nodes {
         if !replica.has_enough(min_insync_replicas) {
             return Step::Waits(None);
         }
-        let until_offset = match replica.log.append_marker(marker, leader_epoch, now.unix_ms) {
-            Ok(appended) => appended.last_offset + 1,
+        let until_offset = match self.append_marker(leader, (topic, index), marker, now) {
+            Ok(until_offset) => until_offset,
             Err(rejection) if rejection.code == ErrorCode::KAFKA_STORAGE_ERROR => {
                 let reason = rejection.message;
                 tracing::error!(%topic, partition = index, reason, "no marker");
@@ -149,14 +149,33 @@ impl Nodes {
                 return Step::Done;
             }
         };
-        replica.note_appended(BatchHeader::SIZE);
-        self.queue_syncs(leader, topic, index);
-        self.raise_high_watermark(leader, topic, index, now);
-        self.stir_followers(leader, topic, index, now);
         let replica = self.replica(leader, topic, index);
         match replica.is_some_and(|replica| replica.high_watermark() >= until_offset) {
             true => Step::Done,
             false => Step::Waits(Some(Written { leader, leader_epoch, until_offset })),
         }
+    }
+
+    /// Writes a marker into a leader's log. Gives the high watermark that says that it is
+    /// replicated.
+    ///
+    /// # Errors
+    /// The refusal, of the log or since the node does not lead.
+    pub(crate) fn append_marker(
+        &mut self,
+        leader: i32,
+        (topic, index): Partition,
+        marker: &TransactionMarker,
+        now: Now,
+    ) -> Result<i64, Rejection> {
+        let replica = self.leader_mut(leader, topic, index);
+        let replica = replica.map_err(|code| Rejection::new(code, code.message()))?;
+        let leader_epoch = replica.leader_epoch;
+        let appended = replica.log.append_marker(marker, leader_epoch, now.unix_ms)?;
+        replica.note_appended(BatchHeader::SIZE);
+        self.queue_syncs(leader, topic, index);
+        self.raise_high_watermark(leader, topic, index, now);
+        self.stir_followers(leader, topic, index, now);
+        Ok(appended.last_offset + 1)
     }
 }

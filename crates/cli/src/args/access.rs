@@ -54,6 +54,18 @@ pub(crate) struct AccessArgs {
     /// What is not allowed (repeatable): [User:NAME] OPERATION RESOURCE, such as 'all topic:pay-*'
     #[arg(long = "deny", value_name = "RULE")]
     denied: Vec<Acl>,
+
+    /// Who may do everything, whatever the ACLs say that tools have made (repeatable): User:NAME
+    #[arg(long = "super-user", value_name = "PRINCIPAL", value_parser = principal)]
+    super_users: Vec<String>,
+}
+
+/// A principal, as `User:alice` is.
+fn principal(word: &str) -> Result<String, String> {
+    match word.strip_prefix("User:") {
+        Some(name) if !name.is_empty() => Ok(word.to_owned()),
+        _ => Err("expected User:NAME, such as User:admin".to_owned()),
+    }
 }
 
 /// A word that is not to be shown.
@@ -80,6 +92,7 @@ pub(crate) struct AccessPlan {
     pub(crate) tls: Option<TlsPlan>,
     pub(crate) sasl: Option<SaslPlan>,
     pub(crate) denied: Vec<Acl>,
+    pub(crate) super_users: Vec<String>,
 }
 
 /// The files of TLS.
@@ -131,6 +144,7 @@ impl AccessArgs {
             }),
             sasl: sasl(self.sasl_mechanisms, users, self.oauth_keys, self.session_lifetime)?,
             denied: self.denied,
+            super_users: self.super_users,
         })
     }
 }

@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Measure how fast records are taken, and how soon they are delivered
     Bench(Box<bench::BenchArgs>),
     /// Run a broker on this machine that any Kafka client can use
-    Broker(broker::BrokerArgs),
+    Broker(Box<broker::BrokerArgs>),
     /// Make things go wrong in a broker that was started with --control
     Control(control::ControlArgs),
     /// Create, list, describe and delete topics

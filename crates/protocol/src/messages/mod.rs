@@ -9,15 +9,19 @@ pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
 pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
@@ -36,8 +40,10 @@ pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
@@ -88,6 +94,9 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::END_TXN,
     ApiKey::WRITE_TXN_MARKERS,
     ApiKey::TXN_OFFSET_COMMIT,
+    ApiKey::DESCRIBE_ACLS,
+    ApiKey::CREATE_ACLS,
+    ApiKey::DELETE_ACLS,
     ApiKey::DESCRIBE_CONFIGS,
     ApiKey::ALTER_CONFIGS,
     ApiKey::DESCRIBE_LOG_DIRS,
@@ -96,6 +105,8 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::DELETE_GROUPS,
     ApiKey::ELECT_LEADERS,
     ApiKey::INCREMENTAL_ALTER_CONFIGS,
+    ApiKey::ALTER_PARTITION_REASSIGNMENTS,
+    ApiKey::LIST_PARTITION_REASSIGNMENTS,
     ApiKey::OFFSET_DELETE,
     ApiKey::DESCRIBE_CLIENT_QUOTAS,
     ApiKey::ALTER_CLIENT_QUOTAS,
@@ -107,6 +118,7 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::LIST_TRANSACTIONS,
     ApiKey::CONSUMER_GROUP_HEARTBEAT,
     ApiKey::CONSUMER_GROUP_DESCRIBE,
+    ApiKey::LIST_CONFIG_RESOURCES,
     ApiKey::DESCRIBE_TOPIC_PARTITIONS,
 ];
 
@@ -138,6 +150,9 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::END_TXN => (0, 5, 3),
         ApiKey::WRITE_TXN_MARKERS => (1, 2, 1),
         ApiKey::TXN_OFFSET_COMMIT => (0, 5, 3),
+        ApiKey::DESCRIBE_ACLS => (1, 3, 2),
+        ApiKey::CREATE_ACLS => (1, 3, 2),
+        ApiKey::DELETE_ACLS => (1, 3, 2),
         ApiKey::DESCRIBE_CONFIGS => (1, 4, 4),
         ApiKey::ALTER_CONFIGS => (0, 2, 2),
         ApiKey::DESCRIBE_LOG_DIRS => (1, 5, 2),
@@ -146,6 +161,8 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::DELETE_GROUPS => (0, 2, 2),
         ApiKey::ELECT_LEADERS => (0, 2, 2),
         ApiKey::INCREMENTAL_ALTER_CONFIGS => (0, 1, 1),
+        ApiKey::ALTER_PARTITION_REASSIGNMENTS => (0, 1, 0),
+        ApiKey::LIST_PARTITION_REASSIGNMENTS => (0, 0, 0),
         ApiKey::OFFSET_DELETE => (0, 0, i16::MAX),
         ApiKey::DESCRIBE_CLIENT_QUOTAS => (0, 1, 1),
         ApiKey::ALTER_CLIENT_QUOTAS => (0, 1, 1),
@@ -157,6 +174,7 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::LIST_TRANSACTIONS => (0, 2, 0),
         ApiKey::CONSUMER_GROUP_HEARTBEAT => (0, 1, 0),
         ApiKey::CONSUMER_GROUP_DESCRIBE => (0, 1, 0),
+        ApiKey::LIST_CONFIG_RESOURCES => (0, 1, 0),
         ApiKey::DESCRIBE_TOPIC_PARTITIONS => (0, 0, 0),
         _ => return None,
     };

@@ -43,6 +43,9 @@ fn the_table_agrees_with_every_message() {
         end_txn EndTxnRequest,
         write_txn_markers WriteTxnMarkersRequest,
         txn_offset_commit TxnOffsetCommitRequest,
+        describe_acls DescribeAclsRequest,
+        create_acls CreateAclsRequest,
+        delete_acls DeleteAclsRequest,
         describe_configs DescribeConfigsRequest,
         alter_configs AlterConfigsRequest,
         describe_log_dirs DescribeLogDirsRequest,
@@ -51,6 +54,8 @@ fn the_table_agrees_with_every_message() {
         delete_groups DeleteGroupsRequest,
         elect_leaders ElectLeadersRequest,
         incremental_alter_configs IncrementalAlterConfigsRequest,
+        alter_partition_reassignments AlterPartitionReassignmentsRequest,
+        list_partition_reassignments ListPartitionReassignmentsRequest,
         offset_delete OffsetDeleteRequest,
         describe_client_quotas DescribeClientQuotasRequest,
         alter_client_quotas AlterClientQuotasRequest,
@@ -62,6 +67,7 @@ fn the_table_agrees_with_every_message() {
         list_transactions ListTransactionsRequest,
         consumer_group_heartbeat ConsumerGroupHeartbeatRequest,
         consumer_group_describe ConsumerGroupDescribeRequest,
+        list_config_resources ListConfigResourcesRequest,
         describe_topic_partitions DescribeTopicPartitionsRequest,
     ];
     assert_eq!(rows.map(|(api, ..)| api), APIS);

@@ -144,6 +144,12 @@ macro_rules! for_each_message {
             TxnOffsetCommitResponse,
             TXN_OFFSET_COMMIT_RESPONSE
         );
+        $run!(describe_acls, describe_acls_request, DescribeAclsRequest, DESCRIBE_ACLS_REQUEST);
+        $run!(describe_acls, describe_acls_response, DescribeAclsResponse, DESCRIBE_ACLS_RESPONSE);
+        $run!(create_acls, create_acls_request, CreateAclsRequest, CREATE_ACLS_REQUEST);
+        $run!(create_acls, create_acls_response, CreateAclsResponse, CREATE_ACLS_RESPONSE);
+        $run!(delete_acls, delete_acls_request, DeleteAclsRequest, DELETE_ACLS_REQUEST);
+        $run!(delete_acls, delete_acls_response, DeleteAclsResponse, DELETE_ACLS_RESPONSE);
         $run!(
             describe_configs,
             describe_configs_request,
@@ -209,6 +215,30 @@ macro_rules! for_each_message {
             incremental_alter_configs_response,
             IncrementalAlterConfigsResponse,
             INCREMENTAL_ALTER_CONFIGS_RESPONSE
+        );
+        $run!(
+            alter_partition_reassignments,
+            alter_partition_reassignments_request,
+            AlterPartitionReassignmentsRequest,
+            ALTER_PARTITION_REASSIGNMENTS_REQUEST
+        );
+        $run!(
+            alter_partition_reassignments,
+            alter_partition_reassignments_response,
+            AlterPartitionReassignmentsResponse,
+            ALTER_PARTITION_REASSIGNMENTS_RESPONSE
+        );
+        $run!(
+            list_partition_reassignments,
+            list_partition_reassignments_request,
+            ListPartitionReassignmentsRequest,
+            LIST_PARTITION_REASSIGNMENTS_REQUEST
+        );
+        $run!(
+            list_partition_reassignments,
+            list_partition_reassignments_response,
+            ListPartitionReassignmentsResponse,
+            LIST_PARTITION_REASSIGNMENTS_RESPONSE
         );
         $run!(offset_delete, offset_delete_request, OffsetDeleteRequest, OFFSET_DELETE_REQUEST);
         $run!(offset_delete, offset_delete_response, OffsetDeleteResponse, OFFSET_DELETE_RESPONSE);
@@ -331,6 +361,18 @@ macro_rules! for_each_message {
             consumer_group_describe_response,
             ConsumerGroupDescribeResponse,
             CONSUMER_GROUP_DESCRIBE_RESPONSE
+        );
+        $run!(
+            list_config_resources,
+            list_config_resources_request,
+            ListConfigResourcesRequest,
+            LIST_CONFIG_RESOURCES_REQUEST
+        );
+        $run!(
+            list_config_resources,
+            list_config_resources_response,
+            ListConfigResourcesResponse,
+            LIST_CONFIG_RESOURCES_RESPONSE
         );
         $run!(
             describe_topic_partitions,

@@ -4143,6 +4143,464 @@ pub(crate) static TXN_OFFSET_COMMIT_RESPONSE_TXN_OFFSET_COMMIT_RESPONSE_PARTITIO
         ],
     };
 
+pub(crate) static DESCRIBE_ACLS_REQUEST: Schema = Schema {
+    name: "DescribeAclsRequest",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "resource_type_filter",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_name_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "pattern_type_filter",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "principal_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "host_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "operation",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "permission_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_ACLS_RESPONSE: Schema = Schema {
+    name: "DescribeAclsResponse",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "resources",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_ACLS_RESPONSE_DESCRIBE_ACLS_RESOURCE)),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_ACLS_RESPONSE_DESCRIBE_ACLS_RESOURCE: Schema = Schema {
+    name: "DescribeAclsResource",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "resource_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_name",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "pattern_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "acls",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_ACLS_RESPONSE_ACL_DESCRIPTION)),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_ACLS_RESPONSE_ACL_DESCRIPTION: Schema = Schema {
+    name: "AclDescription",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "principal",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "host",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "operation",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "permission_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CREATE_ACLS_REQUEST: Schema = Schema {
+    name: "CreateAclsRequest",
+    flexible: Versions(2, 3),
+    fields: &[Field {
+        name: "creations",
+        kind: Kind::List(&Kind::Struct(&CREATE_ACLS_REQUEST_ACL_CREATION)),
+        versions: Versions(1, 3),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static CREATE_ACLS_REQUEST_ACL_CREATION: Schema = Schema {
+    name: "AclCreation",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "resource_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_name",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_pattern_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "principal",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "host",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "operation",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "permission_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CREATE_ACLS_RESPONSE: Schema = Schema {
+    name: "CreateAclsResponse",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "results",
+            kind: Kind::List(&Kind::Struct(&CREATE_ACLS_RESPONSE_ACL_CREATION_RESULT)),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static CREATE_ACLS_RESPONSE_ACL_CREATION_RESULT: Schema = Schema {
+    name: "AclCreationResult",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DELETE_ACLS_REQUEST: Schema = Schema {
+    name: "DeleteAclsRequest",
+    flexible: Versions(2, 3),
+    fields: &[Field {
+        name: "filters",
+        kind: Kind::List(&Kind::Struct(&DELETE_ACLS_REQUEST_DELETE_ACLS_FILTER)),
+        versions: Versions(1, 3),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DELETE_ACLS_REQUEST_DELETE_ACLS_FILTER: Schema = Schema {
+    name: "DeleteAclsFilter",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "resource_type_filter",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_name_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "pattern_type_filter",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "principal_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "host_filter",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "operation",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "permission_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DELETE_ACLS_RESPONSE: Schema = Schema {
+    name: "DeleteAclsResponse",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "filter_results",
+            kind: Kind::List(&Kind::Struct(&DELETE_ACLS_RESPONSE_DELETE_ACLS_FILTER_RESULT)),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DELETE_ACLS_RESPONSE_DELETE_ACLS_FILTER_RESULT: Schema = Schema {
+    name: "DeleteAclsFilterResult",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "matching_acls",
+            kind: Kind::List(&Kind::Struct(&DELETE_ACLS_RESPONSE_DELETE_ACLS_MATCHING_ACL)),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DELETE_ACLS_RESPONSE_DELETE_ACLS_MATCHING_ACL: Schema = Schema {
+    name: "DeleteAclsMatchingAcl",
+    flexible: Versions(2, 3),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(1, 3),
+            tag: None,
+        },
+        Field {
+            name: "resource_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_name",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "pattern_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "principal",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "host",
+            kind: Kind::String,
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "operation",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "permission_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 3),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static DESCRIBE_CONFIGS_REQUEST: Schema = Schema {
     name: "DescribeConfigsRequest",
     flexible: Versions(4, 4),
@@ -5131,6 +5589,319 @@ pub(crate) static INCREMENTAL_ALTER_CONFIGS_RESPONSE_ALTER_CONFIGS_RESOURCE_RESP
                 name: "resource_name",
                 kind: Kind::String,
                 versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_REQUEST: Schema = Schema {
+    name: "AlterPartitionReassignmentsRequest",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "allow_replication_factor_change",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_PARTITION_REASSIGNMENTS_REQUEST_REASSIGNABLE_TOPIC,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_REQUEST_REASSIGNABLE_TOPIC: Schema = Schema {
+    name: "ReassignableTopic",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_PARTITION_REASSIGNMENTS_REQUEST_REASSIGNABLE_PARTITION,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_REQUEST_REASSIGNABLE_PARTITION: Schema = Schema {
+    name: "ReassignablePartition",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "partition_index",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "replicas",
+            kind: Kind::List(&Kind::Fixed(4)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_RESPONSE: Schema = Schema {
+    name: "AlterPartitionReassignmentsResponse",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "allow_replication_factor_change",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+        Field {
+            name: "responses",
+            kind: Kind::List(&Kind::Struct(
+                &ALTER_PARTITION_REASSIGNMENTS_RESPONSE_REASSIGNABLE_TOPIC_RESPONSE,
+            )),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_RESPONSE_REASSIGNABLE_TOPIC_RESPONSE: Schema =
+    Schema {
+        name: "ReassignableTopicResponse",
+        flexible: Versions(0, 1),
+        fields: &[
+            Field {
+                name: "name",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "partitions",
+                kind: Kind::List(&Kind::Struct(
+                    &ALTER_PARTITION_REASSIGNMENTS_RESPONSE_REASSIGNABLE_PARTITION_RESPONSE,
+                )),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static ALTER_PARTITION_REASSIGNMENTS_RESPONSE_REASSIGNABLE_PARTITION_RESPONSE: Schema =
+    Schema {
+        name: "ReassignablePartitionResponse",
+        flexible: Versions(0, 1),
+        fields: &[
+            Field {
+                name: "partition_index",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "error_code",
+                kind: Kind::Fixed(2),
+                versions: Versions(0, 1),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "error_message",
+                kind: Kind::String,
+                versions: Versions(0, 1),
+                nullable: Versions(0, 1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static LIST_PARTITION_REASSIGNMENTS_REQUEST: Schema = Schema {
+    name: "ListPartitionReassignmentsRequest",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &LIST_PARTITION_REASSIGNMENTS_REQUEST_LIST_PARTITION_REASSIGNMENTS_TOPICS,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_PARTITION_REASSIGNMENTS_REQUEST_LIST_PARTITION_REASSIGNMENTS_TOPICS: Schema =
+    Schema {
+        name: "ListPartitionReassignmentsTopics",
+        flexible: Versions(0, 0),
+        fields: &[
+            Field {
+                name: "name",
+                kind: Kind::String,
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "partition_indexes",
+                kind: Kind::List(&Kind::Fixed(4)),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static LIST_PARTITION_REASSIGNMENTS_RESPONSE: Schema = Schema {
+    name: "ListPartitionReassignmentsResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &LIST_PARTITION_REASSIGNMENTS_RESPONSE_ONGOING_TOPIC_REASSIGNMENT,
+            )),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_PARTITION_REASSIGNMENTS_RESPONSE_ONGOING_TOPIC_REASSIGNMENT: Schema =
+    Schema {
+        name: "OngoingTopicReassignment",
+        flexible: Versions(0, 0),
+        fields: &[
+            Field {
+                name: "name",
+                kind: Kind::String,
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "partitions",
+                kind: Kind::List(&Kind::Struct(
+                    &LIST_PARTITION_REASSIGNMENTS_RESPONSE_ONGOING_PARTITION_REASSIGNMENT,
+                )),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static LIST_PARTITION_REASSIGNMENTS_RESPONSE_ONGOING_PARTITION_REASSIGNMENT: Schema =
+    Schema {
+        name: "OngoingPartitionReassignment",
+        flexible: Versions(0, 0),
+        fields: &[
+            Field {
+                name: "partition_index",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "replicas",
+                kind: Kind::List(&Kind::Fixed(4)),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "adding_replicas",
+                kind: Kind::List(&Kind::Fixed(4)),
+                versions: Versions(0, 0),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "removing_replicas",
+                kind: Kind::List(&Kind::Fixed(4)),
+                versions: Versions(0, 0),
                 nullable: Versions(0, -1),
                 tag: None,
             },
@@ -6718,6 +7489,67 @@ pub(crate) static CONSUMER_GROUP_DESCRIBE_RESPONSE_TOPIC_PARTITIONS: Schema = Sc
             name: "partitions",
             kind: Kind::List(&Kind::Fixed(4)),
             versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_CONFIG_RESOURCES_REQUEST: Schema = Schema {
+    name: "ListConfigResourcesRequest",
+    flexible: Versions(0, 1),
+    fields: &[Field {
+        name: "resource_types",
+        kind: Kind::List(&Kind::Fixed(1)),
+        versions: Versions(1, 1),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static LIST_CONFIG_RESOURCES_RESPONSE: Schema = Schema {
+    name: "ListConfigResourcesResponse",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "config_resources",
+            kind: Kind::List(&Kind::Struct(&LIST_CONFIG_RESOURCES_RESPONSE_CONFIG_RESOURCE)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static LIST_CONFIG_RESOURCES_RESPONSE_CONFIG_RESOURCE: Schema = Schema {
+    name: "ConfigResource",
+    flexible: Versions(0, 1),
+    fields: &[
+        Field {
+            name: "resource_name",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "resource_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 1),
             nullable: Versions(0, -1),
             tag: None,
         },

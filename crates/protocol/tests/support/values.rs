@@ -1504,6 +1504,143 @@ impl Generate for messages::txn_offset_commit::TxnOffsetCommitResponsePartition 
     }
 }
 
+impl Generate for messages::describe_acls::DescribeAclsRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            resource_type_filter: source.i8(),
+            resource_name_filter: source.option(|source| source.string()),
+            pattern_type_filter: source.i8(),
+            principal_filter: source.option(|source| source.string()),
+            host_filter: source.option(|source| source.string()),
+            operation: source.i8(),
+            permission_type: source.i8(),
+        }
+    }
+}
+
+impl Generate for messages::describe_acls::DescribeAclsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            resources: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_acls::DescribeAclsResource {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            resource_type: source.i8(),
+            resource_name: source.string(),
+            pattern_type: source.i8(),
+            acls: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_acls::AclDescription {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            principal: source.string(),
+            host: source.string(),
+            operation: source.i8(),
+            permission_type: source.i8(),
+        }
+    }
+}
+
+impl Generate for messages::create_acls::CreateAclsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { creations: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate for messages::create_acls::AclCreation {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            resource_type: source.i8(),
+            resource_name: source.string(),
+            resource_pattern_type: source.i8(),
+            principal: source.string(),
+            host: source.string(),
+            operation: source.i8(),
+            permission_type: source.i8(),
+        }
+    }
+}
+
+impl Generate for messages::create_acls::CreateAclsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::create_acls::AclCreationResult {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { error_code: source.i16(), error_message: source.option(|source| source.string()) }
+    }
+}
+
+impl Generate for messages::delete_acls::DeleteAclsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { filters: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate for messages::delete_acls::DeleteAclsFilter {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            resource_type_filter: source.i8(),
+            resource_name_filter: source.option(|source| source.string()),
+            pattern_type_filter: source.i8(),
+            principal_filter: source.option(|source| source.string()),
+            host_filter: source.option(|source| source.string()),
+            operation: source.i8(),
+            permission_type: source.i8(),
+        }
+    }
+}
+
+impl Generate for messages::delete_acls::DeleteAclsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            filter_results: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::delete_acls::DeleteAclsFilterResult {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            matching_acls: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::delete_acls::DeleteAclsMatchingAcl {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            resource_type: source.i8(),
+            resource_name: source.string(),
+            pattern_type: source.i8(),
+            principal: source.string(),
+            host: source.string(),
+            operation: source.i8(),
+            permission_type: source.i8(),
+        }
+    }
+}
+
 impl Generate for messages::describe_configs::DescribeConfigsRequest {
     fn generate(source: &mut Source<'_>, version: i16) -> Self {
         Self {
@@ -1852,6 +1989,112 @@ impl Generate for messages::incremental_alter_configs::AlterConfigsResourceRespo
             error_message: source.option(|source| source.string()),
             resource_type: source.i8(),
             resource_name: source.string(),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::AlterPartitionReassignmentsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            timeout_ms: source.i32(),
+            allow_replication_factor_change: if version >= 1 { source.bool() } else { true },
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::ReassignableTopic {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::ReassignablePartition {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            replicas: source.option(|source| source.list(|source| source.i32())),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::AlterPartitionReassignmentsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            allow_replication_factor_change: if version >= 1 { source.bool() } else { true },
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            responses: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::ReassignableTopicResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::alter_partition_reassignments::ReassignablePartitionResponse {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+        }
+    }
+}
+
+impl Generate for messages::list_partition_reassignments::ListPartitionReassignmentsRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            timeout_ms: source.i32(),
+            topics: source
+                .option(|source| source.list(|source| Generate::generate(source, version))),
+        }
+    }
+}
+
+impl Generate for messages::list_partition_reassignments::ListPartitionReassignmentsTopics {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string(), partition_indexes: source.list(|source| source.i32()) }
+    }
+}
+
+impl Generate for messages::list_partition_reassignments::ListPartitionReassignmentsResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            topics: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::list_partition_reassignments::OngoingTopicReassignment {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::list_partition_reassignments::OngoingPartitionReassignment {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            replicas: source.list(|source| source.i32()),
+            adding_replicas: source.list(|source| source.i32()),
+            removing_replicas: source.list(|source| source.i32()),
         }
     }
 }
@@ -2384,6 +2627,37 @@ impl Generate for messages::consumer_group_describe::TopicPartitions {
             topic_id: source.uuid(),
             topic_name: source.string(),
             partitions: source.list(|source| source.i32()),
+        }
+    }
+}
+
+impl Generate for messages::list_config_resources::ListConfigResourcesRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            resource_types: if version >= 1 {
+                source.list(|source| source.i8())
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
+
+impl Generate for messages::list_config_resources::ListConfigResourcesResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            config_resources: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::list_config_resources::ConfigResource {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            resource_name: source.string(),
+            resource_type: if version >= 1 { source.i8() } else { 16 },
         }
     }
 }

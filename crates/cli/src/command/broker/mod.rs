@@ -112,7 +112,8 @@ fn secure(mut builder: ClusterBuilder, access: AccessPlan) -> Result<ClusterBuil
             builder = builder.user(user.name, user.password);
         }
     }
-    Ok(access.denied.into_iter().fold(builder, ClusterBuilder::deny))
+    let builder = access.denied.into_iter().fold(builder, ClusterBuilder::deny);
+    Ok(access.super_users.into_iter().fold(builder, ClusterBuilder::super_user))
 }
 
 /// How to connect, and what to beware of.
