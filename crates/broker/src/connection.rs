@@ -11,12 +11,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::life::Alive;
 use crate::peers::{ConnectionId, Flow, Transmit};
 use crate::server::{Door, Outbox};
+use crate::spare_buffers;
 
 /// How much is read at once, at least.
 const READ_BYTES: usize = 64 * 1024;
 /// Answers are gathered up to this size while more requests are at hand.
 const WRITE_BYTES: usize = 256 * 1024;
-/// Buffers above this size are given back once they are empty.
+/// Buffers above this size are given back, to the next that needs one, once they are empty.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// Why a connection ended.
@@ -68,6 +69,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         loop {
             while let Some(frame) = self.frames.next().map_err(End::NotFrames)? {
                 self.alive.running().await;
+                if self.out.capacity() == 0 {
+                    self.out = spare_buffers::take();
+                }
                 let flow = self.door.request(self.id, &frame, &mut self.out);
                 drop(frame);
                 if self.is_limited {
@@ -96,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Flow::Wait => {
                     self.write().await?;
                     let transmit = self.wait().await?;
-                    self.out.extend_from_slice(&transmit.bytes);
+                    self.out = transmit.bytes;
                     flow = transmit.flow;
                 }
                 Flow::Pause(duration) => {
@@ -156,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         };
         let written = tokio::time::timeout(self.max_idle, writing).await;
         if self.out.capacity() > KEPT_BYTES {
-            self.out = Vec::new();
+            spare_buffers::give(std::mem::take(&mut self.out));
         } else {
             self.out.clear();
         }

@@ -83,6 +83,7 @@ mod request_log;
 mod rng;
 mod security;
 mod server;
+mod spare_buffers;
 mod status;
 mod time;
 mod topic_config;

@@ -27,7 +27,7 @@ use crate::fault::Faults;
 use crate::fetch_sessions::{FetchSessions, Use as FetchSessionUse};
 use crate::groups::Groups;
 use crate::handler::{self, ParkedAdmin, ParkedFetch, ParkedProduce};
-use crate::log::{Storage, SyncJob, Validator};
+use crate::log::{self, Storage, SyncJob, Validator};
 use crate::node::{Node, State};
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
 use crate::quotas::Quotas;
@@ -38,6 +38,7 @@ use crate::security::acl::Rules;
 use crate::security::bindings::Bindings;
 use crate::security::session::Session;
 use crate::security::users::Users;
+use crate::spare_buffers;
 use crate::time::Now;
 use crate::transactions::Transactions;
 
@@ -381,6 +382,9 @@ impl Nodes {
 
     /// Removes what is too old, and makes note of where the logs stand.
     fn keep_house(&mut self, now: Now) {
+        // In case nobody reads any more.
+        log::read_buffer::release();
+        spare_buffers::release();
         let idle_ms = self.config.transactional_id_expiration.as_millis() as i64;
         self.transactions.expire(now.unix_ms.saturating_sub(idle_ms));
         let idle_ms = self.config.producer_id_expiration.as_millis() as i64;

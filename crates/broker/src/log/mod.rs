@@ -26,6 +26,7 @@ mod offset_index;
 mod partition_log;
 mod producer_snapshot;
 mod producer_state;
+pub(crate) mod read_buffer;
 mod recovery;
 mod replica;
 mod retention;

@@ -324,7 +324,7 @@ impl PartitionLog {
                 return Err(LogError::corrupt(segment.path(), reason).into());
             }
             bytes.truncate(whole);
-            return Ok(bytes.into());
+            return Ok(bytes);
         }
         Ok(Bytes::new())
     }

@@ -4,10 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ottla_protocol::record::BatchHeader;
 
 use super::marker::EndMarker;
 use super::offset_index::OffsetIndex;
+use super::read_buffer;
 use super::scan::{BatchScanner, Damage, ScanError, ScannedBatch};
 use super::storage::{Storage, StoredFile, read_exact_at};
 use super::time_index::{TimeEntry, TimeIndex};
@@ -340,13 +342,11 @@ impl Segment {
         storage: &dyn Storage,
         position: u64,
         length: usize,
-    ) -> Result<Vec<u8>, LogError> {
-        let mut bytes = vec![0; length];
-        let read = self.file(storage).and_then(|file| read_exact_at(&**file, &mut bytes, position));
-        match read {
-            Ok(()) => Ok(bytes),
-            Err(error) => Err(LogError::io(&self.path, error)),
-        }
+    ) -> Result<Bytes, LogError> {
+        let read = self.file(storage).and_then(|file| {
+            read_buffer::filled(length, |bytes| read_exact_at(&**file, bytes, position))
+        });
+        read.map_err(|error| LogError::io(&self.path, error))
     }
 
     /// Gives every batch from the one with `offset` on to `visit`, with what it says if it is a
