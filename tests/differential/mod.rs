@@ -15,6 +15,7 @@ mod tree;
 mod configs;
 mod fetch;
 mod groups;
+mod moves;
 mod produce;
 mod topics;
 mod transactions;

@@ -61,6 +61,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("create topics", "*", "*error_message", ("none", "words"), MESSAGES),
     known("configs", "*", "*error_message", ("none", "words"), MESSAGES),
     known("configs", "DescribeConfigs: *", "*error_message", ("empty", "words"), MESSAGES),
+    known("moves", "*", "*error_message", ("none", "words"), MESSAGES),
     known("join", "*", "*error_message", ("none", "words"), MESSAGES),
     known("produce", "*", "*error_message", ("none", "words"), MESSAGES),
     known("produce settings", "*", "*error_message", ("none", "words"), MESSAGES),

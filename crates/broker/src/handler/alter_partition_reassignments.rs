@@ -64,7 +64,8 @@ impl Api for AlterPartitionReassignmentsRequest {
         Reply::Now(AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: self.allow_replication_factor_change,
             responses,
-            error_message: None,
+            // Empty where nothing was asked, as in Kafka.
+            error_message: self.topics.is_empty().then(String::new),
             ..AlterPartitionReassignmentsResponse::default()
         })
     }
