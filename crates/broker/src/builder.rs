@@ -1,5 +1,6 @@
 //! How a cluster is described and started.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +74,8 @@ impl ClusterBuilder {
     }
 
     /// The address that clients are told for the first node; for the others, the ports after it.
-    /// Default: the address that they connected to, with each node's own port.
+    /// Default: the name that the nodes listen on; if that is a number, the address that clients
+    /// connected to, with each node's own port.
     pub fn advertise(self, host: impl Into<String>, port: u16) -> Self {
         Self { main: self.main.advertise(host, port), ..self }
     }
@@ -396,7 +398,8 @@ fn open(
     for (step, node) in (0..).zip(&mut nodes.nodes) {
         let port = ReservedPort::take(&nth_address(&listener.address, step)?)?;
         let shown = match &listener.advertised {
-            None => None,
+            None => name_in(&listener.address)
+                .map(|host| Advertised { host, port: port.address().port() }),
             Some(Advertised { host, port }) => Some(Advertised {
                 host: host.clone(),
                 port: nth_port(*port, step)
@@ -415,8 +418,15 @@ fn open(
         addresses.push(address);
         reserved.push(port);
     }
-    let advertised = listener.advertised.is_some().then_some(advertised);
+    let advertised = (!advertised.is_empty()).then_some(advertised);
     Ok(RunningListener { name, addresses, advertised, tls, reserved })
+}
+
+/// The host of an address, if it is a name and no number.
+fn name_in(address: &str) -> Option<String> {
+    let (host, _) = address.rsplit_once(':')?;
+    let number = host.trim_start_matches('[').trim_end_matches(']');
+    number.parse::<IpAddr>().is_err().then(|| host.to_owned())
 }
 
 /// The address of the node so many places after the first.

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::Batch;
@@ -9,6 +10,7 @@ use common::client::{Client, PATIENCE, produce_request};
 use common::three::{
     TOPIC, client_of, code, follower, leader, produce, three, values, wait_for_other_leader,
 };
+use ottla_broker::Cluster;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
@@ -24,6 +26,17 @@ use ottla_protocol::messages::produce::ProduceRequest;
 fn metadata(client: &mut Client) -> MetadataResponse {
     let topic = MetadataRequestTopic { name: Some(TOPIC.to_owned()), ..Default::default() };
     client.call(12, &MetadataRequest { topics: Some(vec![topic]), ..Default::default() })
+}
+
+#[test]
+fn nodes_that_listen_on_a_name_are_told_to_clients_by_it() {
+    let cluster = Cluster::builder().nodes(2).listen("localhost:0").start().unwrap();
+    let ports: Vec<u16> = cluster.addresses().iter().map(SocketAddr::port).collect();
+    let servers = format!("localhost:{},localhost:{}", ports[0], ports[1]);
+    assert_eq!(cluster.bootstrap_servers(), servers);
+    let brokers = metadata(&mut client_of(&cluster, 2)).brokers.into_iter();
+    let told: Vec<String> = brokers.map(|node| format!("{}:{}", node.host, node.port)).collect();
+    assert_eq!(told.join(","), servers);
 }
 
 #[test]

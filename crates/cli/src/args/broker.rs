@@ -36,6 +36,11 @@ pub(crate) struct BrokerArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: String,
 
+    /// Address that clients are told, with the ports after it for other nodes [default: the one
+    /// that they connected to, or the name in --listen]
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+
     /// Data folder [default: ottla in the user's state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "discard")]
     data: Option<PathBuf>,
@@ -118,6 +123,8 @@ pub(crate) struct TroublePlan {
 #[derive(Debug)]
 pub(crate) struct BrokerPlan {
     pub(crate) listen: String,
+    /// Host and port that clients are told for the first node.
+    pub(crate) advertised: Option<(String, u16)>,
     /// `None` is the folder in the user's state directory.
     pub(crate) data: Option<PathBuf>,
     /// Records are counted and forgotten.
@@ -160,8 +167,17 @@ impl BrokerArgs {
             ));
         }
         check_address("--listen", &self.listen)?;
+        let advertised = self.advertise.as_deref().map(|address| {
+            check_address("--advertise", address)?;
+            let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+            match port.parse() {
+                Ok(port) if port > 0 => Ok((host.to_owned(), port)),
+                _ => Err(Failure::usage(format!("--advertise {address}: clients need a port"))),
+            }
+        });
         Ok(BrokerPlan {
             listen: self.listen,
+            advertised: advertised.transpose()?,
             data: self.data,
             discard: self.discard,
             topics: self.topics,
@@ -241,6 +257,10 @@ mod tests {
     fn wrong_addresses_and_replica_counts_are_named() {
         assert!(plan(&["--listen", "9092"]).unwrap_err().contains("HOST:PORT"));
         assert!(plan(&["--listen", "127.0.0.1:99999"]).is_err());
+        let told = plan(&["--advertise", "broker.local:9092"]).unwrap().advertised;
+        assert_eq!(told, Some(("broker.local".to_owned(), 9092)));
+        assert!(plan(&["--advertise", "broker.local"]).unwrap_err().contains("HOST:PORT"));
+        assert!(plan(&["--advertise", "broker.local:0"]).unwrap_err().contains("need a port"));
         assert!(plan(&["--topic", "a:1:3"]).unwrap_err().contains("3 replicas"));
     }
 }

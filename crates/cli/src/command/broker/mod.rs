@@ -33,6 +33,9 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
     if let Some(replicas) = plan.default_replication {
         builder = builder.default_replication_factor(replicas);
     }
+    if let Some((host, port)) = plan.advertised {
+        builder = builder.advertise(host, port);
+    }
     let advice = advice(&plan.access);
     builder = secure(builder, plan.access)?;
     for topic in &plan.topics {
