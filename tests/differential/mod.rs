@@ -13,6 +13,7 @@ mod table;
 mod tree;
 
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod groups;
 mod moves;

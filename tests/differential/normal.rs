@@ -3,6 +3,7 @@
 //!
 //! - Ids that a cluster chooses (topics, producers, members, sessions) become their number in the
 //!   order in which a case has met them. No id stays no id.
+//! - So do epochs of groups of the consumer protocol: Kafka's begin at 2.
 //! - Host, port, cluster id, throttle time and the epoch of the features do not count.
 //! - Whether there is a message counts, its words do not.
 //! - The names of this run lose what makes them its own; what others have on the same Kafka is left
@@ -24,8 +25,17 @@ const ANY: [&str; 6] =
 /// Fields that are there or not.
 const WORDS: [&str; 3] = ["error_message", "batch_index_error_message", "documentation"];
 /// Fields with ids that a cluster chooses.
-const CHOSEN: [&str; 6] =
-    ["topic_id", "producer_id", "member_id", "leader", "session_id", "coordinator_id"];
+const CHOSEN: [&str; 9] = [
+    "topic_id",
+    "producer_id",
+    "member_id",
+    "leader",
+    "session_id",
+    "coordinator_id",
+    "member_epoch",
+    "group_epoch",
+    "assignment_epoch",
+];
 /// Ids that mean none.
 const NONE: [&str; 6] = ["\"\"", "None", "0", "-1", "AAAAAAAAAAAAAAAAAAAAAA", "-"];
 /// Lists in which others' things may be, with the field that names them.
@@ -61,8 +71,12 @@ impl Names {
             there.clone_into(text);
         } else if let Some(kind) = CHOSEN.iter().find(|kind| **kind == name) {
             if !NONE.contains(&text.as_str()) && text.parse::<i8>() != Ok(-2) {
-                // The leader of a group is a member.
-                let kind = if *kind == "leader" { "member_id" } else { kind };
+                let kind = match *kind {
+                    // The leader of a group is a member.
+                    "leader" => "member_id",
+                    "group_epoch" | "assignment_epoch" => "member_epoch",
+                    other => other,
+                };
                 let next = self.met.keys().filter(|key| key.0 == kind).count();
                 let number = *self.met.entry((kind, text.clone())).or_insert(next);
                 *text = format!("{kind} {number}");

@@ -73,6 +73,20 @@ impl Nodes {
             && (self.acls.is_empty() || self.acls.allows(who(), operation, thing))
     }
 
+    /// Whether who is behind a request may do this with a thing, or with something wider that has
+    /// it, as ACLs go. A rule about the thing itself denies it whatever is allowed of the wider.
+    pub(crate) fn allows_either(
+        &self,
+        call: &Call,
+        operation: Operation,
+        thing: On<'_>,
+        wider: On<'_>,
+    ) -> bool {
+        let who = self.who(call);
+        self.rules.allows(who.principal, operation, thing)
+            && (self.acls.allows(who, operation, thing) || self.acls.allows(who, operation, wider))
+    }
+
     /// Whether there may be some topic that who is behind a request may do this with.
     pub(crate) fn allows_some_topic(&self, call: &Call, operation: Operation) -> bool {
         let who = self.who(call);

@@ -10,6 +10,7 @@ use ottla_protocol::messages::create_acls::{AclCreation, AclCreationResult, Crea
 use ottla_protocol::messages::delete_acls::{
     DeleteAclsFilter, DeleteAclsFilterResult, DeleteAclsRequest,
 };
+use ottla_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use ottla_protocol::messages::describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
 
 const VERSION: i16 = 3;
@@ -206,6 +207,25 @@ fn who_may_not_alter_the_cluster_may_not_change_acls_but_a_super_user_may() {
 
     cluster.deny(Acl::cluster().operation(Operation::Describe));
     assert_eq!(describe(&mut admin, &every_acl()).error_code, denied);
+}
+
+#[test]
+fn who_may_delete_on_the_cluster_may_delete_any_topic() {
+    let cluster = cluster();
+    let mut admin = Client::connect(&cluster);
+    created(&mut admin, vec![acl("t", "User:alice", READ, ALLOW)]);
+    let mut bob = logged_in(&cluster, "bob", "b");
+    let request = || {
+        let name = Some("t".to_owned());
+        let topics = vec![DeleteTopicState { name, ..DeleteTopicState::default() }];
+        DeleteTopicsRequest { topics, timeout_ms: 1000, ..DeleteTopicsRequest::default() }
+    };
+    // A rule about the topic is stronger.
+    let rule = Acl::topic("t").operation(Operation::Delete);
+    cluster.deny(rule.clone());
+    assert_eq!(bob.call(6, &request()).responses[0].error_code, DENIED);
+    cluster.allow(&rule);
+    assert_eq!(bob.call(6, &request()).responses[0].error_code, 0);
 }
 
 #[test]

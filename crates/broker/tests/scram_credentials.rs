@@ -108,13 +108,13 @@ fn what_is_no_credential_is_refused_and_changes_nothing() {
     let cluster = cluster();
     let mut client = Client::connect(&cluster);
     let before = described(&mut client, None);
-    let mut short = upsertion("alice", SHA_256, 4096);
-    short.salted_password = vec![9; 31].into();
+    let mut empty = upsertion("alice", SHA_256, 4096);
+    empty.salted_password = Vec::new().into();
     let (unacceptable, unsupported) =
         (ErrorCode::UNACCEPTABLE_CREDENTIAL, ErrorCode::UNSUPPORTED_SASL_MECHANISM);
     let code = |client: &mut Client, it| alter(client, vec![], vec![it])[0].1;
     for it in [
-        short,
+        empty,
         upsertion("alice", SHA_256, 4095),
         upsertion("alice", SHA_256, 16_385),
         upsertion("alice", SHA_256, -1),

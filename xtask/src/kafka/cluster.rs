@@ -323,6 +323,8 @@ pub(super) fn properties(
         ("share.coordinator.state.topic.replication.factor", replicas.to_string()),
         ("share.coordinator.state.topic.min.isr", in_sync.to_string()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        // Nor does a member wait for its assignment (KIP-1263).
+        ("group.consumer.assignment.interval.ms", "0".to_owned()),
         ("log.cleaner.dedupe.buffer.size", "8388608".to_owned()),
     ];
     rows.iter().map(|(key, value)| format!("{key}={value}\n")).collect()

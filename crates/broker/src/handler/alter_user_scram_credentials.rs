@@ -93,7 +93,8 @@ fn delete(users: &mut Users, deletion: &ScramCredentialDeletion) -> Result<(), E
 fn upsert(users: &mut Users, upsertion: &ScramCredentialUpsertion) -> Result<(), ErrorCode> {
     let hash = hash_of(upsertion.mechanism)?;
     let iterations = u32::try_from(upsertion.iterations).unwrap_or_default();
-    let is_salted = upsertion.salted_password.len() == hash.len();
+    // As in Kafka, its length is the client's affair.
+    let is_salted = !upsertion.salted_password.is_empty();
     if !is_salted || !(SCRAM_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
         return Err(ErrorCode::UNACCEPTABLE_CREDENTIAL);
     }

@@ -126,7 +126,7 @@ fn describe_member(member: DescribedConsumer, nodes: &Nodes) -> Member {
         client_id: member.client_id,
         client_host: member.client_host,
         subscribed_topic_names: member.topic_names,
-        subscribed_topic_regex: member.topic_regex,
+        subscribed_topic_regex: Some(member.topic_regex.unwrap_or_default()),
         assignment: assignment(&member.assigned, nodes),
         target_assignment: assignment(&member.target, nodes),
         member_type: CONSUMER_MEMBER,

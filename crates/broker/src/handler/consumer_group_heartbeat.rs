@@ -55,8 +55,8 @@ impl Api for ConsumerGroupHeartbeatRequest {
         if !names.all(|topic| nodes.allows(call, Operation::Describe, topic)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::TOPIC_AUTHORIZATION_FAILED));
         }
-        if self.group_id.is_empty() {
-            let refusal = Refusal::new(ErrorCode::INVALID_REQUEST, "the group id is empty");
+        if self.group_id.trim().is_empty() {
+            let refusal = Refusal::new(ErrorCode::INVALID_REQUEST, "the group id is blank");
             return Reply::Now(refused(refusal));
         }
         let group_id = self.group_id.clone();
@@ -125,6 +125,8 @@ fn heartbeat(request: ConsumerGroupHeartbeatRequest, nodes: &Nodes, call: &Call)
 }
 
 fn accepted(answer: HeartbeatAnswer, interval: Duration) -> ConsumerGroupHeartbeatResponse {
+    // Who has left need not come again.
+    let interval = if answer.member_epoch < 0 { Duration::ZERO } else { interval };
     ConsumerGroupHeartbeatResponse {
         member_id: Some(answer.member_id),
         member_epoch: answer.member_epoch,

@@ -71,9 +71,8 @@ fn read(creation: &AclCreation) -> Result<Binding, Wrong> {
         return Err(invalid("the name of the resource is empty"));
     }
     let principal = &creation.principal;
-    match principal.split_once(':') {
-        Some((kind, _)) if !kind.is_empty() => {}
-        _ => return Err(invalid(format!("{principal:?} is no principal, as User:alice is"))),
+    if !principal.contains(':') {
+        return Err(invalid(format!("{principal:?} is no principal, as User:alice is")));
     }
     Ok(Binding {
         resource_type: creation.resource_type,

@@ -63,6 +63,7 @@ fn answer(found: impl Iterator<Item = Result<Vec<Binding>, Wrong>>) -> DeleteAcl
     let results = found.map(|found| match found {
         Ok(bindings) => DeleteAclsFilterResult {
             matching_acls: bindings.into_iter().map(matching).collect(),
+            error_message: None,
             ..DeleteAclsFilterResult::default()
         },
         Err((code, message)) => DeleteAclsFilterResult {
@@ -83,6 +84,7 @@ fn matching(binding: Binding) -> DeleteAclsMatchingAcl {
         host: binding.host,
         operation: binding.operation,
         permission_type: binding.permission,
+        error_message: None,
         ..DeleteAclsMatchingAcl::default()
     }
 }

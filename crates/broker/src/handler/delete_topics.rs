@@ -2,7 +2,8 @@
 //!
 //! Behaviour: by name, and from version 6 on by id too. The topic's files are gone when the answer
 //! comes. Version notes: 5 error messages, 6 topic ids.
-//! Rights: Delete on each topic; one that is given by id and may not be described has no name.
+//! Rights: Delete on each topic, or on the cluster; one that is given by id and may not be
+//! described has no name.
 
 use ottla_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
@@ -99,7 +100,10 @@ fn delete(
     };
     let name = found.map(|topic| &*topic.name).or(wanted.name.as_deref());
     let allows = |operation| name.is_none_or(|name| nodes.allows(call, operation, On::Topic(name)));
-    if !allows(Operation::Delete) {
+    let may_delete = name.is_none_or(|name| {
+        nodes.allows_either(call, Operation::Delete, On::Topic(name), On::Cluster)
+    });
+    if !may_delete {
         // Who gave an id and may not know the name is not told.
         let name = name.filter(|_| wanted.name.is_some() || allows(Operation::Describe));
         let name = name.map(str::to_owned);

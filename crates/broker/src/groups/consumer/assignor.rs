@@ -137,8 +137,8 @@ impl Uniform {
         // Each move brings two members closer to each other, so this comes to an end.
         let mut moves = HashMap::new();
         let mut owners: Vec<((Uuid, i32), usize)> =
-            self.owners.iter().map(|(partition, owner)| (*partition, *owner)).collect();
-        // Who has most gives first, so that no more moves than must.
+            self.owners.iter().rev().map(|(partition, owner)| (*partition, *owner)).collect();
+        // Who has most gives first, so that no more moves than must; the last of them, as in Kafka.
         owners.sort_by_key(|(_, owner)| std::cmp::Reverse(self.counts[*owner]));
         for ((topic, partition), owner) in owners {
             let wanted_by = &self.topics[&topic].1;

@@ -374,7 +374,8 @@ impl ConsumerGroup {
                 .pattern
                 .as_ref()
                 .map(|pattern| pattern.text().to_owned()),
-            assigned: member.assigned.clone(),
+            // What it is to give up it still has.
+            assigned: &member.assigned | &member.pending_revocation,
             target: self.target.get(&member.id).cloned().unwrap_or_default(),
         });
         members.collect()
