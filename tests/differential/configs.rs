@@ -1,4 +1,4 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources.
 
 use ottla_protocol::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterableConfig,
@@ -6,11 +6,16 @@ use ottla_protocol::messages::alter_configs::{
 use ottla_protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use ottla_protocol::messages::incremental_alter_configs as incremental;
 use ottla_protocol::messages::incremental_alter_configs::IncrementalAlterConfigsRequest;
+use ottla_protocol::messages::list_config_resources::ListConfigResourcesRequest;
 use ottla_tests::needs;
 
 use super::pair::Pair;
 
 const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const LOGGER: i8 = 8;
+const METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
     let keys = keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
@@ -69,6 +74,9 @@ fn settings_are_described_and_altered_as_in_kafka() {
     described(&mut pair);
     altered(&mut pair);
     changed(&mut pair);
+    of_groups(&mut pair);
+    of_client_metrics(&mut pair);
+    of_brokers(&mut pair);
     pair.finish();
 }
 
@@ -93,7 +101,7 @@ fn described(pair: &mut Pair) {
         for kind in [0, 1, 3, 99] {
             pair.ask(&format!("kind {kind}"), version, describe(kind, "odd", None));
         }
-        pair.ask("unknown broker", version, describe(4, "9", None));
+        pair.ask("unknown broker", version, describe(BROKER, "9", None));
     }
 }
 
@@ -183,4 +191,153 @@ fn bad_resources<R: ottla_protocol::Request>(
     pair.ask("nameless topic", version, request(TOPIC, ""));
     pair.ask("unknown kind", version, request(99, "odd"));
     pair.ask("kind 0", version, request(0, "odd"));
+}
+
+/// What is told with all that would hold without it.
+fn with_synonyms(kind: i8, name: &str, keys: &[&str]) -> DescribeConfigsRequest {
+    DescribeConfigsRequest { include_synonyms: true, ..describe(kind, name, Some(keys)) }
+}
+
+const OF_GROUP: [&str; 2] = ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"];
+
+fn of_groups(pair: &mut Pair) {
+    const SET: i8 = 0;
+    for version in pair.versions::<IncrementalAlterConfigsRequest>() {
+        pair.begin(version);
+        let name = pair.name("group");
+        let [session, interval] = OF_GROUP;
+        for (setting, value) in [
+            (session, Some("50000")),
+            (session, Some("44999")),
+            (session, Some("60001")),
+            (session, Some("0")),
+            (session, Some("soon")),
+            (session, Some(" 46000 ")),
+            (session, None),
+            (interval, Some("15000")),
+            (interval, Some("15001")),
+            (interval, Some("4999")),
+            ("no.such", Some("1")),
+        ] {
+            let request = change(GROUP, &name, &[(setting, SET, value)]);
+            pair.ask(&format!("group, {setting}={value:?}"), version, request);
+        }
+        for (case, rows) in [
+            ("group, append", &[(session, 2, Some("1"))][..]),
+            ("group, delete what is unknown", &[("no.such", 1, None)]),
+            ("ignored of groups", &[("share.session.timeout.ms", SET, Some("50000"))]),
+            ("group, delete what is ignored", &[("share.session.timeout.ms", 1, None)]),
+        ] {
+            pair.ask(case, version, change(GROUP, &name, rows));
+        }
+        pair.ask("nameless group", version, change(GROUP, "", &[(session, SET, Some("50000"))]));
+        pair.catch_up();
+        pair.ask("group", 4, with_synonyms(GROUP, &name, &OF_GROUP));
+        pair.ask("nameless group", 4, describe(GROUP, "", None));
+        pair.ask("unknown group", 4, with_synonyms(GROUP, &pair.name("none"), &OF_GROUP));
+        let all = ListConfigResourcesRequest { resource_types: vec![GROUP] };
+        pair.ask("groups", 1, all.clone());
+        let delete = OF_GROUP.map(|setting| (setting, 1, None));
+        pair.ask("group, delete all", version, change(GROUP, &name, &delete));
+        pair.catch_up();
+        pair.ask("groups without settings", 1, all);
+    }
+    for version in pair.versions::<AlterConfigsRequest>() {
+        pair.begin(version);
+        let name = pair.name("replaced");
+        for value in ["50000", "1"] {
+            let request = alter(GROUP, &name, &[(OF_GROUP[0], Some(value))]);
+            pair.ask(&format!("group, {value}"), version, request);
+        }
+        pair.catch_up();
+        pair.ask("group after replacement", 4, with_synonyms(GROUP, &name, &OF_GROUP));
+    }
+}
+
+fn of_client_metrics(pair: &mut Pair) {
+    for version in pair.versions::<IncrementalAlterConfigsRequest>() {
+        pair.begin(version);
+        let name = pair.name("metrics");
+        pair.ask("no subscription", 4, with_synonyms(METRICS, &name, &[]));
+        for (setting, value) in [
+            ("interval.ms", "100"),
+            ("interval.ms", "99"),
+            ("interval.ms", "3600001"),
+            ("interval.ms", "soon"),
+            ("metrics", "org.a,org.b"),
+            ("match", "client_id=a.*,client_software_name=x"),
+            ("match", "client_id=a=b"),
+            ("match", "colour=blue"),
+            ("match", "client_id=["),
+            ("match", "client_id"),
+            ("no.such", "1"),
+        ] {
+            let request = change(METRICS, &name, &[(setting, 0, Some(value))]);
+            pair.ask(&format!("metrics, {setting}={value}"), version, request);
+        }
+        let more = [("metrics", 2, Some("org.c"))];
+        pair.ask("metrics, append", version, change(METRICS, &name, &more));
+        let rows = [("interval.ms", 0, Some("1000"))];
+        pair.ask("nameless metrics", version, change(METRICS, "", &rows));
+        pair.catch_up();
+        pair.ask("subscription", 4, with_synonyms(METRICS, &name, &[]));
+        pair.ask("nameless subscription", 4, describe(METRICS, "", None));
+        pair.ask("subscriptions", 0, ListConfigResourcesRequest::default());
+        let delete = ["metrics", "match", "interval.ms", "no.such"].map(|it| (it, 1, None));
+        pair.ask("metrics, delete all", version, change(METRICS, &name, &delete));
+    }
+}
+
+/// Other cases run on the same Kafka: what could be seen there is only checked.
+fn of_brokers(pair: &mut Pair) {
+    const HARMLESS: &str = "producer.id.expiration.ms";
+    for version in pair.versions::<IncrementalAlterConfigsRequest>() {
+        pair.begin(version);
+        for name in ["1", ""] {
+            for (setting, value) in [
+                ("message.max.bytes", "2000"),
+                ("message.max.bytes", "many"),
+                ("message.max.bytes", "-1"),
+                ("log.retention.ms", "5000"),
+                ("fixed, log.retention.minutes", "5"),
+                ("log.cleanup.policy", "burn"),
+                ("compression.type", "brotli"),
+                ("max.connections", "100"),
+                ("num.partitions", "5"),
+                ("socket.request.max.bytes", "5000"),
+                ("group.consumer.session.timeout.ms", "50000"),
+                ("ignored, leader.replication.throttled.rate", "5"),
+                ("ignored, num.io.threads", "5"),
+                ("ignored, no.such", "1"),
+            ] {
+                let key = setting.split_once(", ").map_or(setting, |(_, key)| key);
+                let request = IncrementalAlterConfigsRequest {
+                    validate_only: true,
+                    ..change(BROKER, name, &[(key, 0, Some(value))])
+                };
+                pair.ask(&format!("broker {name:?}, {setting}={value}"), version, request);
+            }
+            let gone = ["leader.replication.throttled.rate", "num.partitions", "no.such"];
+            let delete = gone.map(|it| (it, 1, None));
+            pair.ask(&format!("broker {name:?}, delete"), version, change(BROKER, name, &delete));
+        }
+        for (name, value) in [("1", "86400001"), ("", "86400002")] {
+            let request = change(BROKER, name, &[(HARMLESS, 0, Some(value))]);
+            pair.ask(&format!("broker {name:?}"), version, request);
+        }
+        pair.catch_up();
+        pair.ask(
+            "broker",
+            4,
+            with_synonyms(BROKER, "1", &[HARMLESS, "node.id", "fetch.max.bytes"]),
+        );
+        pair.ask("all brokers", 4, with_synonyms(BROKER, "", &[HARMLESS]));
+        for name in ["1", ""] {
+            pair.tell(version, change(BROKER, name, &[(HARMLESS, 1, None)]));
+        }
+        pair.ask("logger", version, change(LOGGER, "1", &[("no.such", 0, Some("DEBUG"))]));
+    }
+    for version in pair.versions::<DescribeConfigsRequest>() {
+        pair.ask("unknown logger", version, describe(LOGGER, "1", Some(&["no.such"])));
+    }
 }

@@ -39,7 +39,8 @@ const CHOSEN: [&str; 9] = [
 /// Ids that mean none.
 const NONE: [&str; 6] = ["\"\"", "None", "0", "-1", "AAAAAAAAAAAAAAAAAAAAAA", "-"];
 /// Lists in which others' things may be, with the field that names them.
-const SHARED: [(&str, &str); 2] = [("topics", "name"), ("groups", "group_id")];
+const SHARED: [(&str, &str); 3] =
+    [("topics", "name"), ("groups", "group_id"), ("config_resources", "resource_name")];
 /// What is now, in milliseconds.
 const NOW_MS: u128 = 15 * 60_000;
 

@@ -18,13 +18,14 @@ const TOO_MANY: &str = "\
 const CHECKED: &str = "A topic that is only checked gets no id.";
 const SETTINGS: &str = "\
     Settings that it could only ignore (levels of compression, throttled replicas, \
-    tiered storage) and an empty `cleanup.policy` are refused with INVALID_CONFIG, and not \
-    listed.";
+    tiered storage, threads, share groups) and an empty `cleanup.policy` are refused with \
+    INVALID_CONFIG, and not listed; so are settings of brokers that it does not know.";
 const RETENTION: &str = "\
     `retention.ms` is -1 unless it is set: data of tests often has old timestamps.";
 const SYNONYMS: &str = "\
-    A topic's setting has no synonym among the broker's settings, and no broker-wide default \
-    counts as dynamic.";
+    A topic's setting has those of the broker's settings for synonyms that the broker has \
+    (`log.retention.ms`, not `log.retention.hours`), and no broker-wide default counts as dynamic \
+    before it was given.";
 const UNKNOWN_OPERATION: &str = "\
     An unknown operation of IncrementalAlterConfigs is INVALID_REQUEST, not \
     UNKNOWN_SERVER_ERROR.";
@@ -81,13 +82,6 @@ pub(super) const KNOWN: &[Known] = &[
         ("3576", "-2147483648"),
         OPERATIONS,
     ),
-    known(
-        "join",
-        "DescribeGroups: with operations",
-        "*.authorized_operations",
-        ("3400", "328"),
-        OPERATIONS,
-    ),
     known("metadata", "Metadata: by id*", "*", ("*", "*"), BY_ID),
     known("metadata", "Metadata: by unknown id", "*", ("*", "*"), BY_ID),
     known("metadata", "Metadata: by no id and no name", "*", ("*", "*"), BY_NOTHING),
@@ -109,13 +103,6 @@ pub(super) const KNOWN: &[Known] = &[
     known(
         "create topics",
         "CreateTopics: setting \"cleanup.policy*Some(\"\")",
-        "*",
-        ("*", "*"),
-        SETTINGS,
-    ),
-    known(
-        "create topics",
-        "CreateTopics: setting \"remote.storage.enable*false*",
         "*",
         ("*", "*"),
         SETTINGS,
@@ -164,7 +151,15 @@ pub(super) const KNOWN: &[Known] = &[
         ("3", "5"),
         SYNONYMS,
     ),
-    known("configs", "DescribeConfigs: *", "*.synonyms[*", ("*", "*"), SYNONYMS),
+    known(
+        "configs",
+        "DescribeConfigs: *",
+        "*.configs[\"retention.ms\"].synonyms[*",
+        ("*", "*"),
+        SYNONYMS,
+    ),
+    known("configs", "IncrementalAlterConfigs: *ignored*", "*.error_code", ("0", "40"), SETTINGS),
+    known("configs", "IncrementalAlterConfigs: *, fixed*", "*.error_code", ("42", "40"), SETTINGS),
     known(
         "configs",
         "IncrementalAlterConfigs: unknown operation",

@@ -1,5 +1,6 @@
 //! What a broker is told when it starts, beside its topics.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ottla_protocol::ApiKey;
@@ -68,14 +69,25 @@ pub(crate) struct BrokerConfig {
     pub(crate) is_durable: bool,
 }
 
+/// What Kafka lets a single group have; a broker that was told something beyond it, this as well.
+const CONSUMER_SESSION_TIMEOUTS: (Duration, Duration) =
+    (Duration::from_secs(45), Duration::from_secs(60));
+const CONSUMER_HEARTBEAT_INTERVALS: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(15));
+
 impl BrokerConfig {
-    /// What a topic gets from the broker for a setting that it does not have itself.
-    pub(crate) fn for_topics(&self, name: &str) -> Option<String> {
-        match name {
-            "min.insync.replicas" => Some(self.min_insync_replicas.to_string()),
-            "unclean.leader.election.enable" => Some(self.unclean_leader_election.to_string()),
-            _ => None,
-        }
+    /// `group.consumer.min.session.timeout.ms` to `group.consumer.max.session.timeout.ms`.
+    pub(crate) fn group_consumer_session_timeouts(&self) -> RangeInclusive<Duration> {
+        let (least, most) = CONSUMER_SESSION_TIMEOUTS;
+        let own = self.group_consumer_session_timeout;
+        least.min(own)..=most.max(own)
+    }
+
+    /// `group.consumer.min.heartbeat.interval.ms` to `group.consumer.max.heartbeat.interval.ms`.
+    pub(crate) fn group_consumer_heartbeat_intervals(&self) -> RangeInclusive<Duration> {
+        let (least, most) = CONSUMER_HEARTBEAT_INTERVALS;
+        let own = self.group_consumer_heartbeat_interval;
+        least.min(own)..=most.max(own)
     }
 }
 

@@ -194,7 +194,7 @@ impl Nodes {
         let before = place.leader;
         if let Some(leader) = clean {
             place.leader = *leader;
-        } else if unclean.unwrap_or(self.config.unclean_leader_election)
+        } else if unclean.unwrap_or_else(|| self.default_unclean_leader_election())
             && let Some(leader) = place.replicas.iter().find(|id| self.is_live(**id))
         {
             place.leader = *leader;

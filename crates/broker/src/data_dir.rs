@@ -11,6 +11,8 @@
 //! group-offsets.jsonl               what groups have committed (ours; see `groups::offsets`)
 //! transactions.jsonl                transactional ids (ours; see `transactions`)
 //! client-quotas.jsonl               quotas of clients (ours; see `quotas`)
+//! resource-settings.jsonl           settings of brokers, groups and client metrics (ours; see
+//!                                   `resource_settings`)
 //! <topic>-<partition>/              the logs
 //! nodes/<id>/                       the folder of each node but the first, with a lock,
 //!                                   `meta.properties`, checkpoints and logs of its own
@@ -41,6 +43,7 @@ pub(crate) const GROUP_MEMBERS: &str = "group-members.jsonl";
 pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
 pub(crate) const ACLS: &str = "acls.jsonl";
 pub(crate) const CLIENT_QUOTAS: &str = "client-quotas.jsonl";
+pub(crate) const RESOURCE_SETTINGS: &str = "resource-settings.jsonl";
 /// No topic's folder has a name like this.
 const OTHER_NODES: &str = "nodes";
 

@@ -63,7 +63,7 @@ impl Nodes {
     /// How many replicas a topic wants in sync before acks=all is promised.
     pub(crate) fn min_insync_replicas(&self, topic: Uuid) -> i32 {
         let own = self.catalog.by_id(topic).and_then(|topic| topic.config.min_insync_replicas);
-        own.unwrap_or(self.config.min_insync_replicas)
+        own.unwrap_or_else(|| self.default_min_insync_replicas())
     }
 
     /// Whether who is behind a request may do this.

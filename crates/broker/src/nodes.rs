@@ -20,7 +20,7 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
 use crate::config::BrokerConfig;
-use crate::data_dir::{ACLS, CLIENT_QUOTAS, DataDir, TRANSACTIONS};
+use crate::data_dir::{ACLS, CLIENT_QUOTAS, DataDir, RESOURCE_SETTINGS, TRANSACTIONS};
 use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
@@ -32,6 +32,7 @@ use crate::node::{Node, State};
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
 use crate::quotas::Quotas;
 use crate::request_log::RequestLog;
+use crate::resource_settings::ResourceSettings;
 use crate::rng::Rng;
 use crate::security;
 use crate::security::acl::Rules;
@@ -84,6 +85,8 @@ pub(crate) struct Nodes {
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
     pub(crate) quotas: Quotas,
+    /// What brokers, groups and client metrics were given while the cluster runs.
+    pub(crate) settings: ResourceSettings,
     pub(crate) faults: Faults,
     pub(crate) seen: RequestLog,
     pub(crate) validator: Validator,
@@ -147,7 +150,8 @@ impl Nodes {
             let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
             catalog.bump_leader_epochs().map_err(fault)?;
         }
-        let groups = Groups::open(dir, &storage, &config, now)?;
+        let settings = ResourceSettings::open(dir.join(RESOURCE_SETTINGS), storage.clone())?;
+        let groups = Groups::open(dir, &storage, &config, &settings, now)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let quotas = Quotas::open(dir.join(CLIENT_QUOTAS), storage.clone())?;
         let acls = Bindings::open(dir.join(ACLS), storage.clone())?;
@@ -170,6 +174,7 @@ impl Nodes {
             groups,
             transactions,
             quotas,
+            settings,
             faults: Faults::default(),
             seen: RequestLog::new(config.request_log_capacity),
             validator: Validator::default(),
@@ -190,6 +195,7 @@ impl Nodes {
             next_lag_check: now.monotonic + config.replica_lag_time_max / 2,
             config,
         };
+        cluster.configure_logs(None);
         cluster.forget_deleted();
         cluster.begin_control(now);
         Ok(cluster)
@@ -387,8 +393,10 @@ impl Nodes {
         spare_buffers::release();
         let idle_ms = self.config.transactional_id_expiration.as_millis() as i64;
         self.transactions.expire(now.unix_ms.saturating_sub(idle_ms));
-        let idle_ms = self.config.producer_id_expiration.as_millis() as i64;
-        for node in &mut self.nodes {
+        let ids = self.node_ids().into_iter();
+        let idle = ids.map(|id| self.producer_id_expiration(id)).collect::<Vec<_>>();
+        for (node, idle) in self.nodes.iter_mut().zip(idle) {
+            let idle_ms = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
             for replica in node.partitions.iter_mut() {
                 replica.log.expire_producers(now.unix_ms.saturating_sub(idle_ms));
                 // Only what every in-sync replica has may go.

@@ -69,6 +69,7 @@ impl Nodes {
             node.partitions = opened.partitions;
             node.state = State::Running;
         }
+        self.configure_logs(None);
         tracing::info!(node = id, "node started");
         self.forget_deleted();
         self.look_round(now);

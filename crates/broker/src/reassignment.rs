@@ -82,15 +82,15 @@ impl Nodes {
     /// Makes the replica that a node is to have from now on. It has nothing yet.
     pub(crate) fn make_replica(&mut self, id: i32, topic: Uuid, partition: i32, now: Now) {
         let Self { catalog, nodes, .. } = self;
-        let known = catalog.by_id(topic);
         let node = nodes.iter_mut().find(|node| node.id == id);
-        let (Some(topic), Some(node)) = (known, node) else {
+        let (Some(known), Some(node)) = (catalog.by_id(topic), node) else {
             return;
         };
-        if let Err(error) = node.partitions.add(topic, partition, now.unix_ms) {
-            tracing::error!(node = id, topic = %topic.name, partition, %error, "no new replica");
-            self.look_again_soon(now);
+        if let Err(error) = node.partitions.add(known, partition, now.unix_ms) {
+            tracing::error!(node = id, topic = %known.name, partition, %error, "no new replica");
+            return self.look_again_soon(now);
         }
+        self.configure_logs(Some(topic));
     }
 
     /// Lets go of a replica that a node is to have no longer, and of its files.

@@ -74,11 +74,7 @@ impl Door {
     /// A door for nodes; `started` is the zero of their monotonic clock.
     pub(crate) fn new(nodes: Nodes, started: Instant) -> Self {
         let lives = nodes.nodes.iter().map(|_| Life::new()).collect();
-        let hall = Arc::new(Hall {
-            max_connections: nodes.config.max_connections,
-            max_idle: nodes.config.max_idle,
-            last_id: AtomicU64::new(0),
-        });
+        let hall = Arc::new(Hall { max_idle: nodes.config.max_idle, last_id: AtomicU64::new(0) });
         let state = State { nodes, outboxes: HashMap::new(), next_tick: Duration::ZERO };
         Self {
             state: Mutex::new(state),
@@ -122,6 +118,10 @@ impl Door {
     /// The present, on both clocks.
     pub(crate) fn now(&self) -> Now {
         now_since(self.started)
+    }
+
+    fn max_connections(&self, node: i32) -> usize {
+        self.state.lock().nodes.max_connections(node)
     }
 
     /// Works on the nodes between two requests.
@@ -251,7 +251,6 @@ pub(crate) fn serve(
 /// What the connections of all listeners share.
 #[derive(Debug)]
 struct Hall {
-    max_connections: usize,
     max_idle: Duration,
     last_id: AtomicU64,
 }
@@ -290,7 +289,7 @@ async fn accept_all(socket: &TcpListener, mut way: Way) {
                 continue;
             }
         };
-        let max_connections = way.door.hall.max_connections;
+        let max_connections = way.door.max_connections(way.node);
         // One copy is the door keeper's own.
         if Arc::strong_count(&way.open) > max_connections {
             tracing::warn!(%remote, max_connections, "too many connections, closed");

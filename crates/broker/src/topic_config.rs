@@ -18,19 +18,19 @@ pub(crate) enum Kind {
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) default: &'static str,
     /// The least value of a number.
     min: i64,
-    /// The values of a string or list, any when empty.
+    /// The values that it may have or be made of, any when empty.
     allowed: &'static [&'static str],
     pub(crate) documentation: &'static str,
 }
 
-const fn setting(
+pub(crate) const fn setting(
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -42,6 +42,7 @@ const fn setting(
 }
 
 const NO_EFFECT: &str = "Accepted for the sake of tools; has no effect on this broker.";
+const NOT_TIERED: &str = "Has its default always: there is no tiered storage.";
 
 /// Every setting that a topic may have, in order of name.
 ///
@@ -76,6 +77,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &[],
         "About one index entry is written for so many bytes of log.",
     ),
+    setting("local.retention.bytes", Kind::Long, "-2", -2, &["-2"], NOT_TIERED),
+    setting("local.retention.ms", Kind::Long, "-2", -2, &["-2"], NOT_TIERED),
     setting("max.compaction.lag.ms", Kind::Long, "9223372036854775807", 1, &[], NO_EFFECT),
     setting(
         "max.message.bytes",
@@ -120,6 +123,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How many replicas must be in sync for a write with acks=all.",
     ),
     setting("preallocate", Kind::Boolean, "false", 0, &[], NO_EFFECT),
+    setting("remote.log.copy.disable", Kind::Boolean, "false", 0, &["false"], NOT_TIERED),
+    setting("remote.log.delete.on.disable", Kind::Boolean, "false", 0, &["false"], NOT_TIERED),
+    setting("remote.storage.enable", Kind::Boolean, "false", 0, &["false"], NOT_TIERED),
     setting(
         "retention.bytes",
         Kind::Long,
@@ -183,6 +189,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Setting> {
 }
 
 impl Setting {
+    /// The same under another name, as the broker has it for topics without it.
+    pub(crate) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
     /// Says why a value is not one of this setting.
     ///
     /// # Errors
@@ -198,17 +209,20 @@ impl Setting {
             Kind::Boolean if !matches!(value, "true" | "false") => {
                 invalid("it must be true or false")
             }
+            Kind::Boolean | Kind::Int | Kind::Long if !self.may_be(value.trim()) => {
+                invalid(&format!("it can only be {} here", self.allowed.join(", ")))
+            }
             Kind::Int => in_range(value.trim().parse().ok(), i64::from(i32::MAX)),
             Kind::Long => in_range(value.trim().parse().ok(), i64::MAX),
             Kind::Double => match value.trim().parse::<f64>() {
                 Ok(number) if number >= self.min as f64 => Ok(()),
                 _ => invalid("it must be a number that is not negative"),
             },
-            Kind::String if !self.allowed.contains(&value) => {
+            Kind::String if !self.may_be(value) => {
                 invalid(&format!("it must be one of {}", self.allowed.join(", ")))
             }
             Kind::List => {
-                let known = |part: &str| self.allowed.contains(&part.trim());
+                let known = |part: &str| self.may_be(part.trim());
                 if value.split(',').all(known) {
                     Ok(())
                 } else {
@@ -217,6 +231,10 @@ impl Setting {
             }
             Kind::Boolean | Kind::String => Ok(()),
         }
+    }
+
+    fn may_be(&self, value: &str) -> bool {
+        self.allowed.is_empty() || self.allowed.contains(&value)
     }
 }
 
@@ -331,6 +349,8 @@ mod tests {
             ("compression.type", "brotli", "zstd, producer"),
             ("cleanup.policy", "delete,burn", "delete, compact"),
             ("preallocate", "yes", "true or false"),
+            ("remote.storage.enable", "true", "only be false"),
+            ("local.retention.ms", "1000", "only be -2"),
             ("no.such.name", "1", "no setting"),
         ] {
             let error = check(&overrides(&[(name, value)])).unwrap_err();

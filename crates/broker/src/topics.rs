@@ -92,6 +92,7 @@ impl Nodes {
             self.remove_logs(name, id, 0);
             return Err(TopicError::storage(error));
         }
+        self.configure_logs(Some(id));
         self.tell_of_partitions(id, 0, partitions, now);
         tracing::info!(topic = name, partitions, %id, "topic created");
         Ok(id)
@@ -280,6 +281,7 @@ impl Nodes {
             self.remove_logs(name, id, present);
             return Err(TopicError::storage(error));
         }
+        self.configure_logs(Some(id));
         self.tell_of_partitions(id, present, more, now);
         Ok(())
     }
@@ -291,13 +293,7 @@ impl Nodes {
         overrides: Overrides,
     ) -> Result<(), TopicError> {
         self.catalog.configure(name, overrides).map_err(TopicError::storage)?;
-        if let Some(topic) = self.catalog.by_name(name) {
-            for node in &mut self.nodes {
-                for replica in node.partitions.of_topic_mut(topic.id) {
-                    replica.log.set_config(topic.config.log.clone());
-                }
-            }
-        }
+        self.configure_logs(self.catalog.by_name(name).map(|topic| topic.id));
         Ok(())
     }
 

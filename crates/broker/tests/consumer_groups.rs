@@ -221,7 +221,8 @@ fn administrators_see_groups_of_both_kinds() {
     let group = describe(&mut client);
     assert_eq!((group.group_state.as_str(), group.assignor_name.as_str()), ("Stable", "uniform"));
     assert_eq!((group.group_epoch, group.assignment_epoch), (1, 1));
-    assert_eq!(group.authorized_operations, (1 << 3) | (1 << 6) | (1 << 8));
+    let operations = [3, 6, 8, 10, 11].map(|bit| 1 << bit);
+    assert_eq!(group.authorized_operations, operations.iter().sum::<i32>());
     let member = &group.members[0];
     assert_eq!((member.member_id.as_str(), member.client_id.as_str()), ("a", "raw"));
     assert_eq!((member.client_host.as_str(), member.member_type), ("/127.0.0.1", 1));

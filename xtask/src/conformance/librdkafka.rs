@@ -59,7 +59,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("0049, 0068, 0075, 0076, 0088, 0094", "they want an emulator of sockets"),
     ("0045 without auto-create, 0052, 0077, 0109, 0115, 0119", "they call Kafka's scripts"),
     ("0053, 0098", "they want RapidJSON"),
-    ("0081 AlterConfigs, IncrementalAlterConfigs", "settings of brokers and groups do not change"),
+    ("0081 AlterConfigs, IncrementalAlterConfigs", "a broker is to take a setting of Kerberos"),
     ("0081 DescribeConfigs", "groups have no settings of their own"),
     ("0081 CreateAcls, DescribeAcls, DeleteAcls", "rules are not set over the protocol"),
     ("0082", "skips itself in the quick mode"),

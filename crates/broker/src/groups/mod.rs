@@ -35,8 +35,10 @@ pub(crate) use offsets::{Committed, GroupOffsets};
 use crate::config::BrokerConfig;
 use crate::data_dir::{GROUP_MEMBERS, GROUP_OFFSETS};
 use crate::error::StartError;
+use crate::group_settings;
 use crate::log::Storage;
 use crate::peers::Call;
+use crate::resource_settings::{Owner, ResourceSettings};
 use crate::time::Now;
 
 /// From this version of OffsetCommit on an unknown group is told apart from a generation.
@@ -62,6 +64,7 @@ impl Groups {
         dir: &Path,
         storage: &Arc<dyn Storage>,
         config: &BrokerConfig,
+        settings: &ResourceSettings,
         now: Now,
     ) -> Result<Self, StartError> {
         let mut groups = Self {
@@ -78,18 +81,23 @@ impl Groups {
             answers: VecDeque::new(),
             next_timeout: None,
         };
-        let noted = groups.members.all().map(|(id, note)| (id.to_owned(), groups.of(note, now)));
+        let noted = groups.members.all().map(|(id, note)| {
+            let (_, session) = group_settings::timeouts(settings.of(Owner::Group, id), config);
+            (id.to_owned(), groups.of(note, session, now))
+        });
         groups.groups = noted.collect();
         groups.next_timeout = groups.groups.values().filter_map(Group::next_timeout).min();
         Ok(groups)
     }
 
-    /// The group that a note is of.
-    fn of(&self, note: &Note, now: Now) -> Group {
+    /// The group that a note is of, and the session of its members if the group says how long.
+    fn of(&self, note: &Note, session: Duration, now: Now) -> Group {
         match note {
             Note::Classic(note) => Group::Classic(self.new_classic().restored(note, now.monotonic)),
             Note::Consumer(note) => {
-                Group::Consumer(self.new_consumer().restored(note, now.monotonic))
+                let mut group = self.new_consumer();
+                group.set_session_timeout(session);
+                Group::Consumer(group.restored(note, now.monotonic))
             }
         }
     }
@@ -216,11 +224,13 @@ impl Groups {
         left.and(settled)
     }
 
-    /// A member of a group of the consumer protocol joins, says that it is alive, or leaves.
+    /// A member of a group of the consumer protocol joins, says that it is alive, or leaves. After
+    /// `session` it is out, if it does not say anything else.
     pub(crate) fn consumer_heartbeat(
         &mut self,
         group_id: &str,
         request: Heartbeat,
+        session: Duration,
         new_id: impl FnOnce() -> String,
         topics: &dyn Topics,
         now: Now,
@@ -230,7 +240,10 @@ impl Groups {
             false => self.groups.get_mut(group_id),
         };
         let answer = match group {
-            Some(Group::Consumer(group)) => group.heartbeat(request, new_id, topics, now.monotonic),
+            Some(Group::Consumer(group)) => {
+                group.set_session_timeout(session);
+                group.heartbeat(request, new_id, topics, now.monotonic)
+            }
             _ => Err(self.no_consumer_group(group_id)),
         };
         let not_noted = |code| Refusal::new(code, "the group could not be written down");

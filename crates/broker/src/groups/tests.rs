@@ -10,9 +10,12 @@ use super::{ErrorCode, Groups, Heartbeat, HeartbeatAnswer, Partitions, Refusal, 
 use crate::config::BrokerConfig;
 use crate::disk::NodeDisk;
 use crate::log::DiskStorage;
+use crate::resource_settings::ResourceSettings;
 use crate::time::Now;
 
 const NOW: Now = Now { monotonic: Duration::ZERO, unix_ms: 0 };
+
+const SESSION: Duration = Duration::from_secs(45);
 
 struct NoTopics;
 
@@ -41,14 +44,16 @@ fn beat(groups: &mut Groups, member_epoch: i32) -> Result<HeartbeatAnswer, Refus
         assignor: None,
         owned: Some(Partitions::new()),
     };
-    groups.consumer_heartbeat("g", request, || "b".to_owned(), &NoTopics, NOW)
+    groups.consumer_heartbeat("g", request, SESSION, || "b".to_owned(), &NoTopics, NOW)
 }
 
 #[test]
 fn a_group_that_could_not_be_forgotten_is_forgotten_when_its_disk_has_room_again() {
     let dir = tempfile::tempdir().unwrap();
     let disk = NodeDisk::new(Arc::new(DiskStorage { is_durable: false }));
-    let open = || Groups::open(dir.path(), &disk.storage(), &BrokerConfig::default(), NOW).unwrap();
+    let settings = ResourceSettings::open(dir.path().join("settings"), disk.storage()).unwrap();
+    let config = BrokerConfig::default();
+    let open = || Groups::open(dir.path(), &disk.storage(), &config, &settings, NOW).unwrap();
     let mut groups = open();
     beat(&mut groups, 0).unwrap();
     disk.set_full(true);

@@ -1,23 +1,22 @@
 //! AlterConfigs: key 33, versions 0-2.
 //!
-//! Behaviour: the settings of a topic are *replaced* by those given; what is not named falls back
-//! to its default. Left out: settings of the broker, which are fixed at start.
-//! Rights: AlterConfigs on each topic.
+//! Behaviour: the settings of a topic, a broker, a group or a subscription of client metrics are
+//! *replaced* by those given; what is not named falls back to its default. They are in the file
+//! when the answer goes.
+//! Left out: settings that would have no effect, which are refused; levels of loggers.
+//! Rights: AlterConfigs on each topic or group, on the cluster for the rest.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
-use super::describe_configs::RESOURCE_TOPIC;
+use super::config_resources::{invalid_request, target};
 use super::{Api, Reply};
-use crate::catalog;
 use crate::nodes::Nodes;
 use crate::peers::Call;
-use crate::security::Operation;
-use crate::security::acl::On;
 use crate::time::Now;
-use crate::topic_config::{self, Overrides};
+use crate::topic_config::Overrides;
 use crate::topics::TopicError;
 
 impl Api for AlterConfigsRequest {
@@ -35,13 +34,12 @@ impl Api for AlterConfigsRequest {
         response.throttle_time_ms = throttle_ms;
     }
 
-    fn handle(self, nodes: &mut Nodes, call: &Call, _now: Now) -> Reply<AlterConfigsResponse> {
+    fn handle(self, nodes: &mut Nodes, call: &Call, now: Now) -> Reply<AlterConfigsResponse> {
         let responses = self.resources.iter().map(|resource| {
-            let name = &resource.resource_name;
-            let kind = resource.resource_type;
-            let outcome = check_is_topic(nodes, call, kind, name)
-                .and_then(|()| overrides(resource))
-                .and_then(|overrides| alter(nodes, name, overrides, self.validate_only));
+            let found = target(nodes, call, resource.resource_type, &resource.resource_name);
+            let outcome = found.and_then(|target| {
+                target.give(nodes, overrides(resource)?, self.validate_only, now)
+            });
             result(resource, outcome)
         });
         Reply::Now(AlterConfigsResponse {
@@ -51,7 +49,7 @@ impl Api for AlterConfigsRequest {
     }
 }
 
-/// What a topic is to have of its own.
+/// What something is to have of its own.
 fn overrides(resource: &AlterConfigsResource) -> Result<Overrides, TopicError> {
     let mut overrides = Overrides::new();
     for config in &resource.configs {
@@ -64,50 +62,6 @@ fn overrides(resource: &AlterConfigsResource) -> Result<Overrides, TopicError> {
         }
     }
     Ok(overrides)
-}
-
-/// A request that cannot be meant so.
-pub(super) fn invalid_request(message: String) -> TopicError {
-    TopicError::new(ErrorCode::INVALID_REQUEST, message)
-}
-
-/// Gives a topic the settings, after checking them.
-pub(super) fn alter(
-    nodes: &mut Nodes,
-    name: &str,
-    overrides: Overrides,
-    validate_only: bool,
-) -> Result<(), TopicError> {
-    topic_config::check(&overrides)
-        .map_err(|reason| TopicError::new(ErrorCode::INVALID_CONFIG, reason))?;
-    if validate_only { Ok(()) } else { nodes.configure_topic(name, overrides) }
-}
-
-/// Only topics can be configured while the broker runs, by those who may.
-pub(super) fn check_is_topic(
-    nodes: &Nodes,
-    call: &Call,
-    resource_type: i8,
-    name: &str,
-) -> Result<(), TopicError> {
-    if resource_type != RESOURCE_TOPIC {
-        let message = "only the settings of topics can be changed";
-        return Err(TopicError::new(ErrorCode::INVALID_REQUEST, message));
-    }
-    if !nodes.allows(call, Operation::AlterConfigs, On::Topic(name)) {
-        return Err(TopicError::unauthorized());
-    }
-    if name.is_empty() {
-        return Err(invalid_request("the settings of all topics cannot be changed".to_owned()));
-    }
-    if let Err(reason) = catalog::check_name(name) {
-        return Err(TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
-    }
-    if nodes.catalog.by_name(name).is_none() {
-        let message = format!("there is no topic {name}");
-        return Err(TopicError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message));
-    }
-    Ok(())
 }
 
 fn result(

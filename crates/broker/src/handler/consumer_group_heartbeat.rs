@@ -5,7 +5,7 @@
 //! the next heartbeat.
 //! Version notes: 1 a regular expression for topics, and members make up their ids (KIP-1082).
 //! Left out: a group with members of the classic protocol cannot be joined (Kafka can migrate it),
-//! racks, settings of single groups. Regular expressions are those of an engine for ASCII, which
+//! racks. Regular expressions are those of an engine for ASCII, which
 //! lacks `\p{…}` of RE2's.
 //! Rights: Read on the group, Describe on each topic.
 
@@ -20,9 +20,11 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply};
 use crate::catalog::Catalog;
+use crate::group_settings;
 use crate::groups::{Heartbeat, HeartbeatAnswer, Partitions, Refusal, Topics};
 use crate::nodes::Nodes;
 use crate::peers::Call;
+use crate::resource_settings::Owner;
 use crate::security::Operation;
 use crate::security::acl::{On, Rules};
 use crate::security::bindings::{Bindings, Who};
@@ -60,14 +62,16 @@ impl Api for ConsumerGroupHeartbeatRequest {
             return Reply::Now(refused(refusal));
         }
         let group_id = self.group_id.clone();
-        let interval = nodes.config.group_consumer_heartbeat_interval;
+        let settings = nodes.settings.of(Owner::Group, &group_id);
+        let (interval, session) = group_settings::timeouts(settings, &nodes.config);
         let request = heartbeat(self, nodes, call);
         if let Err(refusal) = request.check(call.version) {
             return Reply::Now(refused(refusal));
         }
         let topics = Visible { catalog: &nodes.catalog, rules: &nodes.rules, acls: &nodes.acls };
         let new_id = || nodes.rng.next_uuid().to_string();
-        let answer = nodes.groups.consumer_heartbeat(&group_id, request, new_id, &topics, now);
+        let answer =
+            nodes.groups.consumer_heartbeat(&group_id, request, session, new_id, &topics, now);
         Reply::Now(match answer {
             Ok(answer) => accepted(answer, interval),
             Err(refusal) => refused(refusal),

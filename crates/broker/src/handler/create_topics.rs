@@ -12,8 +12,8 @@ use ottla_protocol::messages::create_topics::{
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::config_rows;
 use super::counted::counted;
-use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use super::{Api, Reply};
 use crate::catalog::Catalog;
 use crate::nodes::Nodes;
@@ -21,7 +21,7 @@ use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
-use crate::topic_config::{Overrides, SETTINGS};
+use crate::topic_config::Overrides;
 use crate::topics::{Layout, TopicError};
 
 /// What a request says when it leaves a number to the broker.
@@ -58,7 +58,7 @@ impl Api for CreateTopicsRequest {
                 }
             };
             topics.push(match created {
-                Ok(created) => created.result(topic, call.version),
+                Ok(created) => created.result(topic, nodes, call),
                 Err(error) => refused(&topic.name, error),
             });
         }
@@ -134,16 +134,14 @@ fn overrides(topic: &CreatableTopic) -> Result<Overrides, TopicError> {
 }
 
 impl Created {
-    fn result(self, topic: &CreatableTopic, version: i16) -> CreatableTopicResult {
-        let configs = SETTINGS.iter().map(|setting| {
-            let given = self.overrides.get(setting.name);
-            CreatableTopicConfigs {
-                name: setting.name.to_owned(),
-                value: Some(given.map_or(setting.default, String::as_str).to_owned()),
-                read_only: false,
-                config_source: if given.is_some() { SOURCE_TOPIC } else { SOURCE_DEFAULT },
-                is_sensitive: false,
-            }
+    fn result(self, topic: &CreatableTopic, nodes: &Nodes, call: &Call) -> CreatableTopicResult {
+        let rows = config_rows::of_topic(&self.overrides, nodes, call.node).into_iter();
+        let configs = rows.map(|row| CreatableTopicConfigs {
+            name: row.name,
+            value: row.value,
+            read_only: row.read_only,
+            config_source: row.config_source,
+            is_sensitive: row.is_sensitive,
         });
         CreatableTopicResult {
             name: topic.name.clone(),
@@ -151,7 +149,7 @@ impl Created {
             num_partitions: self.partitions,
             replication_factor: self.replication_factor,
             error_message: None,
-            configs: (version >= 5).then(|| configs.collect()),
+            configs: (call.version >= 5).then(|| configs.collect()),
             ..CreatableTopicResult::default()
         }
     }

@@ -1,33 +1,26 @@
 //! DescribeConfigs: key 32, versions 1-4.
 //!
-//! Behaviour: every setting of a topic with where its value comes from; of the broker those that it
-//! has. Version notes: 1 sources and synonyms (KIP-226), 3 types and documentation (KIP-569).
-//! Left out: other kinds of resource.
-//! Rights: DescribeConfigs on each topic, or on the cluster for the broker.
+//! Behaviour: every setting of a topic, a group or a subscription of client metrics with where its
+//! value comes from; of a broker those that it has, and of the broker without a name what all of
+//! them were given while they run. Loggers are none.
+//! Version notes: 1 sources and synonyms (KIP-226), 3 types and documentation (KIP-569).
+//! Rights: DescribeConfigs on each topic or group, on the cluster for the rest.
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
-    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+    DescribeConfigsResponse, DescribeConfigsResult,
 };
 
+use super::config_resources::{ResourceType, is_broker};
+use super::config_rows;
 use super::{Api, Reply};
-use crate::broker_settings::BROKER_SETTINGS;
 use crate::catalog;
-use crate::config::BrokerConfig;
+use crate::dynamic_settings::ALL_BROKERS;
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
-use crate::security::acl::On;
 use crate::time::Now;
-use crate::topic_config::{Overrides, SETTINGS};
-
-pub(super) const RESOURCE_TOPIC: i8 = 2;
-pub(super) const RESOURCE_BROKER: i8 = 4;
-
-pub(super) const SOURCE_TOPIC: i8 = 1;
-const SOURCE_STATIC_BROKER: i8 = 4;
-pub(super) const SOURCE_DEFAULT: i8 = 5;
 
 impl Api for DescribeConfigsRequest {
     fn refuse(&self, _version: i16, code: ErrorCode) -> DescribeConfigsResponse {
@@ -69,29 +62,28 @@ fn describe(
     nodes: &Nodes,
     call: &Call,
 ) -> Result<Vec<DescribeConfigsResourceResult>, ErrorCode> {
-    let allows = |thing| nodes.allows(call, Operation::DescribeConfigs, thing);
-    let mut configs = match wanted.resource_type {
-        RESOURCE_TOPIC if !allows(On::Topic(&wanted.resource_name)) => {
-            return Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
-        }
-        RESOURCE_BROKER if !allows(On::Cluster) => {
-            return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
-        }
-        RESOURCE_TOPIC => {
-            if catalog::check_name(&wanted.resource_name).is_err() {
+    let name = wanted.resource_name.as_str();
+    let resource_type = ResourceType::of(wanted.resource_type).ok_or(ErrorCode::INVALID_REQUEST)?;
+    resource_type.check_may(nodes, call, Operation::DescribeConfigs, name)?;
+    let mut configs = match resource_type {
+        ResourceType::Topic => {
+            if catalog::check_name(name).is_err() {
                 return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
             }
-            let topic = nodes.catalog.by_name(&wanted.resource_name);
+            let topic = nodes.catalog.by_name(name);
             let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-            topic_configs(&topic.overrides, &nodes.config)
+            config_rows::of_topic(&topic.overrides, nodes, call.node)
         }
-        RESOURCE_BROKER => match wanted.resource_name.as_str() {
-            "" => Vec::new(),
-            name if name.parse().is_ok_and(|id| nodes.node(id).is_some()) => {
-                broker_configs(&nodes.config)
-            }
-            _ => return Err(ErrorCode::INVALID_REQUEST),
-        },
+        ResourceType::Broker if name == ALL_BROKERS => config_rows::of_all_brokers(nodes),
+        ResourceType::Broker if is_broker(nodes, name) => {
+            config_rows::of_broker(nodes, name.parse().unwrap_or_default())
+        }
+        // Nobody can ask for the levels of what it logs.
+        ResourceType::BrokerLogger if is_broker(nodes, name) => Vec::new(),
+        ResourceType::ClientMetrics if !name.is_empty() => {
+            config_rows::of_client_metrics(nodes, name)
+        }
+        ResourceType::Group if !name.is_empty() => config_rows::of_group(nodes, name),
         _ => return Err(ErrorCode::INVALID_REQUEST),
     };
     // An empty list asks for all settings, as null does: librdkafka sends it that way.
@@ -99,57 +91,6 @@ fn describe(
         configs.retain(|config| keys.contains(&config.name));
     }
     Ok(configs)
-}
-
-fn topic_configs(
-    overrides: &Overrides,
-    broker: &BrokerConfig,
-) -> Vec<DescribeConfigsResourceResult> {
-    let configs = SETTINGS.iter().map(|setting| {
-        let given = overrides.get(setting.name);
-        let of_broker = broker.for_topics(setting.name).filter(|value| value != setting.default);
-        let (value, source) = match (given, &of_broker) {
-            (Some(given), _) => (given.as_str(), SOURCE_TOPIC),
-            (None, Some(value)) => (value.as_str(), SOURCE_STATIC_BROKER),
-            (None, None) => (setting.default, SOURCE_DEFAULT),
-        };
-        let default = synonym(setting.name, setting.default, SOURCE_DEFAULT);
-        let of_broker = of_broker.as_ref();
-        let of_broker = of_broker.map(|value| synonym(setting.name, value, SOURCE_STATIC_BROKER));
-        let own = given.map(|value| synonym(setting.name, value, SOURCE_TOPIC));
-        DescribeConfigsResourceResult {
-            name: setting.name.to_owned(),
-            value: Some(value.to_owned()),
-            read_only: false,
-            config_source: source,
-            is_sensitive: false,
-            synonyms: own.into_iter().chain(of_broker).chain([default]).collect(),
-            config_type: setting.kind as i8,
-            documentation: Some(setting.documentation.to_owned()),
-        }
-    });
-    configs.collect()
-}
-
-fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
-    DescribeConfigsSynonym { name: name.to_owned(), value: Some(value.to_owned()), source }
-}
-
-fn broker_configs(config: &BrokerConfig) -> Vec<DescribeConfigsResourceResult> {
-    let configs = BROKER_SETTINGS.iter().map(|setting| {
-        let value = (setting.value)(config);
-        DescribeConfigsResourceResult {
-            name: setting.name.to_owned(),
-            synonyms: vec![synonym(setting.name, &value, SOURCE_STATIC_BROKER)],
-            value: Some(value),
-            read_only: true,
-            config_source: SOURCE_STATIC_BROKER,
-            is_sensitive: false,
-            config_type: setting.kind as i8,
-            documentation: Some(setting.documentation.to_owned()),
-        }
-    });
-    configs.collect()
 }
 
 fn result(

@@ -1,8 +1,10 @@
 //! IncrementalAlterConfigs: key 44, versions 0-1.
 //!
-//! Behaviour: settings of a topic are set, removed, or (lists) added to and taken from, one by one
-//! (KIP-339). Left out: settings of the broker, which are fixed at start.
-//! Rights: AlterConfigs on each topic.
+//! Behaviour: settings of a topic, a broker, a group or a subscription of client metrics are set,
+//! removed, or (lists) added to and taken from, one by one (KIP-339). They are in the file when the
+//! answer goes. To remove what is not set is fine.
+//! Left out: settings that would have no effect, which are refused; levels of loggers.
+//! Rights: AlterConfigs on each topic or group, on the cluster for the rest.
 
 use std::collections::HashSet;
 
@@ -12,13 +14,13 @@ use ottla_protocol::messages::incremental_alter_configs::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
-use super::alter_configs::{alter, check_is_topic, invalid_request};
+use super::config_resources::{Target, invalid_request, target};
 use super::counted::counted;
 use super::{Api, Reply};
 use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::time::Now;
-use crate::topic_config::{self, Kind, Overrides};
+use crate::topic_config::Overrides;
 use crate::topics::TopicError;
 
 const SET: i8 = 0;
@@ -45,7 +47,7 @@ impl Api for IncrementalAlterConfigsRequest {
         self,
         nodes: &mut Nodes,
         call: &Call,
-        _now: Now,
+        now: Now,
     ) -> Reply<IncrementalAlterConfigsResponse> {
         let named = self.resources.iter().map(|it| (it.resource_type, it.resource_name.as_str()));
         let counts = counted(named);
@@ -53,7 +55,7 @@ impl Api for IncrementalAlterConfigsRequest {
         for it in &self.resources {
             let outcome = match counts.get(&(it.resource_type, it.resource_name.as_str())) {
                 Some(2..) => Err(invalid_request("it is named more than once".to_owned())),
-                _ => change(it, self.validate_only, nodes, call),
+                _ => change(it, self.validate_only, nodes, call, now),
             };
             responses.push(result(it, outcome));
         }
@@ -69,22 +71,25 @@ fn change(
     validate_only: bool,
     nodes: &mut Nodes,
     call: &Call,
+    now: Now,
 ) -> Result<(), TopicError> {
-    let name = &resource.resource_name;
-    check_is_topic(nodes, call, resource.resource_type, name)?;
-    let present = nodes.catalog.by_name(name).map(|topic| topic.overrides.clone());
-    let mut overrides = present.unwrap_or_default();
+    let target = target(nodes, call, resource.resource_type, &resource.resource_name)?;
+    let mut overrides = target.present(nodes);
     let mut seen = HashSet::new();
     for config in &resource.configs {
         if !seen.insert(&config.name) {
             return Err(invalid_request(format!("{} is named more than once", config.name)));
         }
-        apply(config, &mut overrides)?;
+        apply(config, target, &mut overrides)?;
     }
-    alter(nodes, name, overrides, validate_only)
+    target.give(nodes, overrides, validate_only, now)
 }
 
-fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), TopicError> {
+fn apply(
+    config: &AlterableConfig,
+    target: Target<'_>,
+    overrides: &mut Overrides,
+) -> Result<(), TopicError> {
     let invalid = |message: String| Err(TopicError::new(ErrorCode::INVALID_CONFIG, message));
     let name = &config.name;
     if config.config_operation == DELETE {
@@ -94,11 +99,9 @@ fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), Topi
     let Some(value) = &config.value else {
         return Err(invalid_request(format!("{name} has no value")));
     };
-    let Some(setting) = topic_config::find(name) else {
-        return invalid(format!("a topic has no setting {name}"));
-    };
-    let is_list = setting.kind == Kind::List;
-    let present = overrides.get(name).map_or(setting.default, String::as_str);
+    // What is not known is refused with the rest that is wrong, in the words of its kind.
+    let (is_list, default) = target.setting(name).unwrap_or((false, ""));
+    let present = overrides.get(name).map_or(default, String::as_str);
     let mut parts: Vec<&str> = present.split(',').filter(|part| !part.is_empty()).collect();
     let changed = match config.config_operation {
         SET => value.clone(),
@@ -114,7 +117,9 @@ fn apply(config: &AlterableConfig, overrides: &mut Overrides) -> Result<(), Topi
             parts.retain(|part| !value.split(',').any(|gone| gone == *part));
             parts.join(",")
         }
-        APPEND | SUBTRACT => return invalid(format!("{name} is not a list")),
+        APPEND | SUBTRACT => {
+            return invalid(format!("{name} is not a list that parts are added to or taken from"));
+        }
         other => {
             return Err(invalid_request(format!("operation {other} is not known")));
         }

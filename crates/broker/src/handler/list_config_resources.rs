@@ -1,7 +1,7 @@
 //! ListConfigResources: key 74, versions 0-1.
 //!
-//! Behaviour: the things that settings can be asked of: topics and nodes (KIP-1142). There are no
-//! subscriptions of client metrics, and groups have no settings of their own.
+//! Behaviour: the things that settings can be asked of: topics and nodes, groups and subscriptions
+//! of client metrics that have settings (KIP-1142).
 //! Version notes: 0 asks for subscriptions of client metrics alone (KIP-714).
 //! Rights: DescribeConfigs on the cluster.
 
@@ -10,25 +10,14 @@ use ottla_protocol::messages::list_config_resources::{
     ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
 };
 
-use super::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC};
+use super::config_resources::ResourceType;
 use super::{Api, Reply, one_error_code};
 use crate::nodes::Nodes;
 use crate::peers::Call;
+use crate::resource_settings::Owner;
 use crate::security::Operation;
 use crate::security::acl::On;
 use crate::time::Now;
-
-const RESOURCE_BROKER_LOGGER: i8 = 8;
-const RESOURCE_CLIENT_METRICS: i8 = 16;
-const RESOURCE_GROUP: i8 = 32;
-
-const ALL: [i8; 5] = [
-    RESOURCE_TOPIC,
-    RESOURCE_BROKER,
-    RESOURCE_BROKER_LOGGER,
-    RESOURCE_CLIENT_METRICS,
-    RESOURCE_GROUP,
-];
 
 impl Api for ListConfigResourcesRequest {
     one_error_code!(ListConfigResourcesResponse);
@@ -44,15 +33,16 @@ impl Api for ListConfigResourcesRequest {
             return Reply::Now(self.refuse(call.version, code));
         }
         let wanted = match (call.version, &self.resource_types[..]) {
-            (0, _) => &[RESOURCE_CLIENT_METRICS],
-            (_, []) => &ALL[..],
-            (_, some) => some,
+            (0, _) => vec![Some(ResourceType::ClientMetrics)],
+            (_, []) => ResourceType::ALL.map(Some).to_vec(),
+            (_, some) => some.iter().map(|number| ResourceType::of(*number)).collect(),
         };
-        if wanted.iter().any(|kind| !ALL.contains(kind)) {
+        let Some(wanted) = wanted.into_iter().collect::<Option<Vec<_>>>() else {
             return Reply::Now(self.refuse(call.version, ErrorCode::UNSUPPORTED_VERSION));
-        }
-        let resources = wanted.iter().flat_map(|&resource_type| {
-            let names = names_of(resource_type, nodes).into_iter();
+        };
+        let resources = wanted.into_iter().flat_map(|wanted| {
+            let resource_type = wanted as i8;
+            let names = names_of(wanted, nodes).into_iter();
             names.map(move |resource_name| ConfigResource { resource_name, resource_type })
         });
         Reply::Now(ListConfigResourcesResponse {
@@ -62,15 +52,17 @@ impl Api for ListConfigResourcesRequest {
     }
 }
 
-fn names_of(resource_type: i8, nodes: &Nodes) -> Vec<String> {
+fn names_of(resource_type: ResourceType, nodes: &Nodes) -> Vec<String> {
+    let with_settings = |owner| nodes.settings.names(owner).map(str::to_owned).collect();
     match resource_type {
-        RESOURCE_TOPIC => {
+        ResourceType::Topic => {
             let topics = nodes.catalog.sorted().into_iter();
             topics.map(|topic| topic.name.to_string()).collect()
         }
-        RESOURCE_BROKER | RESOURCE_BROKER_LOGGER => {
+        ResourceType::Broker | ResourceType::BrokerLogger => {
             nodes.live_nodes().map(|id| id.to_string()).collect()
         }
-        _ => Vec::new(),
+        ResourceType::ClientMetrics => with_settings(Owner::ClientMetrics),
+        ResourceType::Group => with_settings(Owner::Group),
     }
 }

@@ -11,6 +11,8 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
 mod api_versions;
+mod config_resources;
+mod config_rows;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod counted;

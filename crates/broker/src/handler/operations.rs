@@ -18,7 +18,13 @@ const TOPIC: &[Operation] = &[
     Operation::DescribeConfigs,
     Operation::AlterConfigs,
 ];
-const GROUP: &[Operation] = &[Operation::Read, Operation::Delete, Operation::Describe];
+const GROUP: &[Operation] = &[
+    Operation::Read,
+    Operation::Delete,
+    Operation::Describe,
+    Operation::DescribeConfigs,
+    Operation::AlterConfigs,
+];
 const CLUSTER: &[Operation] = &[
     Operation::Create,
     Operation::Alter,

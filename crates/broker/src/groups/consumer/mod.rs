@@ -78,6 +78,11 @@ impl ConsumerGroup {
         }
     }
 
+    /// From now on a member that says something has so much time for the next word.
+    pub(super) fn set_session_timeout(&mut self, timeout: Duration) {
+        self.settings.session_timeout = timeout;
+    }
+
     /// See [`super::Groups::consumer_heartbeat`].
     pub(super) fn heartbeat(
         &mut self,

@@ -1,0 +1,121 @@
+//! Settings of brokers that were given while the cluster runs, and what they do.
+//!
+//! What a broker was given itself holds before what all brokers were given, and that before what
+//! the cluster was started with.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use ottla_protocol::{ErrorCode, Uuid};
+
+use crate::broker_settings::{self, BROKER_SETTINGS, Change, OF_EACH_NODE};
+use crate::idle_settings;
+use crate::log::LogConfig;
+use crate::nodes::Nodes;
+use crate::resource_settings::Owner;
+use crate::topic_config::{Overrides, TopicConfig};
+
+/// The name of all brokers together.
+pub(crate) const ALL_BROKERS: &str = "";
+
+/// Says why settings cannot be given to a broker, or to all of them.
+///
+/// # Errors
+/// Kafka's code, and the reason in words.
+pub(crate) fn check(broker: &str, settings: &Overrides) -> Result<(), (ErrorCode, String)> {
+    let idle = |message| (ErrorCode::INVALID_CONFIG, message);
+    let fixed = |name: &str| {
+        let message = format!("{name} cannot change while the broker runs");
+        Err((ErrorCode::INVALID_REQUEST, message))
+    };
+    for (name, value) in settings {
+        let Some(setting) = broker_settings::find(name) else {
+            if OF_EACH_NODE.contains(&name.as_str()) {
+                return fixed(name);
+            }
+            return Err(idle(match idle_settings::is_idle(name) {
+                true => format!("{name} has no effect on this broker"),
+                false => format!("a broker has no setting {name}"),
+            }));
+        };
+        match setting.change {
+            Change::Never => return fixed(name),
+            Change::OfTopicsOfAll(_) if broker != ALL_BROKERS => {
+                let message = format!("{name} can only be given to all brokers together");
+                return Err(idle(message));
+            }
+            _ => {}
+        }
+        setting.check(value).map_err(|reason| (ErrorCode::INVALID_REQUEST, reason))?;
+    }
+    Ok(())
+}
+
+impl Nodes {
+    /// What a broker was given for a setting, itself or with all others.
+    fn given(&self, broker: i32, setting: &str) -> Option<&str> {
+        let own = self.settings.value(Owner::Broker, &broker.to_string(), setting);
+        own.or_else(|| self.settings.value(Owner::Broker, ALL_BROKERS, setting))
+    }
+
+    fn given_to_all<T: FromStr>(&self, setting: &str) -> Option<T> {
+        self.settings.value(Owner::Broker, ALL_BROKERS, setting)?.trim().parse().ok()
+    }
+
+    /// How many replicas a topic that does not say wants in sync.
+    pub(crate) fn default_min_insync_replicas(&self) -> i32 {
+        let given = self.given_to_all("min.insync.replicas");
+        given.unwrap_or(self.config.min_insync_replicas)
+    }
+
+    /// Whether a replica that is not in sync may lead in a topic that does not say.
+    pub(crate) fn default_unclean_leader_election(&self) -> bool {
+        let given = self.given_to_all("unclean.leader.election.enable");
+        given.unwrap_or(self.config.unclean_leader_election)
+    }
+
+    /// After how long a node forgets an idle producer.
+    pub(crate) fn producer_id_expiration(&self, node: i32) -> Duration {
+        let given = self.given(node, "producer.id.expiration.ms");
+        let given = given.and_then(|ms| ms.trim().parse().ok());
+        given.map_or(self.config.producer_id_expiration, Duration::from_millis)
+    }
+
+    /// How many connections a node takes.
+    pub(crate) fn max_connections(&self, node: i32) -> usize {
+        let given = self.given(node, "max.connections");
+        let given = given.and_then(|number| number.trim().parse().ok());
+        given.unwrap_or(self.config.max_connections)
+    }
+
+    /// What the logs of a topic with these settings go by on a node.
+    pub(crate) fn log_config(&self, node: i32, overrides: &Overrides) -> LogConfig {
+        let mut all = overrides.clone();
+        for setting in BROKER_SETTINGS {
+            if let Some(topic) = setting.change.of_topics()
+                && !all.contains_key(topic)
+                && let Some(value) = self.given(node, setting.name)
+            {
+                all.insert(topic.to_owned(), value.to_owned());
+            }
+        }
+        TopicConfig::of(&all).log
+    }
+
+    /// Has the logs of a topic, or of all topics, go by the settings as they are now.
+    pub(crate) fn configure_logs(&mut self, topic: Option<Uuid>) {
+        let topics =
+            self.catalog.sorted().into_iter().filter(|it| topic.is_none_or(|id| it.id == id));
+        let ids = self.node_ids();
+        let configs = topics.flat_map(|topic| {
+            ids.iter().map(|node| (*node, topic.id, self.log_config(*node, &topic.overrides)))
+        });
+        for (node, topic, config) in configs.collect::<Vec<_>>() {
+            if let Some(node) = self.node_mut(node) {
+                for replica in node.partitions.of_topic_mut(topic) {
+                    replica.log.set_config(config.clone());
+                }
+            }
+        }
+    }
+}
