@@ -1,9 +1,11 @@
 //! Servers that are no Kafka, or a mute one.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 /// A server on a free port of this machine, with the same words for whoever speaks to it.
 pub struct Server {
@@ -87,12 +89,18 @@ fn speak(mut stream: TcpStream, says: Says, state: &State) {
     state.ended.fetch_add(1, Ordering::SeqCst);
 }
 
-/// An address at which nobody listens.
+/// An address at which nobody listens, as long as the process runs: a broker of another test that
+/// the system gave the port to got the records of this one.
 ///
 /// # Panics
 /// When no port is to be had.
 #[must_use]
 pub fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&any.into()).expect("a port");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    // It stays taken, and is not listened on.
+    std::mem::forget(socket);
+    address.expect("an address").to_string()
 }
