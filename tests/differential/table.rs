@@ -64,7 +64,6 @@ pub(super) const KNOWN: &[Known] = &[
     known("configs", "DescribeConfigs: *", "*error_message", ("empty", "words"), MESSAGES),
     known("moves", "*", "*error_message", ("none", "words"), MESSAGES),
     known("consumer groups", "*", "*error_message", ("none", "words"), MESSAGES),
-    known("consumer groups", "*", "*.authorized_operations", ("3400", "328"), OPERATIONS),
     known("consumer groups", "ConsumerGroupDescribe: described with nobody", "*", ("*", "*"), GONE),
     known("join", "*", "*error_message", ("none", "words"), MESSAGES),
     known("produce", "*", "*error_message", ("none", "words"), MESSAGES),
