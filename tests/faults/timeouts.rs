@@ -245,7 +245,8 @@ fn a_callback_that_is_told_of_an_expiry_may_send_the_record_again() {
     ottla_tests::wait::until_true("expiry", || producer.metrics().records_failed == 1);
     scene.cluster().clear_faults();
     let (error, outcome) = told.recv_timeout(PATIENCE).expect("told");
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotPersisted));
+    // Whether an attempt was on its way at that moment is chance.
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(outcome.expect("delivered").offset, Some(1));
     assert_eq!(scene.values(0), ["warm", "0"]);
 }
