@@ -326,8 +326,9 @@ impl Nodes {
             tracing::error!(%error, "placements not changed");
             return false;
         }
+        let ids = self.node_ids();
         for (topic, partition, place) in &changes {
-            for id in self.node_ids() {
+            for &id in &ids {
                 let is_concerned =
                     place.replicas.contains(&id) || self.replica(id, *topic, *partition).is_some();
                 if is_concerned && self.can_reach(CONTROLLER, id) {

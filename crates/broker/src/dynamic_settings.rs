@@ -12,8 +12,8 @@ use crate::broker_settings::{self, BROKER_SETTINGS, Change, OF_EACH_NODE};
 use crate::idle_settings;
 use crate::log::LogConfig;
 use crate::nodes::Nodes;
-use crate::resource_settings::Owner;
-use crate::topic_config::{Overrides, TopicConfig};
+use crate::resource_settings::{Owner, ResourceSettings};
+use crate::topic_config::{self, Overrides};
 
 /// The name of all brokers together.
 pub(crate) const ALL_BROKERS: &str = "";
@@ -51,13 +51,32 @@ pub(crate) fn check(broker: &str, settings: &Overrides) -> Result<(), (ErrorCode
     Ok(())
 }
 
-impl Nodes {
+impl ResourceSettings {
     /// What a broker was given for a setting, itself or with all others.
     fn given(&self, broker: i32, setting: &str) -> Option<&str> {
-        let own = self.settings.value(Owner::Broker, &broker.to_string(), setting);
-        own.or_else(|| self.settings.value(Owner::Broker, ALL_BROKERS, setting))
+        let own = self.value(Owner::Broker, &broker.to_string(), setting);
+        own.or_else(|| self.value(Owner::Broker, ALL_BROKERS, setting))
     }
 
+    /// What the logs of a topic with these settings go by on a node.
+    pub(crate) fn log_config(&self, node: i32, overrides: &Overrides) -> LogConfig {
+        if self.names(Owner::Broker).next().is_none() {
+            return topic_config::log_config(overrides);
+        }
+        let mut all = overrides.clone();
+        for setting in BROKER_SETTINGS {
+            if let Some(topic) = setting.change.of_topics()
+                && !all.contains_key(topic)
+                && let Some(value) = self.given(node, setting.name)
+            {
+                all.insert(topic.to_owned(), value.to_owned());
+            }
+        }
+        topic_config::log_config(&all)
+    }
+}
+
+impl Nodes {
     fn given_to_all<T: FromStr>(&self, setting: &str) -> Option<T> {
         self.settings.value(Owner::Broker, ALL_BROKERS, setting)?.trim().parse().ok()
     }
@@ -76,39 +95,26 @@ impl Nodes {
 
     /// After how long a node forgets an idle producer.
     pub(crate) fn producer_id_expiration(&self, node: i32) -> Duration {
-        let given = self.given(node, "producer.id.expiration.ms");
+        let given = self.settings.given(node, "producer.id.expiration.ms");
         let given = given.and_then(|ms| ms.trim().parse().ok());
         given.map_or(self.config.producer_id_expiration, Duration::from_millis)
     }
 
     /// How many connections a node takes.
     pub(crate) fn max_connections(&self, node: i32) -> usize {
-        let given = self.given(node, "max.connections");
+        let given = self.settings.given(node, "max.connections");
         let given = given.and_then(|number| number.trim().parse().ok());
         given.unwrap_or(self.config.max_connections)
     }
 
-    /// What the logs of a topic with these settings go by on a node.
-    pub(crate) fn log_config(&self, node: i32, overrides: &Overrides) -> LogConfig {
-        let mut all = overrides.clone();
-        for setting in BROKER_SETTINGS {
-            if let Some(topic) = setting.change.of_topics()
-                && !all.contains_key(topic)
-                && let Some(value) = self.given(node, setting.name)
-            {
-                all.insert(topic.to_owned(), value.to_owned());
-            }
-        }
-        TopicConfig::of(&all).log
-    }
-
-    /// Has the logs of a topic, or of all topics, go by the settings as they are now.
+    /// Has the logs of a topic, or of all topics, go by settings that have just changed.
     pub(crate) fn configure_logs(&mut self, topic: Option<Uuid>) {
         let topics =
             self.catalog.sorted().into_iter().filter(|it| topic.is_none_or(|id| it.id == id));
         let ids = self.node_ids();
         let configs = topics.flat_map(|topic| {
-            ids.iter().map(|node| (*node, topic.id, self.log_config(*node, &topic.overrides)))
+            ids.iter()
+                .map(|node| (*node, topic.id, self.settings.log_config(*node, &topic.overrides)))
         });
         for (node, topic, config) in configs.collect::<Vec<_>>() {
             if let Some(node) = self.node_mut(node) {

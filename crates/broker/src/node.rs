@@ -13,6 +13,7 @@ use crate::error::StartError;
 use crate::log::Storage;
 use crate::partitions::Partitions;
 use crate::peers::NodeListener;
+use crate::resource_settings::ResourceSettings;
 use crate::time::Now;
 
 /// Whether a broker does anything.
@@ -56,11 +57,11 @@ impl Node {
         id: i32,
         data: DataDir,
         disk: NodeDisk,
-        catalog: &Catalog,
+        known: (&Catalog, &ResourceSettings),
         discards: bool,
         now: Now,
     ) -> Result<Self, StartError> {
-        let partitions = Partitions::open(id, &data, catalog, discards, now.unix_ms)?;
+        let partitions = Partitions::open(id, &data, known, discards, now.unix_ms)?;
         Ok(Self {
             id,
             state: State::Running,

@@ -157,7 +157,7 @@ impl Nodes {
         let acls = Bindings::open(dir.join(ACLS), storage.clone())?;
         let mut nodes = Vec::with_capacity(folders.len());
         for (id, (data, disk)) in (FIRST_NODE_ID..).zip(folders) {
-            nodes.push(Node::open(id, data, disk, &catalog, config.discards, now)?);
+            nodes.push(Node::open(id, data, disk, (&catalog, &settings), config.discards, now)?);
         }
         nodes.iter().try_for_each(|node| node.mark_in_use(&catalog))?;
         let mut cluster = Self {
@@ -195,7 +195,6 @@ impl Nodes {
             next_lag_check: now.monotonic + config.replica_lag_time_max / 2,
             config,
         };
-        cluster.configure_logs(None);
         cluster.forget_deleted();
         cluster.begin_control(now);
         Ok(cluster)

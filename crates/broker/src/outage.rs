@@ -52,7 +52,8 @@ impl Nodes {
             }
             _ => DataDir::open_other(&self.dir, id, &self.cluster_id, disk.storage())?,
         };
-        let opened = Node::open(id, data, disk, &self.catalog, self.config.discards, now)?;
+        let opened =
+            Node::open(id, data, disk, (&self.catalog, &self.settings), self.config.discards, now)?;
         let leads_on = mutant::is_on(Mutant::LeadsOnAfterRestart);
         if !leads_on && !self.node(id).is_some_and(|node| node.is_fenced) {
             // What it led before it went down, it leads no more: it is another process now, that
@@ -69,7 +70,6 @@ impl Nodes {
             node.partitions = opened.partitions;
             node.state = State::Running;
         }
-        self.configure_logs(None);
         tracing::info!(node = id, "node started");
         self.forget_deleted();
         self.look_round(now);

@@ -10,9 +10,10 @@ use ottla_protocol::Uuid;
 use crate::catalog::{Catalog, Topic};
 use crate::data_dir::{DataDir, Offsets};
 use crate::error::StartError;
-use crate::log::{LogError, OpenState, PartitionLog, Storage, Survives};
+use crate::log::{LogConfig, LogError, OpenState, PartitionLog, Storage, Survives};
 use crate::peers::ConnectionId;
 use crate::replica::Replica;
+use crate::resource_settings::ResourceSettings;
 
 const METADATA: &str = "partition.metadata";
 
@@ -51,7 +52,7 @@ impl Partitions {
     pub(crate) fn open(
         node: i32,
         data: &DataDir,
-        catalog: &Catalog,
+        (catalog, settings): (&Catalog, &ResourceSettings),
         discards: bool,
         now_ms: i64,
     ) -> Result<Self, StartError> {
@@ -61,6 +62,7 @@ impl Partitions {
         let high_watermarks = data.high_watermarks()?;
         let log_starts = data.log_starts()?;
         for topic in catalog.sorted() {
+            let config = settings.log_config(node, &topic.overrides);
             let mut opened = Vec::with_capacity(topic.partitions.len());
             for (index, placement) in topic.partitions.iter().enumerate() {
                 let index = index as i32;
@@ -78,7 +80,7 @@ impl Partitions {
                     now_ms,
                 };
                 let must_be_there = placement.isr.contains(&node);
-                let log = partitions.open_one(topic, index, state, must_be_there)?;
+                let log = partitions.open_one(topic, index, &config, state, must_be_there)?;
                 opened.push(Some(Replica::new(log, known(&high_watermarks))));
             }
             partitions.by_topic.insert(topic.id, opened);
@@ -90,6 +92,7 @@ impl Partitions {
         &self,
         topic: &Topic,
         index: i32,
+        config: &LogConfig,
         state: OpenState,
         must_be_there: bool,
     ) -> Result<PartitionLog, StartError> {
@@ -108,7 +111,7 @@ impl Partitions {
         let storage = self.storage.clone();
         let path = dir.clone();
         let ended_at = if state.is_clean { state.recovery_point } else { 0 };
-        let opened = PartitionLog::open(storage, dir, topic.config.log.clone(), state);
+        let opened = PartitionLog::open(storage, dir, config.clone(), state);
         let (log, recovery) = opened.map_err(|source| StartError::Log {
             topic: topic.name.to_string(),
             partition: index,
@@ -164,7 +167,7 @@ impl Partitions {
         id: Uuid,
         from: i32,
         is_here: &[bool],
-        config: &crate::log::LogConfig,
+        config: &LogConfig,
         now_ms: i64,
     ) -> Result<(), LogError> {
         let mut made = Vec::with_capacity(is_here.len());
@@ -192,7 +195,7 @@ impl Partitions {
         name: &str,
         id: Uuid,
         index: i32,
-        config: &crate::log::LogConfig,
+        config: &LogConfig,
         now_ms: i64,
     ) -> Result<PartitionLog, LogError> {
         let dir = self.partition_dir(name, index);
@@ -226,8 +229,14 @@ impl Partitions {
     ///
     /// # Errors
     /// What the disk says; there is no replica then.
-    pub(crate) fn add(&mut self, topic: &Topic, index: i32, now_ms: i64) -> Result<(), LogError> {
-        let log = self.create_one(&topic.name, topic.id, index, &topic.config.log, now_ms);
+    pub(crate) fn add(
+        &mut self,
+        topic: &Topic,
+        index: i32,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<(), LogError> {
+        let log = self.create_one(&topic.name, topic.id, index, config, now_ms);
         let log = log.inspect_err(|_| {
             let _ = self.storage.remove_dir(&self.partition_dir(&topic.name, index));
         })?;

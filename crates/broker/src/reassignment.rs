@@ -32,7 +32,7 @@ impl Nodes {
             }
             None => place.back(),
             Some(target) => {
-                self.check_target(target)?;
+                self.check_brokers(target)?;
                 place.towards(target)
             }
         };
@@ -45,21 +45,6 @@ impl Nodes {
         }
         let next = self.go_on_moving(place, next);
         self.decide_one(topic, partition, next, now).map_err(of_code)
-    }
-
-    fn check_target(&self, target: &[i32]) -> Result<(), TopicError> {
-        let refuse =
-            |message: String| Err(TopicError::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
-        let mut once = target.to_vec();
-        once.sort_unstable();
-        once.dedup();
-        if target.is_empty() || once.len() < target.len() {
-            return refuse(format!("{target:?} is not a list of different brokers"));
-        }
-        match target.iter().find(|id| self.node(**id).is_none()) {
-            Some(id) => refuse(format!("there is no broker {id}")),
-            None => Ok(()),
-        }
     }
 
     /// Ends the move of a partition that is about to be changed to `next`, if that makes it
@@ -81,16 +66,16 @@ impl Nodes {
 
     /// Makes the replica that a node is to have from now on. It has nothing yet.
     pub(crate) fn make_replica(&mut self, id: i32, topic: Uuid, partition: i32, now: Now) {
-        let Self { catalog, nodes, .. } = self;
+        let Self { catalog, nodes, settings, .. } = self;
         let node = nodes.iter_mut().find(|node| node.id == id);
-        let (Some(known), Some(node)) = (catalog.by_id(topic), node) else {
+        let (Some(topic), Some(node)) = (catalog.by_id(topic), node) else {
             return;
         };
-        if let Err(error) = node.partitions.add(known, partition, now.unix_ms) {
-            tracing::error!(node = id, topic = %known.name, partition, %error, "no new replica");
-            return self.look_again_soon(now);
+        let config = settings.log_config(id, &topic.overrides);
+        if let Err(error) = node.partitions.add(topic, partition, &config, now.unix_ms) {
+            tracing::error!(node = id, topic = %topic.name, partition, %error, "no new replica");
+            self.look_again_soon(now);
         }
-        self.configure_logs(Some(topic));
     }
 
     /// Lets go of a replica that a node is to have no longer, and of its files.

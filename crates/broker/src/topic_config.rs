@@ -173,10 +173,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
 /// Settings that a topic has been given, by name; the rest have their defaults.
 pub(crate) type Overrides = BTreeMap<String, String>;
 
-/// What the broker uses of a topic's settings.
+/// What the controller and the leaders use of a topic's settings; its logs go by a [`LogConfig`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicConfig {
-    pub(crate) log: LogConfig,
     /// `None` for the broker's default.
     pub(crate) min_insync_replicas: Option<i32>,
     /// `None` for the broker's default.
@@ -252,43 +251,46 @@ pub(crate) fn check(overrides: &Overrides) -> Result<(), String> {
     Ok(())
 }
 
+/// What logs go by with these settings. Values that were not checked fall back to their defaults.
+pub(crate) fn log_config(overrides: &Overrides) -> LogConfig {
+    let text = |name: &str| {
+        let default = find(name).map_or("", |setting| setting.default);
+        overrides.get(name).map_or(default, String::as_str).trim()
+    };
+    let number = |name: &str| text(name).parse::<i64>().unwrap_or_default();
+    let size = |name: &str| u64::try_from(number(name)).ok();
+    let is_append_time = text("message.timestamp.type") == "LogAppendTime";
+    let policies: Vec<&str> = text("cleanup.policy").split(',').map(str::trim).collect();
+    let retention_ms = number("retention.ms");
+    LogConfig {
+        segment_bytes: size("segment.bytes").unwrap_or(u64::MAX),
+        segment_ms: number("segment.ms"),
+        index_interval_bytes: size("index.interval.bytes").unwrap_or_default(),
+        max_message_bytes: size("max.message.bytes").unwrap_or_default() as usize,
+        compression: match text("compression.type") {
+            "uncompressed" => Some(CompressionType::None),
+            name => name.parse().ok(),
+        },
+        timestamp_type: if is_append_time {
+            TimestampType::LogAppendTime
+        } else {
+            TimestampType::CreateTime
+        },
+        timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+        timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+        is_compacted: policies.contains(&"compact"),
+        is_deleted: policies.contains(&"delete"),
+        retention_ms: (retention_ms >= 0).then_some(retention_ms),
+        retention_bytes: size("retention.bytes"),
+        ..LogConfig::default()
+    }
+}
+
 impl TopicConfig {
-    /// What the overrides come to. Values that were not checked fall back to their defaults.
+    /// What the overrides come to.
     pub(crate) fn of(overrides: &Overrides) -> Self {
-        let text = |name: &str| {
-            let default = find(name).map_or("", |setting| setting.default);
-            overrides.get(name).map_or(default, String::as_str).trim()
-        };
-        let number = |name: &str| text(name).parse::<i64>().unwrap_or_default();
-        let size = |name: &str| u64::try_from(number(name)).ok();
-        let is_append_time = text("message.timestamp.type") == "LogAppendTime";
-        let policies: Vec<&str> = text("cleanup.policy").split(',').map(str::trim).collect();
-        let retention_ms = number("retention.ms");
-        let log = LogConfig {
-            segment_bytes: size("segment.bytes").unwrap_or(u64::MAX),
-            segment_ms: number("segment.ms"),
-            index_interval_bytes: size("index.interval.bytes").unwrap_or_default(),
-            max_message_bytes: size("max.message.bytes").unwrap_or_default() as usize,
-            compression: match text("compression.type") {
-                "uncompressed" => Some(CompressionType::None),
-                name => name.parse().ok(),
-            },
-            timestamp_type: if is_append_time {
-                TimestampType::LogAppendTime
-            } else {
-                TimestampType::CreateTime
-            },
-            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
-            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
-            is_compacted: policies.contains(&"compact"),
-            is_deleted: policies.contains(&"delete"),
-            retention_ms: (retention_ms >= 0).then_some(retention_ms),
-            retention_bytes: size("retention.bytes"),
-            ..LogConfig::default()
-        };
         let own = |name: &str| overrides.get(name).map(|value| value.trim());
         Self {
-            log,
             min_insync_replicas: own("min.insync.replicas").and_then(|text| text.parse().ok()),
             unclean_leader_election: own("unclean.leader.election.enable")
                 .and_then(|text| text.parse().ok()),
@@ -314,13 +316,13 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_log_but_for_retention() {
-        let log = TopicConfig::of(&Overrides::new()).log;
+        let log = log_config(&Overrides::new());
         assert_eq!(log, LogConfig { retention_ms: None, ..LogConfig::default() });
     }
 
     #[test]
     fn overrides_reach_the_log() {
-        let config = TopicConfig::of(&overrides(&[
+        let overrides = overrides(&[
             ("cleanup.policy", "compact,delete"),
             ("compression.type", "uncompressed"),
             ("max.message.bytes", "1000"),
@@ -329,15 +331,16 @@ mod tests {
             ("retention.bytes", "500"),
             ("retention.ms", "60000"),
             ("segment.bytes", "100"),
-        ]));
-        assert_eq!(config.min_insync_replicas, Some(2));
-        assert_eq!(config.log.compression, Some(CompressionType::None));
-        assert_eq!(config.log.max_message_bytes, 1000);
-        assert_eq!(config.log.segment_bytes, 100);
-        assert_eq!(config.log.retention_bytes, Some(500));
-        assert_eq!(config.log.retention_ms, Some(60_000));
-        assert!(config.log.is_compacted && config.log.is_deleted);
-        assert_eq!(config.log.timestamp_type, TimestampType::LogAppendTime);
+        ]);
+        assert_eq!(TopicConfig::of(&overrides).min_insync_replicas, Some(2));
+        let log = log_config(&overrides);
+        assert_eq!(log.compression, Some(CompressionType::None));
+        assert_eq!(log.max_message_bytes, 1000);
+        assert_eq!(log.segment_bytes, 100);
+        assert_eq!(log.retention_bytes, Some(500));
+        assert_eq!(log.retention_ms, Some(60_000));
+        assert!(log.is_compacted && log.is_deleted);
+        assert_eq!(log.timestamp_type, TimestampType::LogAppendTime);
     }
 
     #[test]

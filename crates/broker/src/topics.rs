@@ -10,7 +10,7 @@ use crate::node::State;
 use crate::nodes::Nodes;
 use crate::placement::Placement;
 use crate::time::Now;
-use crate::topic_config::{self, Overrides, TopicConfig};
+use crate::topic_config::{self, Overrides};
 
 /// More partitions than this in one request are a mistake.
 const MAX_PARTITIONS: i32 = 10_000;
@@ -87,12 +87,11 @@ impl Nodes {
         let places = self.lay_out(layout, 0)?;
         let partitions = places.len();
         let id = self.rng.next_uuid();
-        self.create_logs(name, id, 0, &places, &TopicConfig::of(&overrides), now)?;
+        self.create_logs(name, id, 0, &places, &overrides, now)?;
         if let Err(error) = self.catalog.create(name, id, places, overrides) {
             self.remove_logs(name, id, 0);
             return Err(TopicError::storage(error));
         }
-        self.configure_logs(Some(id));
         self.tell_of_partitions(id, 0, partitions, now);
         tracing::info!(topic = name, partitions, %id, "topic created");
         Ok(id)
@@ -144,15 +143,7 @@ impl Nodes {
             |message: String| Err(TopicError::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
         let factor = all.first().map_or(0, Vec::len);
         for replicas in all {
-            let mut once = replicas.clone();
-            once.sort_unstable();
-            once.dedup();
-            if replicas.is_empty() || once.len() < replicas.len() {
-                return refuse(format!("{replicas:?} is not a list of different brokers"));
-            }
-            if let Some(id) = replicas.iter().find(|id| self.node(**id).is_none()) {
-                return refuse(format!("there is no broker {id}"));
-            }
+            self.check_brokers(replicas)?;
             if replicas.len() != factor {
                 return refuse("partitions must not differ in their number of replicas".to_owned());
             }
@@ -163,13 +154,29 @@ impl Nodes {
         Ok(())
     }
 
+    /// Says why a partition cannot have its replicas there.
+    pub(crate) fn check_brokers(&self, replicas: &[i32]) -> Result<(), TopicError> {
+        let refuse =
+            |message: String| Err(TopicError::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+        let mut once = replicas.to_vec();
+        once.sort_unstable();
+        once.dedup();
+        if replicas.is_empty() || once.len() < replicas.len() {
+            return refuse(format!("{replicas:?} is not a list of different brokers"));
+        }
+        match replicas.iter().find(|id| self.node(**id).is_none()) {
+            Some(id) => refuse(format!("there is no broker {id}")),
+            None => Ok(()),
+        }
+    }
+
     fn create_logs(
         &mut self,
         name: &str,
         id: Uuid,
         first: i32,
         places: &[Placement],
-        config: &TopicConfig,
+        overrides: &Overrides,
         now: Now,
     ) -> Result<(), TopicError> {
         for index in 0..self.nodes.len() {
@@ -179,8 +186,8 @@ impl Nodes {
             }
             let is_here: Vec<bool> =
                 places.iter().map(|place| place.replicas.contains(&node.id)).collect();
-            let created =
-                node.partitions.create(name, id, first, &is_here, &config.log, now.unix_ms);
+            let config = self.settings.log_config(node.id, overrides);
+            let created = node.partitions.create(name, id, first, &is_here, &config, now.unix_ms);
             if let Err(error) = created {
                 self.nodes[..index].iter_mut().for_each(|n| n.partitions.uncreate(name, id, first));
                 return Err(TopicError::storage(error));
@@ -274,14 +281,13 @@ impl Nodes {
     ) -> Result<(), TopicError> {
         let places = self.lay_out_growth(name, count, replicas)?;
         let topic = self.catalog.by_name(name).ok_or_else(|| TopicError::unknown(name))?;
-        let (id, present, config) = (topic.id, topic.partition_count(), topic.config.clone());
-        self.create_logs(name, id, present, &places, &config, now)?;
+        let (id, present, overrides) = (topic.id, topic.partition_count(), topic.overrides.clone());
+        self.create_logs(name, id, present, &places, &overrides, now)?;
         let more = places.len();
         if let Err(error) = self.catalog.grow(name, places) {
             self.remove_logs(name, id, present);
             return Err(TopicError::storage(error));
         }
-        self.configure_logs(Some(id));
         self.tell_of_partitions(id, present, more, now);
         Ok(())
     }

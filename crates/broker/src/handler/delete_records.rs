@@ -124,7 +124,7 @@ fn delete(
     now: Now,
 ) -> Result<i64, ErrorCode> {
     let topic = nodes.catalog.by_name(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    if !nodes.log_config(call.node, &topic.overrides).is_deleted {
+    if !nodes.settings.log_config(call.node, &topic.overrides).is_deleted {
         // Records of a topic that is only compacted are not to be cut off (KIP-107).
         return Err(ErrorCode::POLICY_VIOLATION);
     }

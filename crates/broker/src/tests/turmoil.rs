@@ -404,12 +404,17 @@ impl Turmoil {
     }
 }
 
+/// The seeds that are tried: `OTTLA_SEEDS` of them from `OTTLA_SEED` on.
+fn seeds() -> std::ops::Range<u64> {
+    let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = given("OTTLA_SEED").unwrap_or(0);
+    first..first + given("OTTLA_SEEDS").unwrap_or(60)
+}
+
 #[test]
 fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() {
-    let seeds = std::env::var("OTTLA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut failed = [0; 6];
-    let first = std::env::var("OTTLA_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    for seed in first..first + seeds {
+    for seed in seeds() {
         let mut turmoil = Turmoil::new(seed);
         turmoil.run();
         for (sum, count) in failed.iter_mut().zip(turmoil.failed) {
@@ -421,15 +426,13 @@ fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() 
 
 #[test]
 fn records_are_kept_while_partitions_move_between_nodes_that_fail() {
-    let seeds = std::env::var("OTTLA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    let first = std::env::var("OTTLA_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut moves = 0;
-    for seed in first..first + seeds {
+    for seed in seeds() {
         let mut turmoil = Turmoil::with_moves(seed);
         turmoil.run();
         moves += turmoil.moves.unwrap_or_default();
     }
-    assert!(u64::from(moves) > seeds, "{moves} moves");
+    assert!(u64::from(moves) > seeds().count() as u64, "{moves} moves");
 }
 
 /// The seeds within which each bug is found.
