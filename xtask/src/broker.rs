@@ -29,8 +29,22 @@ impl Broker {
 
     /// Starts one with an empty data folder. What it says is in the file `NAME.log` beside it.
     pub(crate) fn start(ottla: &Path, name: &str, args: &[&str]) -> Result<Self, String> {
+        let data = workspace::scratch()?.join("brokers").join(name);
+        Self::start_on(data, ottla, name, args)
+    }
+
+    /// Like [`Broker::start`], with its data in memory where the system has a folder for that.
+    pub(crate) fn start_in_memory(ottla: &Path, name: &str, args: &[&str]) -> Result<Self, String> {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::start(ottla, name, args);
+        }
+        let data = memory.join(format!("ottla-broker-{name}-{}", std::process::id()));
+        Self::start_on(data, ottla, name, args)
+    }
+
+    fn start_on(data: PathBuf, ottla: &Path, name: &str, args: &[&str]) -> Result<Self, String> {
         let home = workspace::scratch()?.join("brokers");
-        let data = home.join(name);
         let _ = std::fs::remove_dir_all(&data);
         workspace::create_folder(&home)?;
         let log = home.join(format!("{name}.log"));

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ottla_protocol::frame::{FrameError, FrameReader};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use crate::life::Alive;
+use crate::outgoing::Outgoing;
 use crate::peers::{ConnectionId, Flow, Transmit};
 use crate::server::{Door, Outbox};
 use crate::spare_buffers;
+use crate::wire::{self, Wire};
 
 /// How much is read at once, at least.
 const READ_BYTES: usize = 64 * 1024;
@@ -44,14 +46,14 @@ pub(crate) struct Connection<'a, S> {
     pub(crate) stream: &'a mut S,
     pub(crate) frames: FrameReader,
     pub(crate) outbox: Outbox,
-    pub(crate) out: Vec<u8>,
+    pub(crate) out: Outgoing,
     pub(crate) max_idle: Duration,
     /// Requests may be larger once it is known who sends them.
     pub(crate) is_limited: bool,
     pub(crate) alive: Alive,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: Wire> Connection<'_, S> {
     /// Serves the client until either side has had enough, or the node's life is over.
     pub(crate) async fn run(mut self) -> End {
         let mut alive = self.alive.clone();
@@ -69,8 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         loop {
             while let Some(frame) = self.frames.next().map_err(End::NotFrames)? {
                 self.alive.running().await;
-                if self.out.capacity() == 0 {
-                    self.out = spare_buffers::take();
+                if self.out.bytes.capacity() == 0 {
+                    self.out.bytes = spare_buffers::take();
                 }
                 let flow = self.door.request(self.id, &frame, &mut self.out);
                 drop(frame);
@@ -95,12 +97,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn follow(&mut self, mut flow: Flow) -> Result<(), End> {
         loop {
             match flow {
-                Flow::Continue if self.out.len() < WRITE_BYTES => return Ok(()),
+                Flow::Continue if self.out.length() < WRITE_BYTES => return Ok(()),
                 Flow::Continue => return self.write().await,
                 Flow::Wait => {
                     self.write().await?;
                     let transmit = self.wait().await?;
-                    self.out = transmit.bytes;
+                    self.out = transmit.out;
                     flow = transmit.flow;
                 }
                 Flow::Pause(duration) => {
@@ -153,16 +155,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             return Ok(());
         }
         self.alive.running().await;
-        let writing = async {
-            self.stream.write_all(&self.out).await?;
-            // TLS may hold some of it back until then.
-            self.stream.flush().await
-        };
-        let written = tokio::time::timeout(self.max_idle, writing).await;
-        if self.out.capacity() > KEPT_BYTES {
-            spare_buffers::give(std::mem::take(&mut self.out));
-        } else {
-            self.out.clear();
+        let sending = wire::send(self.stream, &self.out);
+        let written = tokio::time::timeout(self.max_idle, sending).await;
+        self.out.clear();
+        if self.out.bytes.capacity() > KEPT_BYTES {
+            spare_buffers::give(std::mem::take(&mut self.out.bytes));
         }
         match written {
             Ok(result) => result.map_err(End::Io),

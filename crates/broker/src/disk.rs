@@ -1,5 +1,6 @@
 //! The disk of one node, which may be full.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,5 +104,9 @@ impl StoredFile for NodeFile {
 
     fn sync(&self) -> io::Result<()> {
         self.below.sync()
+    }
+
+    fn system_file(&self) -> Option<&File> {
+        self.below.system_file()
     }
 }

@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ottla_protocol::messages::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
-};
+use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::{ErrorCode, Uuid};
+
+use crate::handler::{FetchAnswer, PartitionAnswer, TopicAnswer};
 
 /// `max.incremental.fetch.session.cache.slots`, of all nodes together.
 const MAX_SESSIONS: usize = 1000;
@@ -81,9 +81,8 @@ impl Cached {
     }
 
     /// Takes note of an answer. Says whether there is anything in it that was not told before.
-    fn learn(&mut self, data: &PartitionData) -> bool {
-        let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
-        if data.error_code != 0 {
+    fn learn(&mut self, data: &PartitionAnswer) -> bool {
+        if data.error != ErrorCode::NONE {
             // It is told again, whatever comes next.
             self.high_watermark = -1;
             return true;
@@ -91,7 +90,7 @@ impl Cached {
         let told = (self.high_watermark, self.last_stable_offset, self.log_start_offset);
         let now = (data.high_watermark, data.last_stable_offset, data.log_start_offset);
         (self.high_watermark, self.last_stable_offset, self.log_start_offset) = now;
-        has_records || told != now
+        data.records.length() > 0 || told != now
     }
 }
 
@@ -197,24 +196,24 @@ impl FetchSessions {
     }
 
     /// Makes an answer one of its session: with its id, and without what was told before.
-    pub(crate) fn leave(&mut self, usage: Use, response: &mut FetchResponse) {
+    pub(crate) fn leave(&mut self, usage: Use, answer: &mut FetchAnswer) {
         let (id, is_whole) = match usage {
             Use::None => return,
             Use::Full(id) => (id, true),
             Use::Incremental(id) => (id, false),
         };
         // It may have been given up while the request waited. Then the next one is refused.
-        response.session_id = id;
+        answer.session_id = id;
         let Some(session) = self.by_id.get_mut(&id) else {
             return;
         };
-        for topic in &mut response.responses {
+        for topic in &mut answer.topics {
             let (name, topic_id) = (std::mem::take(&mut topic.topic), topic.topic_id);
             topic.partitions.retain(|data| session.learn(&name, topic_id, data) || is_whole);
             topic.topic = name;
         }
-        response.responses.retain(|topic| !topic.partitions.is_empty());
-        merge_topics(&mut response.responses);
+        answer.topics.retain(|topic| !topic.partitions.is_empty());
+        merge_topics(&mut answer.topics);
     }
 }
 
@@ -266,15 +265,14 @@ impl Session {
         topics
     }
 
-    fn learn(&mut self, topic: &str, topic_id: Uuid, data: &PartitionData) -> bool {
-        let partition = data.partition_index;
+    fn learn(&mut self, topic: &str, topic_id: Uuid, data: &PartitionAnswer) -> bool {
+        let partition = data.partition;
         let is_it = |cached: &Cached| cached.is(topic, topic_id, partition);
         let Some(place) = self.partitions.iter().position(is_it) else {
             return true;
         };
         let is_new = self.partitions[place].learn(data);
-        let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
-        if has_records {
+        if data.records.length() > 0 {
             // The others come first next time.
             let cached = self.partitions.remove(place);
             self.partitions.push(cached);
@@ -284,10 +282,10 @@ impl Session {
 }
 
 /// Puts the partitions of one topic together again.
-fn merge_topics(responses: &mut Vec<FetchableTopicResponse>) {
-    let mut merged: Vec<FetchableTopicResponse> = Vec::with_capacity(responses.len());
-    for topic in responses.drain(..) {
-        let is_same = |other: &&mut FetchableTopicResponse| {
+fn merge_topics(topics: &mut Vec<TopicAnswer>) {
+    let mut merged: Vec<TopicAnswer> = Vec::with_capacity(topics.len());
+    for topic in topics.drain(..) {
+        let is_same = |other: &&mut TopicAnswer| {
             other.topic == topic.topic && other.topic_id == topic.topic_id
         };
         match merged.iter_mut().find(is_same) {
@@ -295,7 +293,7 @@ fn merge_topics(responses: &mut Vec<FetchableTopicResponse>) {
             None => merged.push(topic),
         }
     }
-    *responses = merged;
+    *topics = merged;
 }
 
 #[cfg(test)]
@@ -303,6 +301,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::handler::Records;
 
     const NODE: i32 = 1;
 
@@ -321,31 +320,24 @@ mod tests {
         FetchRequest { session_id: id, session_epoch: epoch, topics, ..FetchRequest::default() }
     }
 
-    fn answer(
-        request: &FetchRequest,
-        high_watermark: i64,
-        records: &'static [u8],
-    ) -> FetchResponse {
-        let responses = request.topics.iter().map(|topic| FetchableTopicResponse {
+    fn answer(request: &FetchRequest, high_watermark: i64, records: &'static [u8]) -> FetchAnswer {
+        let records = Records::Here(Bytes::from_static(records));
+        let partition = |wanted: &FetchPartition| PartitionAnswer {
+            high_watermark,
+            records: records.clone(),
+            ..PartitionAnswer::failed(wanted.partition, ErrorCode::NONE)
+        };
+        let topics = request.topics.iter().map(|topic| TopicAnswer {
             topic: topic.topic.clone(),
             topic_id: topic.topic_id,
-            partitions: topic
-                .partitions
-                .iter()
-                .map(|wanted| PartitionData {
-                    partition_index: wanted.partition,
-                    high_watermark,
-                    records: Some(Bytes::from_static(records)),
-                    ..PartitionData::default()
-                })
-                .collect(),
+            partitions: topic.partitions.iter().map(partition).collect(),
         });
-        FetchResponse { responses: responses.collect(), ..FetchResponse::default() }
+        FetchAnswer { topics: topics.collect(), ..FetchAnswer::default() }
     }
 
-    fn told(response: &FetchResponse) -> Vec<i32> {
-        let all = response.responses.iter().flat_map(|topic| &topic.partitions);
-        all.map(|data| data.partition_index).collect()
+    fn told(answer: &FetchAnswer) -> Vec<i32> {
+        let all = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        all.map(|data| data.partition).collect()
     }
 
     #[test]

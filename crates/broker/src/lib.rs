@@ -75,6 +75,7 @@ mod node_act;
 mod nodes;
 mod outage;
 mod outages;
+mod outgoing;
 mod partitions;
 mod pattern;
 mod peers;
@@ -94,6 +95,7 @@ mod time;
 mod topic_config;
 mod topics;
 mod transactions;
+mod wire;
 
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;

@@ -29,6 +29,7 @@ use crate::groups::Groups;
 use crate::handler::{self, ParkedAdmin, ParkedFetch, ParkedProduce};
 use crate::log::{self, Storage, SyncJob, Validator};
 use crate::node::{Node, State};
+use crate::outgoing::Outgoing;
 use crate::peers::{Arrival, Call, ConnectionId, Flow, Peer, Transmit};
 use crate::quotas::Quotas;
 use crate::request_log::RequestLog;
@@ -255,7 +256,7 @@ impl Nodes {
         connection: ConnectionId,
         frame: &Bytes,
         now: Now,
-        out: &mut Vec<u8>,
+        out: &mut Outgoing,
     ) -> Flow {
         let peer = match self.peers.get_mut(&connection) {
             Some(peer) if peer.is_deaf => return Flow::Continue,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ottla_protocol::ApiKey;
 
 use crate::fault::Fault;
+use crate::outgoing::Outgoing;
 use crate::security::Sasl;
 use crate::security::session::Session;
 
@@ -90,7 +91,7 @@ pub(crate) enum Flow {
 #[derive(Debug)]
 pub(crate) struct Transmit {
     pub(crate) connection: ConnectionId,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) out: Outgoing,
     pub(crate) flow: Flow,
 }
 

@@ -13,7 +13,7 @@ use ottla_protocol::Uuid;
 use ottla_protocol::record::BatchHeader;
 
 use crate::handler;
-use crate::log::{LogError, PartitionLog, ReadError};
+use crate::log::{Located, LogError, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
@@ -280,7 +280,15 @@ impl Nodes {
             return Answer::NotLeader;
         };
         let high_watermark = replica.high_watermark();
-        match replica.log.read(ask.offset, i64::MAX, fetch_bytes, true) {
+        // The follower compares the checksums.
+        let located = replica.log.locate(ask.offset, i64::MAX, fetch_bytes, true);
+        let bytes = located.and_then(|located| match located {
+            Some(Located { span, .. }) => {
+                span.read().map_err(|error| LogError::io(replica.log.dir(), error).into())
+            }
+            None => Ok(Bytes::new()),
+        });
+        match bytes {
             // It has to ask again, or nobody thinks of it any more.
             Ok(bytes) if bytes.is_empty() && is_left_out => Answer::Failed,
             Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset },

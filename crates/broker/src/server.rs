@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use ottla_protocol::frame::FrameReader;
 use parking_lot::{Condvar, Mutex};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -26,10 +26,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use crate::connection::{Connection, End};
 use crate::life::{Alive, Life};
 use crate::nodes::{FIRST_NODE_ID, Nodes};
+use crate::outgoing::Outgoing;
 use crate::peers::{Arrival, ConnectionId, Flow, Transmit};
 use crate::security;
 use crate::security::tls::RunningTls;
 use crate::time::Now;
+use crate::wire::Wire;
 
 /// How long the door stays shut when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -181,7 +183,7 @@ impl Door {
         self: &Arc<Self>,
         id: ConnectionId,
         frame: &Bytes,
-        out: &mut Vec<u8>,
+        out: &mut Outgoing,
     ) -> Flow {
         let now = self.now();
         let mut state = self.state.lock();
@@ -346,11 +348,7 @@ fn certificate_name(stream: &TlsStream<TcpStream>) -> Option<String> {
     security::certificate_name(session.peer_certificates()?.first()?)
 }
 
-async fn run_connection<S: AsyncRead + AsyncWrite + Unpin>(
-    way: &Way,
-    arrival: Arrival,
-    mut stream: S,
-) -> S {
+async fn run_connection<S: Wire>(way: &Way, arrival: Arrival, mut stream: S) -> S {
     let (door, remote) = (&way.door, arrival.remote);
     let id = door.hall.last_id.fetch_add(1, Ordering::Relaxed) + 1;
     tracing::debug!(connection = id, %remote, "connected");
@@ -363,7 +361,7 @@ async fn run_connection<S: AsyncRead + AsyncWrite + Unpin>(
         stream: &mut stream,
         frames: FrameReader::new(max_bytes),
         outbox,
-        out: Vec::new(),
+        out: Outgoing::default(),
         max_idle: door.hall.max_idle,
         is_limited: max_bytes < most_bytes,
         alive: way.alive.clone(),

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -113,6 +114,10 @@ impl StoredFile for SmallFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    fn system_file(&self) -> Option<&File> {
+        self.file.system_file()
     }
 }
 

@@ -6,10 +6,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use common::client::{Client, PATIENCE};
+use common::Batch;
+use common::client::{Client, PATIENCE, fetch_request, produce_request};
 use ottla_broker::{Cluster, Listener, Mechanism, Sasl, Tls};
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
-use ottla_protocol::{decode_response, encode_request};
+use ottla_protocol::record::validate_batch;
+use ottla_protocol::{Request, decode_response, encode_request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
@@ -83,15 +85,22 @@ fn secure(address: &str, trusted: &Authority, own: Option<&Identity>) -> std::io
 }
 
 fn metadata(stream: &mut Secure) -> std::io::Result<MetadataResponse> {
-    let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    call(stream, 9, &MetadataRequest { topics: None, ..MetadataRequest::default() })
+}
+
+fn call<R: Request>(
+    stream: &mut Secure,
+    version: i16,
+    request: &R,
+) -> std::io::Result<R::Response> {
     let mut bytes = Vec::new();
-    encode_request(&request, 9, 1, Some("raw"), &mut bytes).unwrap();
+    encode_request(request, version, 1, Some("raw"), &mut bytes).unwrap();
     stream.write_all(&bytes)?;
     let mut prefix = [0; 4];
     stream.read_exact(&mut prefix)?;
     let mut frame = vec![0; u32::from_be_bytes(prefix) as usize];
     stream.read_exact(&mut frame)?;
-    Ok(decode_response::<MetadataRequest>(frame.into(), 9).unwrap().1)
+    Ok(decode_response::<R>(frame.into(), version).unwrap().1)
 }
 
 /// The principal that the broker saw last.
@@ -116,6 +125,26 @@ fn a_client_that_trusts_the_authority_is_served_by_both_versions() {
         assert_eq!(answer.topics.len(), 1);
         assert_eq!(answer.brokers[0].port, i32::from(address.port()));
         assert_eq!(seen(&cluster), "User:ANONYMOUS");
+    }
+}
+
+/// They are in a file that the system cannot send by itself here.
+#[test]
+fn records_of_any_size_come_whole_over_tls() {
+    let authority = Authority::new("one");
+    let tls = authority.signs("broker").tls();
+    let cluster = Cluster::builder().topic("t", 1).tls(tls).start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    let mut stream = secure(&address, &authority, None).unwrap();
+    for (offset, size) in [10, 20_000, 300_000, 900_000].into_iter().enumerate() {
+        let batch = Batch::of([vec![offset as u8; size]]);
+        let produced = call(&mut stream, 12, &produce_request(-1, "t", 0, batch.encode())).unwrap();
+        assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
+        let answer = call(&mut stream, 11, &fetch_request("t", 0, offset as i64, 0)).unwrap();
+        let records = answer.responses[0].partitions[0].records.clone().unwrap();
+        let header = validate_batch(&records).unwrap();
+        assert_eq!((header.base_offset, header.size_bytes()), (offset as i64, Some(records.len())));
+        assert!(records.len() > size);
     }
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask bench --brokers`: what a record costs the embedded broker, and what it costs Kafka.
 //!
 //! Both get the same records from the same producer, and give them to the same consumer, Java's.
-//! What is compared is processor time of the brokers. Kafka has run the workload before it counts,
-//! so that its code is compiled.
+//! What is compared is processor time of the brokers. Each has run the workload before it counts,
+//! so that Kafka's code is compiled, and the memory that logs are kept in is the system's already.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::adapters;
 use super::engines::{Engine, Started};
+use super::system;
 use crate::broker::Broker;
 use crate::install::stdout_of;
 use crate::kafka::jars::{self, Jars};
@@ -21,8 +22,8 @@ const PAGE: &str = "docs/broker-benchmarks.md";
 /// How often the start of a broker is timed.
 const STARTS: usize = 20;
 const PARTITIONS: &str = "6";
-/// How often Kafka runs each load before it counts.
-const KAFKA_WARM_UPS: usize = 2;
+/// How often each load is run before it counts.
+const WARM_UPS: usize = 2;
 
 /// Records of one kind.
 struct Load {
@@ -62,10 +63,11 @@ pub(super) fn run(rounds: usize, quick: bool, interrupt: &Interrupt) -> Result<(
     let tools = Tools { ottla, java, jars, rounds, quick, interrupt };
     let mut page = head(rounds)?;
     for nodes in [1, 3] {
-        let ours = tools.measure(Engine::Embedded(nodes), 0)?;
-        let kafka = tools.measure(Engine::Kafka(nodes), KAFKA_WARM_UPS)?;
+        let ours = tools.measure(Engine::Embedded(nodes))?;
+        let kafka = tools.measure(Engine::Kafka(nodes))?;
         table(&mut page, nodes, &ours, &kafka);
     }
+    system::tell(&mut page)?;
     footprint(&mut page, &tools.ottla)?;
     let file = workspace::root()?.join(PAGE);
     workspace::write(&file, page)?;
@@ -75,12 +77,12 @@ pub(super) fn run(rounds: usize, quick: bool, interrupt: &Interrupt) -> Result<(
 
 impl Tools<'_> {
     /// The cost of each load, the median of the rounds that come after the first few.
-    fn measure(&self, engine: Engine, warm_ups: usize) -> Result<Vec<Cost>, String> {
+    fn measure(&self, engine: Engine) -> Result<Vec<Cost>, String> {
         let started = engine.start(&self.ottla, self.interrupt)?;
         let mut costs = Vec::new();
         for (at, load) in LOADS.iter().enumerate() {
             let mut rounds = Vec::new();
-            for round in 0..warm_ups + self.rounds {
+            for round in 0..WARM_UPS + self.rounds {
                 let topic = format!("bench-{at}-{round}");
                 let cost = self.once(&started, load, &topic)?;
                 let (produce, fetch) = (cost.produce_us, cost.fetch_us);
@@ -89,7 +91,7 @@ impl Tools<'_> {
                 rounds.push(cost);
                 self.interrupt.check()?;
             }
-            rounds.drain(..warm_ups);
+            rounds.drain(..WARM_UPS);
             let median = |figure: fn(&Cost) -> f64| {
                 let mut all: Vec<f64> = rounds.iter().map(figure).collect();
                 all.sort_by(f64::total_cmp);
@@ -157,8 +159,8 @@ fn head(rounds: usize) -> Result<String, String> {
          Made by `cargo xtask bench --brokers` on commit {}, with {cores} cores; the median of \
          {rounds} runs.\nEach broker gets the same records from `ottla bench` with acks=all, and \
          gives them to Java's\n`ConsumerPerformance`, in topics of {PARTITIONS} partitions. What is \
-         told is processor time of all brokers\nfor a record. Kafka has run each load twice before \
-         it counts,\nand keeps its logs in memory; ours are files.\n",
+         told is processor time of all brokers\nfor a record. Each has run each load twice before \
+         it counts,\nand keeps its logs in memory.\n",
         commit.trim()
     ))
 }

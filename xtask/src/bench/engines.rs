@@ -59,7 +59,7 @@ impl Engine {
             Self::Discard => embedded(Broker::start_discarding(ottla, &[])?),
             Self::Embedded(nodes) => {
                 let nodes = nodes.to_string();
-                embedded(Broker::start(ottla, "bench", &["--nodes", &nodes])?)
+                embedded(Broker::start_in_memory(ottla, "bench", &["--nodes", &nodes])?)
             }
         };
         Ok(Started { engine: self, servers, holds })

@@ -12,6 +12,7 @@ mod page;
 mod picture;
 mod python;
 mod runs;
+mod system;
 mod workloads;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::{Api, Reply, advertised, finish};
 use crate::nodes::Nodes;
+use crate::outgoing::Outgoing;
 use crate::peers::{Call, Flow};
 use crate::time::Now;
 use crate::transactions::EPOCH_BUMP_VERSION;
@@ -68,7 +69,7 @@ pub(super) fn answer_unsupported(
     nodes: &mut Nodes,
     call: &Call,
     now: Now,
-    out: &mut Vec<u8>,
+    out: &mut Outgoing,
 ) -> Flow {
     let all = advertised(&nodes.config);
     let own = all.filter(|(key, _)| *key == ApiKey::API_VERSIONS);

@@ -18,14 +18,15 @@ use ottla_protocol::messages::fetch::{
     AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use ottla_protocol::record::BatchHeader;
 use ottla_protocol::{ErrorCode, Uuid};
 
-use super::{Api, Reply, finish_late, throttle};
+use super::answering::finish_fetch_late;
+use super::fetch_answer::{FetchAnswer, PartitionAnswer, Records, TopicAnswer};
+use super::{Api, Reply, throttle};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
 use crate::fetch_sessions::Use;
-use crate::log::{LogError, PartitionLog, ReadError};
+use crate::log::{Located, LogError, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
@@ -39,6 +40,8 @@ const TOPIC_ID_VERSION: i16 = 13;
 const SESSION_VERSION: i16 = 7;
 /// The first version whose answer names the leader along with an error (KIP-951).
 const LEADER_HINT_VERSION: i16 = 16;
+/// Shorter records are read along with their answer: to send a file by itself costs more.
+const MIN_FILE_BYTES: usize = 16 * 1024;
 
 /// A Fetch that waits for records.
 #[derive(Debug)]
@@ -72,7 +75,13 @@ impl Api for FetchRequest {
         if version >= SESSION_VERSION {
             return FetchResponse { error_code: code.0, ..FetchResponse::default() };
         }
-        let refuse = |wanted: &FetchPartition| failed(wanted.partition, code);
+        let refuse = |wanted: &FetchPartition| PartitionData {
+            partition_index: wanted.partition,
+            error_code: code.0,
+            high_watermark: -1,
+            records: Some(Bytes::new()),
+            ..PartitionData::default()
+        };
         let responses = self.topics.iter().map(|topic| FetchableTopicResponse {
             topic: topic.topic.clone(),
             topic_id: topic.topic_id,
@@ -99,7 +108,7 @@ impl Api for FetchRequest {
         let min_bytes = u64::try_from(self.min_bytes).unwrap_or_default();
         let max_wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or_default());
         if answer.is_enough(&self) || max_wait.is_zero() || answer.watched.is_empty() {
-            return Reply::Now(leave(nodes, call, usage, answer, now));
+            return Reply::Records(leave(nodes, call, usage, answer, now));
         }
         let missing_bytes = min_bytes - answer.bytes;
         let deadline = now.monotonic + max_wait;
@@ -110,7 +119,7 @@ impl Api for FetchRequest {
 
 /// What a Fetch would be answered at the moment.
 struct Answer {
-    response: FetchResponse,
+    content: FetchAnswer,
     bytes: u64,
     has_error: bool,
     watched: Vec<(Uuid, i32)>,
@@ -123,12 +132,8 @@ impl Answer {
 }
 
 fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
-    let mut answer = Answer {
-        response: FetchResponse::default(),
-        bytes: 0,
-        has_error: false,
-        watched: Vec::new(),
-    };
+    let mut answer =
+        Answer { content: FetchAnswer::default(), bytes: 0, has_error: false, watched: Vec::new() };
     let is_committed = request.isolation_level == READ_COMMITTED;
     let limit = usize::try_from(request.max_bytes).unwrap_or_default();
     let mut left = limit.min(nodes.config.fetch_max_bytes);
@@ -138,20 +143,17 @@ fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
             let at_least_one = answer.bytes == 0;
             let limits = Limits { max_bytes: left, at_least_one, is_committed };
             let (id, data) = read_one(topic, wanted, limits, nodes, call);
-            let size = data.records.as_ref().map_or(0, Bytes::len);
+            let size = data.records.length();
             left = left.saturating_sub(size);
             answer.bytes += size as u64;
-            answer.has_error |= data.error_code != 0;
+            answer.has_error |= data.error != ErrorCode::NONE;
             answer.watched.extend(id.map(|id| (id, wanted.partition)));
             partitions.push(data);
         }
-        answer.response.responses.push(FetchableTopicResponse {
-            topic: topic.topic.clone(),
-            topic_id: topic.topic_id,
-            partitions,
-        });
+        let (topic, topic_id) = (topic.topic.clone(), topic.topic_id);
+        answer.content.topics.push(TopicAnswer { topic, topic_id, partitions });
     }
-    name_endpoints(nodes, call, &mut answer.response);
+    name_endpoints(nodes, call, &mut answer.content);
     answer
 }
 
@@ -172,7 +174,8 @@ fn read_one(
     limits: Limits,
     nodes: &mut Nodes,
     call: &Call,
-) -> (Option<Uuid>, PartitionData) {
+) -> (Option<Uuid>, PartitionAnswer) {
+    let failed = PartitionAnswer::failed;
     let index = wanted.partition;
     let by_id = call.version >= TOPIC_ID_VERSION;
     let may_read = |name: &str| nodes.allows(call, Operation::Read, On::Topic(name));
@@ -208,88 +211,97 @@ fn read_one(
 }
 
 /// Tells along with NOT_LEADER_OR_FOLLOWER who leads, where that is known (KIP-951).
-fn name_leader(nodes: &Nodes, call: &Call, topic: Uuid, mut data: PartitionData) -> PartitionData {
-    let place = nodes.catalog.placement(topic, data.partition_index);
-    if data.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER.0
+fn name_leader(
+    nodes: &Nodes,
+    call: &Call,
+    topic: Uuid,
+    mut data: PartitionAnswer,
+) -> PartitionAnswer {
+    let place = nodes.catalog.placement(topic, data.partition);
+    if data.error == ErrorCode::NOT_LEADER_OR_FOLLOWER
         && call.version >= LEADER_HINT_VERSION
         && let Some(place) = place.filter(|place| place.leader != call.node)
     {
-        data.current_leader =
-            LeaderIdAndEpoch { leader_id: place.leader, leader_epoch: place.leader_epoch };
+        let (leader_id, leader_epoch) = (place.leader, place.leader_epoch);
+        data.current_leader = Some(LeaderIdAndEpoch { leader_id, leader_epoch });
     }
     data
 }
 
 /// The addresses of leaders that an answer names.
-fn name_endpoints(nodes: &Nodes, call: &Call, response: &mut FetchResponse) {
+fn name_endpoints(nodes: &Nodes, call: &Call, answer: &mut FetchAnswer) {
     let mut leaders: Vec<i32> = Vec::new();
-    for partition in response.responses.iter().flat_map(|topic| &topic.partitions) {
-        let leader = partition.current_leader.leader_id;
-        if leader != -1 && !leaders.contains(&leader) {
-            leaders.push(leader);
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    for leader in partitions.filter_map(|partition| partition.current_leader.as_ref()) {
+        if !leaders.contains(&leader.leader_id) {
+            leaders.push(leader.leader_id);
         }
     }
     let endpoint = |node_id: i32| {
         let address = nodes.address_for(call.connection, node_id);
         NodeEndpoint { node_id, host: address.host, port: i32::from(address.port), rack: None }
     };
-    response.node_endpoints = leaders.into_iter().map(endpoint).collect();
+    answer.node_endpoints = leaders.into_iter().map(endpoint).collect();
 }
 
-fn read_replica(partition: &mut Replica, wanted: &FetchPartition, limits: Limits) -> PartitionData {
+fn read_replica(replica: &mut Replica, wanted: &FetchPartition, limits: Limits) -> PartitionAnswer {
     let index = wanted.partition;
-    if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, partition.leader_epoch) {
-        return failed(index, code);
+    if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, replica.leader_epoch) {
+        return PartitionAnswer::failed(index, code);
     }
-    let high_watermark = partition.high_watermark();
-    let last_stable_offset = partition.log.last_stable_offset(high_watermark);
+    let high_watermark = replica.high_watermark();
+    let last_stable_offset = replica.log.last_stable_offset(high_watermark);
     let up_to = match limits.is_committed {
         _ if mutant::is_on(Mutant::ReadsAhead) => i64::MAX,
         true => last_stable_offset,
         false => high_watermark,
     };
-    let (from, Limits { max_bytes, at_least_one, .. }) = (wanted.fetch_offset, limits);
-    let read = partition.log.read(from, up_to, max_bytes, at_least_one);
-    let read = read.and_then(|records| {
-        let aborted = match limits.is_committed {
-            true => Some(aborted(&partition.log, from, &records)?),
-            false => None,
-        };
-        Ok((records, aborted))
-    });
-    match read {
-        Ok((records, aborted_transactions)) => PartitionData {
-            partition_index: index,
+    match read_log(&mut replica.log, wanted.fetch_offset, up_to, limits) {
+        Ok((records, aborted_transactions)) => PartitionAnswer {
+            partition: index,
+            error: ErrorCode::NONE,
             high_watermark,
             last_stable_offset,
-            log_start_offset: partition.log.log_start_offset(),
+            log_start_offset: replica.log.log_start_offset(),
+            current_leader: None,
             aborted_transactions,
-            records: Some(records),
-            ..PartitionData::default()
+            records,
         },
-        Err(ReadError::OutOfRange { .. }) => failed(index, ErrorCode::OFFSET_OUT_OF_RANGE),
+        Err(ReadError::OutOfRange { .. }) => {
+            PartitionAnswer::failed(index, ErrorCode::OFFSET_OUT_OF_RANGE)
+        }
         Err(ReadError::Log(error)) => {
             tracing::error!(partition = index, %error, "log cannot be read");
-            failed(index, log_error_code(&error))
+            PartitionAnswer::failed(index, log_error_code(&error))
         }
     }
 }
 
-/// The aborted transactions among the records from an offset on.
-fn aborted(
-    log: &PartitionLog,
+/// The records from an offset on, and for readers of what is committed the aborted transactions
+/// among them.
+fn read_log(
+    log: &mut PartitionLog,
     from: i64,
-    records: &[u8],
-) -> Result<Vec<AbortedTransaction>, LogError> {
-    let mut end = from;
-    let mut rest = records;
-    while let Ok(header) = BatchHeader::read(rest) {
-        end = header.last_offset() + 1;
-        rest = header.size_bytes().and_then(|size| rest.get(size..)).unwrap_or_default();
-    }
-    if end == from {
-        return Ok(Vec::new());
-    }
+    up_to: i64,
+    limits: Limits,
+) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
+    let Limits { max_bytes, at_least_one, is_committed } = limits;
+    let Some(located) = log.locate(from, up_to, max_bytes, at_least_one)? else {
+        return Ok((Records::Here(Bytes::new()), is_committed.then(Vec::new)));
+    };
+    let Located { span, next_offset } = located;
+    let aborted = match is_committed {
+        true => Some(aborted(log, from, next_offset)?),
+        false => None,
+    };
+    let records = match span.length() {
+        MIN_FILE_BYTES.. => Records::InFile(span),
+        _ => Records::Here(span.read().map_err(|error| LogError::io(log.dir(), error))?),
+    };
+    Ok((records, aborted))
+}
+
+fn aborted(log: &PartitionLog, from: i64, end: i64) -> Result<Vec<AbortedTransaction>, LogError> {
     let found = log.aborted_transactions(from, end)?.into_iter();
     Ok(found
         .map(|it| AbortedTransaction { producer_id: it.producer_id, first_offset: it.first_offset })
@@ -312,16 +324,6 @@ pub(super) fn check_leader_epoch(asked: i32, present: i32) -> Result<(), ErrorCo
         _ if asked < present => Err(ErrorCode::FENCED_LEADER_EPOCH),
         _ if asked > present => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
         _ => Ok(()),
-    }
-}
-
-fn failed(index: i32, code: ErrorCode) -> PartitionData {
-    PartitionData {
-        partition_index: index,
-        error_code: code.0,
-        high_watermark: -1,
-        records: Some(Bytes::new()),
-        ..PartitionData::default()
     }
 }
 
@@ -377,8 +379,8 @@ fn wake_to_look(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
     let ParkedFetch { call, request, usage, deadline, watched, missing_bytes } = parked;
     let answer = read_all(&request, nodes, &call);
     if answer.is_enough(&request) {
-        let response = leave(nodes, &call, usage, answer, now);
-        finish_late::<FetchRequest>(nodes, &call, response, now);
+        let answer = leave(nodes, &call, usage, answer, now);
+        finish_fetch_late(nodes, &call, &answer, now);
     } else {
         park(nodes, &call, (request, usage), watched, missing_bytes, deadline);
     }
@@ -388,10 +390,10 @@ fn wake_to_look(nodes: &mut Nodes, connection: ConnectionId, now: Now) {
 pub(crate) fn complete(nodes: &mut Nodes, parked: ParkedFetch, now: Now) {
     let ParkedFetch { call, request, usage, .. } = parked;
     let answer = read_all(&request, nodes, &call);
-    let response = leave(nodes, &call, usage, answer, now);
-    finish_late::<FetchRequest>(nodes, &call, response, now);
+    let answer = leave(nodes, &call, usage, answer, now);
+    finish_fetch_late(nodes, &call, &answer, now);
 }
 
-fn leave(nodes: &mut Nodes, call: &Call, usage: Use, answer: Answer, now: Now) -> FetchResponse {
-    throttle::leave_fetch(nodes, call, usage, (answer.response, answer.bytes), now)
+fn leave(nodes: &mut Nodes, call: &Call, usage: Use, answer: Answer, now: Now) -> FetchAnswer {
+    throttle::leave_fetch(nodes, call, usage, (answer.content, answer.bytes), now)
 }

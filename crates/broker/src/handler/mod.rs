@@ -10,6 +10,7 @@ mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_user_scram_credentials;
+mod answering;
 mod api_versions;
 mod config_resources;
 mod config_rows;
@@ -36,6 +37,7 @@ mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 mod fetch;
+mod fetch_answer;
 mod find_coordinator;
 mod follower_wait;
 mod heartbeat;
@@ -97,9 +99,13 @@ use ottla_protocol::messages::{
     sasl_handshake::SaslHandshakeRequest, sync_group::SyncGroupRequest,
     txn_offset_commit::TxnOffsetCommitRequest, write_txn_markers::WriteTxnMarkersRequest,
 };
-use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange, encode_response};
+use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange};
 
+use answering::{finish, finish_as, finish_fetch, finish_late};
 pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fetches};
+#[cfg(test)]
+pub(crate) use fetch_answer::Records;
+pub(crate) use fetch_answer::{FetchAnswer, PartitionAnswer, TopicAnswer};
 pub(crate) use follower_wait::{ParkedAdmin, settle_admins};
 pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 
@@ -108,7 +114,8 @@ use crate::config::BrokerConfig;
 use crate::fault::Action;
 use crate::groups::{GroupAnswer, GroupReply};
 use crate::nodes::Nodes;
-use crate::peers::{Call, Flow, Transmit};
+use crate::outgoing::Outgoing;
+use crate::peers::{Call, Flow};
 use crate::request_log::{SeenProduce, SeenRequest};
 use crate::time::Now;
 
@@ -118,6 +125,8 @@ pub(crate) enum Reply<R> {
     Now(R),
     /// The answer comes later; the node holds what it takes.
     Wait,
+    /// Records are the answer.
+    Records(FetchAnswer),
     /// This is the answer, some time later, and then the connection is to be closed.
     Final { response: R, after: Duration },
     /// The client asked for no answer.
@@ -167,7 +176,7 @@ struct Entry {
     key: ApiKey,
     versions: VersionRange,
     advertised_min: i16,
-    serve: fn(&mut Nodes, Call, &mut Reader<'_>, usize, Now, &mut Vec<u8>) -> Flow,
+    serve: fn(&mut Nodes, Call, &mut Reader<'_>, usize, Now, &mut Outgoing) -> Flow,
 }
 
 const fn entry<R: Api>() -> Entry {
@@ -250,7 +259,7 @@ pub(crate) fn dispatch(
     call: Call,
     reader: &mut Reader<'_>,
     now: Now,
-    out: &mut Vec<u8>,
+    out: &mut Outgoing,
 ) -> Flow {
     let size_bytes = reader.position() + reader.remaining();
     let Some(entry) = TABLE.iter().find(|entry| entry.key == call.api) else {
@@ -279,7 +288,7 @@ fn serve<R: Api>(
     reader: &mut Reader<'_>,
     size_bytes: usize,
     now: Now,
-    out: &mut Vec<u8>,
+    out: &mut Outgoing,
 ) -> Flow {
     let request = match R::decode(reader, call.version) {
         Ok(request) => request,
@@ -323,6 +332,7 @@ fn serve<R: Api>(
     };
     match reply {
         Reply::Now(response) => finish::<R>(nodes, &call, response, now, out),
+        Reply::Records(answer) => finish_fetch(nodes, &call, &answer, now, out),
         Reply::Final { response, after } => {
             finish_as::<R>(nodes, &call, response, now, out, Some(after))
         }
@@ -360,83 +370,6 @@ fn note(nodes: &mut Nodes, call: &Call, size_bytes: usize, now: Now, produce: Op
         met_fault: call.fault.is_some(),
         produce,
     });
-}
-
-/// Writes an answer, unless a fault has other plans for it.
-pub(crate) fn finish<R: Api>(
-    nodes: &mut Nodes,
-    call: &Call,
-    response: R::Response,
-    now: Now,
-    out: &mut Vec<u8>,
-) -> Flow {
-    finish_as::<R>(nodes, call, response, now, out, None)
-}
-
-/// Writes an answer; one that is the last word leaves so much later, and ends the connection.
-fn finish_as<R: Api>(
-    nodes: &mut Nodes,
-    call: &Call,
-    mut response: R::Response,
-    now: Now,
-    out: &mut Vec<u8>,
-    last_word_after: Option<Duration>,
-) -> Flow {
-    let fault = call.fault.as_ref();
-    match fault.map(|fault| fault.action) {
-        Some(Action::DisconnectAfterApply) => return Flow::Close,
-        Some(Action::DropResponse) => {
-            if let Some(peer) = nodes.peers.get_mut(&call.connection) {
-                peer.is_mute = true;
-            }
-        }
-        _ => {}
-    }
-    let peer = nodes.peers.get_mut(&call.connection);
-    let Some(peer) = peer.filter(|peer| !peer.is_mute) else {
-        return Flow::Continue;
-    };
-    let throttle = fault.and_then(|fault| fault.throttle).max(peer.throttle.take());
-    if let Some(throttle) = throttle {
-        R::set_throttle(&mut response, i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
-    }
-    let flow = match last_word_after {
-        Some(_) => Flow::Close,
-        None => throttle.map_or(Flow::Continue, Flow::Pause),
-    };
-    let delay = fault.and_then(|fault| fault.delay).or(last_word_after);
-    let mut late = Vec::new();
-    let target = if delay.is_some() { &mut late } else { out };
-    let from = target.len();
-    if let Some(bytes) = fault.and_then(|fault| fault.answer.as_ref()) {
-        target.extend_from_slice(bytes);
-    } else {
-        let (api, version) = (call.api, call.version);
-        let encoded = encode_response(api, version, call.correlation_id, &response, target);
-        if let Err(error) = encoded {
-            tracing::error!(%api, version, %error, "answer cannot be written");
-            return Flow::Close;
-        }
-    }
-    let is_cut = fault.is_some_and(|fault| fault.spoil(target, from, &mut nodes.rng));
-    let flow = if is_cut { Flow::Close } else { flow };
-    match delay {
-        None => flow,
-        Some(delay) => {
-            let transmit = Transmit { connection: call.connection, bytes: late, flow };
-            nodes.delay(transmit, now.monotonic + delay);
-            Flow::Wait
-        }
-    }
-}
-
-/// Sends an answer that had to wait.
-pub(crate) fn finish_late<R: Api>(nodes: &mut Nodes, call: &Call, response: R::Response, now: Now) {
-    let mut bytes = Vec::new();
-    let flow = finish::<R>(nodes, call, response, now, &mut bytes);
-    if flow != Flow::Wait {
-        nodes.transmit(Transmit { connection: call.connection, bytes, flow });
-    }
 }
 
 /// Answers everybody who waits at a replica whose leader has changed. Who waits for records asks

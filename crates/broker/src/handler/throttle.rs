@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse};
+use ottla_protocol::messages::fetch::FetchRequest;
 
+use super::fetch_answer::FetchAnswer;
 use crate::fetch_sessions::Use;
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -38,9 +39,9 @@ pub(super) fn leave_fetch(
     nodes: &mut Nodes,
     call: &Call,
     usage: Use,
-    (mut response, bytes): (FetchResponse, u64),
+    (mut answer, bytes): (FetchAnswer, u64),
     now: Now,
-) -> FetchResponse {
+) -> FetchAnswer {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     let wait = with_client(nodes, call, |quotas, client| {
         let wait = quotas.charge(Limit::Fetch, client, bytes, now.monotonic)?;
@@ -49,11 +50,11 @@ pub(super) fn leave_fetch(
     });
     note(nodes, call, wait);
     if wait.is_none() {
-        nodes.fetch_sessions.leave(usage, &mut response);
-        return response;
+        nodes.fetch_sessions.leave(usage, &mut answer);
+        return answer;
     }
     let session_id = nodes.fetch_sessions.leave_empty(usage);
-    FetchResponse { session_id, ..FetchResponse::default() }
+    FetchAnswer { session_id, ..FetchAnswer::default() }
 }
 
 /// How long the client has to wait by its quota, of which note was taken before.

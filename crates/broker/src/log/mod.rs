@@ -20,6 +20,7 @@
 //! indexes and producer states are made from the log.
 
 mod entry_file;
+mod file_span;
 mod leader_epochs;
 mod marker;
 mod offset_index;
@@ -44,9 +45,10 @@ use std::path::{Path, PathBuf};
 
 use ottla_protocol::record::{CompressionType, TimestampType};
 
+pub(crate) use file_span::FileSpan;
 pub use marker::TransactionMarker;
-pub(crate) use partition_log::SyncJob;
 pub use partition_log::{Appended, PartitionLog, ReadError};
+pub(crate) use partition_log::{Located, SyncJob};
 pub use producer_state::{
     ProducedBatch, ProducerEntry, ProducerStates, SequenceVerdict, WINDOW_BATCHES, sequence_after,
 };

@@ -68,6 +68,13 @@ impl OffsetIndex {
         Ok(entry.map_or(0, |entry| self.decode(&entry).position))
     }
 
+    /// The start of a batch that lies at or before a place in the file, close to it.
+    pub(super) fn position_at_most(&self, storage: &dyn Storage, limit: u64) -> io::Result<u64> {
+        let entry =
+            self.entries.last_before(storage, |entry| self.decode(entry).position <= limit)?;
+        Ok(entry.map_or(0, |entry| self.decode(&entry).position))
+    }
+
     pub(super) fn last(&self, storage: &dyn Storage) -> io::Result<Option<OffsetEntry>> {
         match self.entries.count() {
             0 => Ok(None),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{BatchHeader, TimestampType, validate_batch};
 
+use super::file_span::FileSpan;
 use super::leader_epochs::LeaderEpochs;
 use super::producer_snapshot;
 use super::producer_state::{ProducerStates, SequenceVerdict};
@@ -71,6 +72,14 @@ pub enum ReadError {
     /// The log there is damaged, or the disk failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Whole batches where they lie.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) span: FileSpan,
+    /// The offset behind the last of them.
+    pub(crate) next_offset: i64,
 }
 
 /// A closed segment that should reach the medium, outside the broker's own thread.
@@ -274,8 +283,7 @@ impl PartitionLog {
     /// `up_to`.
     ///
     /// At most `max_bytes`, but when `at_least_one` is set the first batch comes even if it is
-    /// larger. Each batch's checksum is compared before it leaves: bytes that the disk spoilt
-    /// are never passed on.
+    /// larger. Each batch's checksum is compared.
     ///
     /// # Errors
     /// When the offset is outside the log, or what stands there is damaged.
@@ -286,47 +294,68 @@ impl PartitionLog {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Bytes, ReadError> {
-        if offset < self.log_start_offset || offset > self.log_end_offset {
-            let (start, end) = (self.log_start_offset, self.log_end_offset);
-            return Err(ReadError::OutOfRange { offset, start, end });
-        }
-        if offset >= up_to {
+        let Some(Located { span, .. }) = self.locate(offset, up_to, max_bytes, at_least_one)?
+        else {
             return Ok(Bytes::new());
+        };
+        let mut bytes = span.read().map_err(|error| LogError::io(&self.dir, error))?;
+        let whole = whole_batches(&bytes);
+        if whole == 0 {
+            let reason = format!("at byte {}: the batch fails its checksum", span.position());
+            return Err(LogError::corrupt(&self.dir, reason).into());
         }
-        let bytes = self.read_segments(offset, up_to, max_bytes, at_least_one);
-        self.release_closed_segments();
-        bytes
+        bytes.truncate(whole);
+        Ok(bytes)
     }
 
-    fn read_segments(
+    /// Where the batches are that [`PartitionLog::read`] reads; `None` when there is none. They
+    /// have been looked at by some of their headers only.
+    ///
+    /// # Errors
+    /// As those of [`PartitionLog::read`].
+    pub(crate) fn locate(
         &mut self,
         offset: i64,
         up_to: i64,
         max_bytes: usize,
         at_least_one: bool,
-    ) -> Result<Bytes, ReadError> {
+    ) -> Result<Option<Located>, ReadError> {
+        if offset < self.log_start_offset || offset > self.log_end_offset {
+            let (start, end) = (self.log_start_offset, self.log_end_offset);
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        if offset >= up_to.min(self.log_end_offset) {
+            return Ok(None);
+        }
+        let located = self.locate_in_segments(offset, up_to, max_bytes, at_least_one);
+        self.release_closed_segments();
+        located
+    }
+
+    fn locate_in_segments(
+        &mut self,
+        offset: i64,
+        up_to: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Option<Located>, ReadError> {
         let storage = self.storage.clone();
-        let from = self.segment_index(offset);
-        for segment in &mut self.segments[from..] {
+        for at in self.segment_index(offset)..self.segments.len() {
+            let next = self.segments.get(at + 1);
+            let end_offset = next.map_or(self.log_end_offset, Segment::base_offset);
+            let segment = &mut self.segments[at];
             let Some(first) = segment.find(&*storage, offset)? else {
                 continue;
             };
-            let first_bytes = first.size as usize;
-            if first.header.base_offset >= up_to || (first_bytes > max_bytes && !at_least_one) {
-                return Ok(Bytes::new());
+            let is_too_large = first.size > max_bytes as u64 && !at_least_one;
+            if first.header.base_offset >= up_to || is_too_large {
+                return Ok(None);
             }
-            let left = (segment.size() - first.position) as usize;
-            let length = max_bytes.max(first_bytes).min(left);
-            let mut bytes = segment.read(&*storage, first.position, length)?;
-            let whole = whole_batches(&bytes, up_to);
-            if whole == 0 {
-                let reason = format!("at byte {}: the batch fails its checksum", first.position);
-                return Err(LogError::corrupt(segment.path(), reason).into());
-            }
-            bytes.truncate(whole);
-            return Ok(bytes);
+            let (span, next_offset) =
+                segment.span(&*storage, &first, up_to, max_bytes, end_offset)?;
+            return Ok(Some(Located { span, next_offset }));
         }
-        Ok(Bytes::new())
+        Ok(None)
     }
 
     /// Gives the header of every batch from the one with `offset` on to `visit`.
@@ -522,7 +551,7 @@ impl PartitionLog {
         &self.storage
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -543,13 +572,13 @@ impl PartitionLog {
     }
 }
 
-/// How many of the bytes are whole, undamaged batches that begin before `up_to`.
-fn whole_batches(bytes: &[u8], up_to: i64) -> usize {
+/// How many of the bytes are whole, undamaged batches.
+fn whole_batches(bytes: &[u8]) -> usize {
     let mut whole = 0;
     while let Ok(header) = validate_batch(&bytes[whole..]) {
         match header.size_bytes() {
-            Some(size) if header.base_offset < up_to => whole += size,
-            _ => break,
+            Some(size) => whole += size,
+            None => break,
         }
     }
     whole

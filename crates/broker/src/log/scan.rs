@@ -8,8 +8,11 @@ use ottla_protocol::record::{BatchHeader, crc32c_append};
 use super::marker::EndMarker;
 use super::storage::{StoredFile, read_exact_at};
 
-/// How much is read at once. Larger than most batches, small enough for a scan of a cold file.
+/// How much is read at once at most. Larger than most batches, small enough for a scan of a cold
+/// file.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// How much is read at first: who looks for one batch finds it there, as a rule.
+const FIRST_CHUNK_BYTES: usize = 4 * 1024;
 
 /// One batch where it lies in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +85,23 @@ pub(super) struct BatchScanner<'a> {
     next_offset: i64,
     buffer: Vec<u8>,
     buffer_start: u64,
+    /// How much is read next: more while what was read is used, little after a leap.
+    chunk_bytes: usize,
 }
 
 impl<'a> BatchScanner<'a> {
     /// A walk from `position`, where a batch begins, to `end`; no offset may lie below
     /// `min_offset`.
     pub(super) fn new(file: &'a dyn StoredFile, position: u64, end: u64, min_offset: i64) -> Self {
-        let buffer = Vec::new();
-        Self { file, position, end, next_offset: min_offset, buffer, buffer_start: 0 }
+        Self {
+            file,
+            position,
+            end,
+            next_offset: min_offset,
+            buffer: Vec::new(),
+            buffer_start: position,
+            chunk_bytes: FIRST_CHUNK_BYTES,
+        }
     }
 
     /// The offset that must follow.
@@ -176,7 +188,13 @@ impl<'a> BatchScanner<'a> {
         let held =
             start <= self.buffer.len() as u64 && self.buffer.len() as u64 - start >= count as u64;
         if !held {
-            let length = (self.end - position).min(CHUNK_BYTES as u64) as usize;
+            let is_leap = self.buffer.is_empty() || start > self.buffer.len() as u64;
+            self.chunk_bytes = match is_leap {
+                true => FIRST_CHUNK_BYTES,
+                false => (self.chunk_bytes * 2).min(CHUNK_BYTES),
+            };
+            let wanted = count.max(self.chunk_bytes) as u64;
+            let length = (self.end - position).min(wanted) as usize;
             self.buffer.resize(length, 0);
             self.buffer_start = position;
             read_exact_at(self.file, &mut self.buffer, position)?;

@@ -1,5 +1,6 @@
 //! One segment of a partition's log: the file with the batches and its two indexes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_protocol::record::BatchHeader;
 
+use super::file_span::FileSpan;
 use super::marker::EndMarker;
 use super::offset_index::OffsetIndex;
 use super::read_buffer;
@@ -34,6 +36,8 @@ pub(super) struct Segment {
     lacks_aborted: bool,
     bytes_since_entry: u64,
     index_interval_bytes: u64,
+    /// Where the last reads ended: there the next ones begin.
+    bookmarks: Bookmarks,
     latest: Option<TimeEntry>,
     first_timestamp_ms: Option<i64>,
 }
@@ -91,6 +95,7 @@ impl Segment {
             lacks_aborted: false,
             bytes_since_entry: 0,
             index_interval_bytes,
+            bookmarks: Bookmarks::default(),
             latest: None,
             first_timestamp_ms: None,
         })
@@ -137,6 +142,7 @@ impl Segment {
             lacks_aborted: false,
             bytes_since_entry: size - start,
             index_interval_bytes,
+            bookmarks: Bookmarks::default(),
         };
         let mut scanner = BatchScanner::new(&*file, start, size, base_offset);
         let mut is_first = true;
@@ -293,11 +299,60 @@ impl Segment {
         storage: &dyn Storage,
         offset: i64,
     ) -> Result<Option<ScannedBatch>, LogError> {
-        let start = self
-            .offsets
-            .position_before(storage, offset)
-            .map_err(|error| LogError::io(&self.path, error))?;
+        let start = match self.bookmarks.position_of(offset) {
+            Some(position) => position,
+            None => self
+                .offsets
+                .position_before(storage, offset)
+                .map_err(|error| LogError::io(&self.path, error))?,
+        };
         self.first_batch(storage, start, |batch| batch.header.last_offset() >= offset)
+    }
+
+    /// The bytes of whole batches from `first` on, none of them at or behind `up_to`: as many as
+    /// fit `max_bytes`, and the first in any case. `end_offset` is the one behind the segment's
+    /// last. Gives the offset behind the last batch as well.
+    pub(super) fn span(
+        &mut self,
+        storage: &dyn Storage,
+        first: &ScannedBatch,
+        up_to: i64,
+        max_bytes: usize,
+        end_offset: i64,
+    ) -> Result<(FileSpan, i64), LogError> {
+        let (mut end, mut next_offset) = (self.size, end_offset);
+        if up_to < end_offset
+            && let Some(batch) = self.find(storage, up_to)?
+        {
+            (end, next_offset) = match batch.header.base_offset < up_to {
+                true => (batch.end(), batch.header.last_offset() + 1),
+                false => (batch.position, up_to),
+            };
+        }
+        let most = first.position.saturating_add(first.size.max(max_bytes as u64));
+        if end > most {
+            (end, next_offset) = self.last_end_within(storage, first, most)?;
+        }
+        self.bookmarks.put(next_offset, end);
+        let file = self.file(storage).cloned();
+        let file = file.map_err(|error| LogError::io(&self.path, error))?;
+        Ok((FileSpan::new(file, first.position, (end - first.position) as usize), next_offset))
+    }
+
+    /// Where the last batch ends that ends at `most` or before, and the offset that follows.
+    fn last_end_within(
+        &mut self,
+        storage: &dyn Storage,
+        first: &ScannedBatch,
+        most: u64,
+    ) -> Result<(u64, i64), LogError> {
+        let start = self.offsets.position_at_most(storage, most);
+        let start = start.map_err(|error| LogError::io(&self.path, error))?;
+        let start = start.max(first.position);
+        let beyond = self.first_batch(storage, start, |batch| batch.end() > most)?;
+        let path = &self.path;
+        let beyond = beyond.ok_or_else(|| LogError::corrupt(path, "ends where it did not"))?;
+        Ok((beyond.position, beyond.header.base_offset))
     }
 
     /// The first batch with a record at or after `timestamp_ms`.
@@ -418,6 +473,30 @@ impl Segment {
     /// The timestamp of its first batch, as far as this process has seen it.
     pub(super) fn first_timestamp_ms(&self) -> Option<i64> {
         self.first_timestamp_ms
+    }
+}
+
+/// Where in the file some offsets are, without a look at the index. Batches do not move while a
+/// segment lasts.
+#[derive(Debug, Default)]
+struct Bookmarks(VecDeque<(i64, u64)>);
+
+impl Bookmarks {
+    /// So many readers can follow the log of a partition without the index.
+    const MAX_COUNT: usize = 8;
+
+    /// Where to look for an offset: at the batch that holds it, or the first one behind it.
+    fn position_of(&self, offset: i64) -> Option<u64> {
+        self.0.iter().find(|(of, _)| *of == offset).map(|(_, position)| *position)
+    }
+
+    fn put(&mut self, offset: i64, position: u64) {
+        if self.position_of(offset).is_none() {
+            if self.0.len() == Self::MAX_COUNT {
+                self.0.pop_front();
+            }
+            self.0.push_back((offset, position));
+        }
     }
 }
 

@@ -99,6 +99,10 @@ pub trait StoredFile: Debug + Send + Sync {
     /// # Errors
     /// What the disk says.
     fn sync(&self) -> io::Result<()>;
+
+    /// The operating system's file behind it, from which the system itself can send. `None` where
+    /// every read is to go through [`StoredFile::read_at`].
+    fn system_file(&self) -> Option<&File>;
 }
 
 /// A name in a folder.
@@ -235,5 +239,9 @@ impl StoredFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn system_file(&self) -> Option<&File> {
+        Some(&self.0)
     }
 }

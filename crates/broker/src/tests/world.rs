@@ -17,6 +17,7 @@ use crate::config::BrokerConfig;
 use crate::log::DiskStorage;
 use crate::node::State;
 use crate::nodes::Nodes;
+use crate::outgoing::Outgoing;
 use crate::peers::{Arrival, ConnectionId, Flow};
 use crate::time::Now;
 use crate::topic_config::Overrides;
@@ -98,7 +99,7 @@ impl World {
             let connection = transmit.connection;
             if let Some(place) = self.open.iter().position(|(open, _)| *open == connection) {
                 let (_, partition) = self.open.swap_remove(place);
-                let answer = decode(&transmit.bytes);
+                let answer = decode(&transmit.out.bytes);
                 self.check_in_sync(connection, partition, &answer);
                 self.answers.insert(connection, Answer::Is(answer));
             }
@@ -156,12 +157,12 @@ impl World {
         let mut bytes = Vec::new();
         encode_request(&request, VERSION, 1, Some("test"), &mut bytes).unwrap();
         let frame = Bytes::from(bytes).slice(4..);
-        let mut out = Vec::new();
+        let mut out = Outgoing::default();
         let now = self.now();
         match self.nodes.handle_request(connection, &frame, now, &mut out) {
             Flow::Wait => self.open.push((connection, partition)),
             Flow::Continue => {
-                let answer = decode(&out);
+                let answer = decode(&out.bytes);
                 if acks == -1 {
                     self.check_in_sync(connection, partition, &answer);
                 }
@@ -241,11 +242,12 @@ impl World {
         let mut bytes = Vec::new();
         encode_request(request, version, 1, Some("test"), &mut bytes).unwrap();
         let frame = Bytes::from(bytes).slice(4..);
-        let mut out = Vec::new();
+        let mut out = Outgoing::default();
         let now = self.now();
         assert_eq!(self.nodes.handle_request(connection, &frame, now, &mut out), Flow::Continue);
         self.nodes.handle_disconnected(connection);
-        Bytes::from(out).slice(4..)
+        out.gather(0).unwrap();
+        Bytes::from(out.bytes).slice(4..)
     }
 
     fn connect(&mut self, node: i32) -> ConnectionId {

@@ -1,5 +1,6 @@
 //! Real files, which after so many changes do not change any more: as a killed process leaves them.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,5 +106,9 @@ impl StoredFile for DyingFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    fn system_file(&self) -> Option<&File> {
+        self.file.system_file()
     }
 }
