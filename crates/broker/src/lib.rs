@@ -95,6 +95,7 @@ mod time;
 mod topic_config;
 mod topics;
 mod transactions;
+mod unheard;
 mod wire;
 
 pub use builder::ClusterBuilder;

@@ -43,6 +43,7 @@ use crate::security::users::Users;
 use crate::spare_buffers;
 use crate::time::Now;
 use crate::transactions::Transactions;
+use crate::unheard::Unheard;
 
 /// `sasl.server.max.receive.size`: nobody needs more to say who they are.
 const MAX_UNKNOWN_REQUEST_BYTES: usize = 512 * 1024;
@@ -102,6 +103,7 @@ pub(crate) struct Nodes {
     delayed: HashMap<ConnectionId, Transmit>,
     delay_deadlines: BTreeSet<(Duration, ConnectionId)>,
     transmits: VecDeque<Transmit>,
+    pub(crate) unheard: Unheard,
     syncs: Vec<PendingSync>,
     next_housekeeping: Duration,
     pub(crate) next_lag_check: Duration,
@@ -190,6 +192,7 @@ impl Nodes {
             delayed: HashMap::new(),
             delay_deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
+            unheard: Unheard::default(),
             syncs: Vec::new(),
             next_housekeeping: now.monotonic + config.retention_check_interval,
             look_again_at: None,
@@ -225,6 +228,7 @@ impl Nodes {
             is_deaf: false,
             is_mute: false,
             throttle: None,
+            swapped: Vec::new(),
         };
         self.peers.insert(connection, peer);
     }
@@ -316,6 +320,7 @@ impl Nodes {
             self.delay_deadlines.pop_first();
             self.transmits.extend(self.delayed.remove(&connection));
         }
+        self.serve_unheard(now);
         self.control(now);
         self.replicate(now);
         handler::settle_admins(self, now);
@@ -359,7 +364,8 @@ impl Nodes {
         let control = self.next_control();
         let replication = self.next_replication();
         let transaction = self.transactions.next_timeout();
-        let all = [fetch, produce, admin, delay, group, control, replication, transaction];
+        let unheard = self.unheard.next_timeout();
+        let all = [fetch, produce, admin, delay, group, control, replication, transaction, unheard];
         let next = all.into_iter().flatten().min();
         next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
     }

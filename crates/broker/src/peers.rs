@@ -47,6 +47,26 @@ pub(crate) struct Peer {
     pub(crate) is_mute: bool,
     /// How long it is not read after the next answer, since its quota is used up.
     pub(crate) throttle: Option<Duration>,
+    /// Answers that leave behind the next one.
+    pub(crate) swapped: Vec<u8>,
+}
+
+impl Peer {
+    /// The same client where nobody hears an answer.
+    pub(crate) fn unheard(&self) -> Self {
+        Self {
+            node: self.node,
+            listener: self.listener,
+            local: self.local,
+            remote: self.remote,
+            principal: self.principal.clone(),
+            session: None,
+            is_deaf: false,
+            is_mute: true,
+            throttle: None,
+            swapped: Vec::new(),
+        }
+    }
 }
 
 /// A client that has connected, as the door knows it.

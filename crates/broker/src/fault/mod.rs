@@ -1,6 +1,7 @@
 //! Faults by script: what goes wrong with which request, and how often.
 
 mod random;
+mod spoiling;
 mod waiting;
 mod words;
 
@@ -8,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::{ApiKey, ErrorCode};
-
-use crate::rng::Rng;
 
 pub use random::RandomFaults;
 pub(crate) use waiting::Faults;
@@ -55,6 +54,12 @@ pub struct Fault {
     pub(crate) cut_after_bytes: Option<usize>,
     /// So many bits of the answer are wrong.
     pub(crate) flipped_bits: u32,
+    is_malformed: bool,
+    repeats_answer: bool,
+    /// The answer leaves behind the connection's next.
+    pub(crate) swaps_answer: bool,
+    /// A copy of the request is served so much later.
+    pub(crate) serve_again: Option<Duration>,
     pub(crate) rewrite: Option<Rewrite>,
     pub(crate) session_lifetime_ms: Option<i64>,
 }
@@ -144,6 +149,10 @@ impl Fault {
             answer: None,
             cut_after_bytes: None,
             flipped_bits: 0,
+            is_malformed: false,
+            repeats_answer: false,
+            swaps_answer: false,
+            serve_again: None,
             rewrite: None,
             session_lifetime_ms: None,
         }
@@ -243,6 +252,44 @@ impl Fault {
         Self { flipped_bits: bits, ..self }
     }
 
+    /// The request is served, and the answer is one that no broker gives: lengths that cannot be,
+    /// bytes too many or too few. In which way is a matter of
+    /// [`ClusterBuilder::seed`](crate::ClusterBuilder::seed).
+    pub fn malformed_answer(self) -> Self {
+        Self { is_malformed: true, ..self }
+    }
+
+    /// The answer leaves twice.
+    pub fn repeat_answer(self) -> Self {
+        Self { repeats_answer: true, ..self }
+    }
+
+    /// The answer changes places with the next one of its connection: it leaves behind that, or
+    /// never.
+    pub fn swap_answer(self) -> Self {
+        Self { swaps_answer: true, ..self }
+    }
+
+    /// A copy of the request is served so much later, whatever becomes of the request itself, and
+    /// nobody hears of it: a network has kept it for a while. With [`Fault::error`] the client is
+    /// told of a failure that is none in the end, with [`Fault::disconnect`] it may have sent the
+    /// same again by another connection before.
+    ///
+    /// # Examples
+    /// ```
+    /// use ottla_broker::{ApiKey, Fault};
+    /// use std::time::Duration;
+    ///
+    /// // What was given up arrives after all.
+    /// let late = Fault::on(ApiKey::PRODUCE).disconnect().serve_again(Duration::from_millis(300));
+    /// // A network that delivers twice.
+    /// let twice = Fault::on(ApiKey::PRODUCE).serve_again(Duration::ZERO);
+    /// # let _ = (late, twice);
+    /// ```
+    pub fn serve_again(self, after: Duration) -> Self {
+        Self { serve_again: Some(after), ..self }
+    }
+
     /// What the mechanism of SASL says in answer to a SaslAuthenticate is changed on its way out.
     /// The broker itself goes on as if it had said what it should have.
     ///
@@ -269,20 +316,6 @@ impl Fault {
     pub(crate) fn covers(&self, topic: &str, partition: i32) -> bool {
         self.topic.as_deref().is_none_or(|name| name == topic)
             && self.partition.is_none_or(|wanted| wanted == partition)
-    }
-
-    /// Does to an answer what becomes of it on its way. Says whether the connection ends with it.
-    pub(crate) fn spoil(&self, answer: &mut Vec<u8>, from: usize, rng: &mut Rng) -> bool {
-        let body = from + size_of::<i32>();
-        let bits = answer.len().saturating_sub(body) as u64 * 8;
-        for _ in 0..self.flipped_bits.min(u32::try_from(bits).unwrap_or(u32::MAX)) {
-            let bit = (rng.next_u64() % bits) as usize;
-            answer[body + bit / 8] ^= 1 << (bit % 8);
-        }
-        if let Some(bytes) = self.cut_after_bytes {
-            answer.truncate(from + bytes.min(answer.len() - from));
-        }
-        self.cut_after_bytes.is_some()
     }
 
     fn is_for_a_part(&self) -> bool {

@@ -22,8 +22,8 @@ const EXCUSES: [(ErrorCode, bool); 7] = [
     (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, false),
 ];
 
-/// Faults that happen by chance: lost requests and answers, broken connections, delays, throttles
-/// and retriable errors. The same seed makes the same choices for the same requests in the same
+/// Faults that happen by chance: lost requests and answers, broken connections, requests that
+/// arrive after all, delays, throttles and retriable errors. The same seed makes the same choices for the same requests in the same
 /// order.
 ///
 /// They are faults that a client of Kafka has to bear: with idempotence and acks=all, and time
@@ -75,13 +75,14 @@ impl RandomFaults {
         }
         let has_leader = api == ApiKey::PRODUCE || api == ApiKey::FETCH;
         let fault = Fault::on(api);
-        Some(match rng.next_u64() % if has_leader { 10 } else { 6 } {
+        Some(match rng.next_u64() % if has_leader { 11 } else { 6 } {
             0 => fault.drop_request(),
             1 => fault.drop_response(),
             2 => fault.disconnect(),
             3 => fault.disconnect_after_apply(),
             4 => fault.delay(self.some_time(rng)),
             5 => fault.throttle(self.some_time(rng)),
+            6 => fault.disconnect().serve_again(self.some_time(rng)),
             _ => {
                 let (code, is_served) = EXCUSES[(rng.next_u64() % EXCUSES.len() as u64) as usize];
                 if is_served { fault.error_after_apply(code) } else { fault.error(code) }

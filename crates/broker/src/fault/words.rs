@@ -13,11 +13,13 @@ use super::Fault;
 pub struct NotAFault(String);
 
 const NAMES: &str = "api, topic, partition, client-id, node, after, times, error, error-after, \
-                     drop, disconnect, delay-ms, throttle-ms, cut-answer-bytes, flip-bits";
+                     drop, disconnect, delay-ms, throttle-ms, cut-answer-bytes, flip-bits, \
+                     answer, serve-again-ms";
 
 /// What a fault without anything that happens is asked for.
 const DOES_NOTHING: &str = "nothing would happen: say error, error-after, drop, disconnect, \
-                            delay-ms, throttle-ms, cut-answer-bytes or flip-bits";
+                            delay-ms, throttle-ms, cut-answer-bytes, flip-bits, answer or \
+                            serve-again-ms";
 
 impl Fault {
     /// A fault by the names and values of its parts.
@@ -36,6 +38,8 @@ impl Fault {
     /// | `throttle-ms` | The client is told to wait so long, and is not heard meanwhile |
     /// | `cut-answer-bytes` | So much of the answer leaves before the connection closes |
     /// | `flip-bits` | So many bits of the answer are wrong |
+    /// | `answer` | `malformed`, `repeated`, or `swapped` with the next one of the connection |
+    /// | `serve-again-ms` | A copy of the request is served so much later, and nobody hears of it |
     ///
     /// A `_` in a name is as good as a `-`.
     ///
@@ -77,6 +81,13 @@ impl Fault {
                 "throttle-ms" => fault.throttle(milliseconds()?),
                 "cut-answer-bytes" => fault.cut_answer(number(&name, value)?),
                 "flip-bits" => fault.flip_bits(number(&name, value)?),
+                "answer" => match value {
+                    "malformed" => fault.malformed_answer(),
+                    "repeated" => fault.repeat_answer(),
+                    "swapped" => fault.swap_answer(),
+                    _ => return Err(wrong("malformed, repeated or swapped")),
+                },
+                "serve-again-ms" => fault.serve_again(milliseconds()?),
                 _ => return Err(NotAFault(format!("{name} is none of {NAMES}"))),
             };
         }
@@ -148,6 +159,18 @@ mod tests {
         assert_eq!(of(words).unwrap(), format!("{made:?}"));
         let made = Fault::on(ApiKey::FETCH).delay(Duration::from_millis(20)).cut_answer(7);
         assert_eq!(of("api=1 delay_ms=20 cut-answer-bytes=7").unwrap(), format!("{made:?}"));
+        let made = Fault::on(ApiKey::PRODUCE)
+            .error(ErrorCode::REQUEST_TIMED_OUT)
+            .serve_again(Duration::from_millis(5));
+        let words = "api=Produce error=REQUEST_TIMED_OUT serve-again-ms=5";
+        assert_eq!(of(words).unwrap(), format!("{made:?}"));
+        for (word, made) in [
+            ("malformed", Fault::on_any().malformed_answer()),
+            ("repeated", Fault::on_any().repeat_answer()),
+            ("swapped", Fault::on_any().swap_answer()),
+        ] {
+            assert_eq!(of(&format!("answer={word}")).unwrap(), format!("{made:?}"));
+        }
     }
 
     #[test]
@@ -162,6 +185,7 @@ mod tests {
             ("drop=everything", "request or response"),
             ("disconnect=now", "before or after"),
             ("delay-ms=fast", "a number"),
+            ("answer=no", "malformed, repeated or swapped"),
             ("partition=99999999999 drop=request", "a number"),
             ("colour=red", "colour is none of api"),
         ] {

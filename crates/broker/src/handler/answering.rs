@@ -88,6 +88,12 @@ fn finish_with(
         return Flow::Close;
     };
     let flow = if is_cut { Flow::Close } else { flow };
+    if let Some(peer) = nodes.peers.get_mut(&call.connection) {
+        match fault.is_some_and(|fault| fault.swaps_answer) {
+            true => peer.swapped.extend(target.bytes.drain(from..)),
+            false => target.bytes.append(&mut peer.swapped),
+        }
+    }
     match delay {
         None => flow,
         Some(delay) => {

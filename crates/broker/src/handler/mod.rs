@@ -136,7 +136,7 @@ pub(crate) enum Reply<R> {
 }
 
 /// An API that this broker serves.
-pub(crate) trait Api: Request {
+pub(crate) trait Api: Request + Send + 'static {
     /// The lowest version that ApiVersions names.
     const ADVERTISED_MIN: i16 = Self::VERSIONS.min;
 
@@ -308,6 +308,13 @@ fn serve<R: Api>(
     if nodes.seen.is_on() {
         let produce = request.describe(&nodes.catalog);
         note(nodes, &call, size_bytes, now, produce);
+    }
+    if let Some(after) = call.fault.as_ref().and_then(|fault| fault.serve_again) {
+        let copy = request.clone();
+        let serve = move |nodes: &mut Nodes, call: &Call, now| {
+            serve_here(copy, nodes, call, now);
+        };
+        nodes.serve_later(&call, after, serve, now);
     }
     let action = call.fault.as_ref().map_or(Action::Serve, |fault| fault.action);
     let reply = match action {

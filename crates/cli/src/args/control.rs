@@ -22,7 +22,8 @@ Examples:
 
 Parts of a fault: api, topic, partition, client-id, node: which requests it is for; after, times
 (a number or 'always'); error, error-after (the request is served), drop=request|response,
-disconnect=before|after, delay-ms, throttle-ms, cut-answer-bytes, flip-bits.";
+disconnect=before|after, delay-ms, throttle-ms, cut-answer-bytes, flip-bits,
+answer=malformed|repeated|swapped, serve-again-ms.";
 
 /// Options of `ottla control`.
 #[derive(Debug, Args)]
