@@ -5,13 +5,13 @@ use std::time::Duration;
 use ottla_protocol::{ErrorCode, Uuid};
 
 use crate::cluster::Cluster;
-use crate::controller::CONTROLLER;
 use crate::error::{NodeError, StartError};
 use crate::node::State;
 use crate::node_act::NodeAct;
 use crate::nodes::{FIRST_NODE_ID, Nodes};
 use crate::server::Entrance;
 use crate::time::Now;
+use crate::transactions::LAST_EPOCH;
 
 /// A partition as the controller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,39 +169,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Cuts a node off from all others and from the controller, but not from its clients. It goes
-    /// on leading what it led, without knowing that others lead now: acks=1 is answered, and lost.
-    /// [`Cluster::heal`] takes that back.
-    ///
-    /// # Errors
-    /// When there is no such node.
-    pub fn isolate_node(&self, node: i32) -> Result<(), NodeError> {
-        self.check(node, |_| true, NodeError::IsDown)?;
-        self.running.door.with_nodes(|nodes, now| {
-            let others = nodes.node_ids().into_iter().filter(|other| *other != node);
-            for other in others.chain([CONTROLLER]).collect::<Vec<_>>() {
-                nodes.cut(node, other, now);
-            }
-        });
-        Ok(())
-    }
-
-    /// Cuts two nodes off from each other; both still hear the controller.
-    ///
-    /// # Errors
-    /// When there is no such node.
-    pub fn cut_nodes(&self, one: i32, other: i32) -> Result<(), NodeError> {
-        self.check(one, |_| true, NodeError::IsDown)?;
-        self.check(other, |_| true, NodeError::IsDown)?;
-        self.running.door.with_nodes(|nodes, now| nodes.cut(one, other, now));
-        Ok(())
-    }
-
-    /// Lets all nodes hear each other again.
-    pub fn heal(&self) {
-        self.running.door.with_nodes(|nodes, now| nodes.heal(now));
-    }
-
     /// Stops a node from copying what others lead, or lets it go on. Nobody notices until it has
     /// lagged for `replica.lag.time.max.ms`.
     ///
@@ -234,6 +201,14 @@ impl Cluster {
             for replica in nodes.nodes.iter_mut().flat_map(|node| node.partitions.iter_mut()) {
                 replica.log.expire_producers(i64::MAX);
             }
+        });
+    }
+
+    /// Lets new producer ids begin with this epoch from now on. One close to the last, 32,766, has
+    /// producers run out of epochs, and ask for another id. Default 0.
+    pub fn set_first_producer_epoch(&self, epoch: i16) {
+        self.running.door.with_nodes(|nodes, _| {
+            nodes.transactions.first_epoch = epoch.clamp(0, LAST_EPOCH);
         });
     }
 

@@ -37,7 +37,7 @@ impl Nodes {
         }
         self.hold_elections(now);
         for id in self.node_ids() {
-            if self.can_reach(CONTROLLER, id) {
+            if self.hears(id, CONTROLLER) {
                 self.tell_all(id, now);
             }
         }
@@ -56,17 +56,21 @@ impl Nodes {
 
     /// Whether two nodes hear each other; 0 is the controller.
     pub(crate) fn can_reach(&self, one: i32, other: i32) -> bool {
+        self.hears(one, other) && self.hears(other, one)
+    }
+
+    /// Whether a node hears what another says; 0 is the controller.
+    pub(crate) fn hears(&self, one: i32, speaker: i32) -> bool {
         let runs =
             |id| id == CONTROLLER || self.node(id).is_some_and(|node| node.state == State::Running);
-        let pair = (one.min(other), one.max(other));
-        runs(one) && runs(other) && !self.cuts.contains(&pair)
+        runs(one) && runs(speaker) && !self.cuts.contains(&(speaker, one))
     }
 
     /// Looks at who is heard from, after something about that has changed.
     pub(crate) fn look_round(&mut self, now: Now) {
         self.transactions.stir();
         for id in self.node_ids() {
-            let is_heard = self.can_reach(CONTROLLER, id);
+            let is_heard = self.hears(CONTROLLER, id);
             let fence_at = now.monotonic + self.config.node_session_timeout;
             let Some(node) = self.node_mut(id) else {
                 continue;
@@ -75,14 +79,16 @@ impl Nodes {
                 if !node.is_fenced {
                     node.fence_at.get_or_insert(fence_at);
                 }
-                continue;
+            } else {
+                node.fence_at = None;
+                if std::mem::take(&mut node.is_fenced) {
+                    tracing::info!(node = id, "node is back");
+                    self.hold_elections(now);
+                }
             }
-            node.fence_at = None;
-            if std::mem::take(&mut node.is_fenced) {
-                tracing::info!(node = id, "node is back");
-                self.hold_elections(now);
+            if self.hears(id, CONTROLLER) {
+                self.tell_all(id, now);
             }
-            self.tell_all(id, now);
         }
     }
 
@@ -331,7 +337,7 @@ impl Nodes {
             for &id in &ids {
                 let is_concerned =
                     place.replicas.contains(&id) || self.replica(id, *topic, *partition).is_some();
-                if is_concerned && self.can_reach(CONTROLLER, id) {
+                if is_concerned && self.hears(id, CONTROLLER) {
                     self.tell(id, *topic, *partition, now);
                 }
             }

@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::data_dir::DataDir;
 use crate::disk::NodeDisk;
 use crate::error::StartError;
+use crate::link::Link;
 use crate::log::Storage;
 use crate::partitions::Partitions;
 use crate::peers::NodeListener;
@@ -49,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) next_fetch: Option<Duration>,
     /// It asks nobody until this is taken back.
     pub(crate) holds_replication: bool,
+    /// What lies between it and those who connect.
+    pub(crate) link: Option<Link>,
 }
 
 impl Node {
@@ -74,6 +77,7 @@ impl Node {
             behind: BTreeSet::new(),
             next_fetch: None,
             holds_replication: false,
+            link: None,
         })
     }
 

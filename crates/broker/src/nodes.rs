@@ -73,7 +73,7 @@ pub(crate) struct Nodes {
     pub(crate) config: BrokerConfig,
     /// The first has [`FIRST_NODE_ID`], the others count up from there.
     pub(crate) nodes: Vec<Node>,
-    /// Pairs of nodes that do not hear each other, the lower id first. 0 is the controller.
+    /// Who speaks, and who does not hear it. 0 is the controller.
     pub(crate) cuts: BTreeSet<(i32, i32)>,
     pub(crate) cluster_id: String,
     pub(crate) dir: PathBuf,

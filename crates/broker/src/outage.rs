@@ -90,7 +90,14 @@ impl Nodes {
 
     /// Cuts two nodes off from each other, or a node from the controller, which is 0.
     pub(crate) fn cut(&mut self, one: i32, other: i32, now: Now) {
-        self.cuts.insert((one.min(other), one.max(other)));
+        self.cuts.extend([(one, other), (other, one)]);
+        self.look_round(now);
+    }
+
+    /// Lets a node not hear what another says, which hears it all the same. One of them may be the
+    /// controller, which is 0.
+    pub(crate) fn cut_one_way(&mut self, speaker: i32, deaf: i32, now: Now) {
+        self.cuts.insert((speaker, deaf));
         self.look_round(now);
     }
 

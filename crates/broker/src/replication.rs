@@ -17,6 +17,7 @@ use crate::log::{Located, LogError, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
+use crate::replica::Replica;
 use crate::time::Now;
 
 /// `replica.fetch.backoff.ms`: after a leader could not be asked.
@@ -36,6 +37,17 @@ struct Ask {
     leader_epoch: i32,
     /// The epoch of the last batch before the offset, `None` in an empty log.
     last_epoch: Option<i32>,
+}
+
+impl Ask {
+    fn of(replica: &Replica) -> Self {
+        Self {
+            offset: replica.log.log_end_offset(),
+            log_start_offset: replica.log.log_start_offset(),
+            leader_epoch: replica.leader_epoch,
+            last_epoch: replica.log.latest_epoch(),
+        }
+    }
 }
 
 /// What its leader says.
@@ -170,16 +182,13 @@ impl Nodes {
         if leader == -1 || replica.leading.is_some() || replica.log.failure().is_some() {
             return Then::Rest;
         }
-        let ask = Ask {
-            offset: replica.log.log_end_offset(),
-            log_start_offset: replica.log.log_start_offset(),
-            leader_epoch: replica.leader_epoch,
-            last_epoch: replica.log.latest_epoch(),
-        };
-        if !self.can_reach(id, leader) {
+        let ask = Ask::of(replica);
+        if !self.hears(leader, id) {
             return Then::AskLater;
         }
-        let answer = self.answer_follower(leader, id, topic, partition, &ask, now);
+        let told = self.answer_follower(leader, id, topic, partition, &ask, now);
+        // What the follower does not hear, its leader has said all the same.
+        let answer = if self.hears(id, leader) { told } else { Answer::Failed };
         let Some(replica) = self.replica_mut(id, topic, partition) else {
             return Then::Rest;
         };
@@ -327,7 +336,7 @@ fn follow_start(log: &mut PartitionLog, leaders: i64) -> Result<bool, LogError> 
     }
 }
 
-fn leading_start(replica: &crate::replica::Replica) -> i64 {
+fn leading_start(replica: &Replica) -> i64 {
     replica.leading.as_ref().map_or(0, |leading| leading.epoch_start)
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use ottla_protocol::frame::FrameReader;
 use parking_lot::{Condvar, Mutex};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -25,6 +25,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::connection::{Connection, End};
 use crate::life::{Alive, Life};
+use crate::link::{self, Link};
 use crate::nodes::{FIRST_NODE_ID, Nodes};
 use crate::outgoing::Outgoing;
 use crate::peers::{Arrival, ConnectionId, Flow, Transmit};
@@ -120,6 +121,11 @@ impl Door {
     /// The present, on both clocks.
     pub(crate) fn now(&self) -> Now {
         now_since(self.started)
+    }
+
+    /// What lies between a node and those who connect now.
+    fn link(&self, node: i32) -> Option<Link> {
+        self.state.lock().nodes.node(node).and_then(|node| node.link)
     }
 
     fn max_connections(&self, node: i32) -> usize {
@@ -308,17 +314,25 @@ async fn accept_all(socket: &TcpListener, mut way: Way) {
         let arrival = Arrival { node, listener, local, remote, certificate_name: None };
         let way = way.clone();
         tokio::spawn(async move {
-            match &way.tls {
-                None => {
-                    run_connection(&way, arrival, stream).await;
-                }
-                Some(tls) => run_tls_connection(&way, arrival, stream, tls).await,
+            match way.door.link(node) {
+                None => run_secured(&way, arrival, stream).await,
+                Some(link) => run_secured(&way, arrival, link::join(stream, link)).await,
             }
         });
     }
 }
 
-async fn run_tls_connection(way: &Way, mut arrival: Arrival, stream: TcpStream, tls: &RunningTls) {
+/// Serves a client, through TLS if the listener has that.
+async fn run_secured<W: Wire>(way: &Way, arrival: Arrival, stream: W) {
+    match &way.tls {
+        None => {
+            run_connection(way, arrival, stream).await;
+        }
+        Some(tls) => run_tls_connection(way, arrival, stream, tls).await,
+    }
+}
+
+async fn run_tls_connection<W: Wire>(way: &Way, mut arrival: Arrival, stream: W, tls: &RunningTls) {
     let (remote, mut alive) = (arrival.remote, way.alive.clone());
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
     let handshake = tokio::time::timeout(way.door.hall.max_idle, handshake);
@@ -343,7 +357,7 @@ async fn run_tls_connection(way: &Way, mut arrival: Arrival, stream: TcpStream, 
     }
 }
 
-fn certificate_name(stream: &TlsStream<TcpStream>) -> Option<String> {
+fn certificate_name<W>(stream: &TlsStream<W>) -> Option<String> {
     let (_, session) = stream.get_ref();
     security::certificate_name(session.peer_certificates()?.first()?)
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -47,7 +47,17 @@ async fn copy_span<W: AsyncWrite + Unpin>(wire: &mut W, span: &FileSpan) -> io::
     Ok(())
 }
 
-impl Wire for TlsStream<TcpStream> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for TlsStream<S> {
+    async fn send_more(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await
+    }
+
+    async fn send_span(&mut self, span: &FileSpan) -> io::Result<()> {
+        copy_span(self, span).await
+    }
+}
+
+impl Wire for DuplexStream {
     async fn send_more(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes).await
     }

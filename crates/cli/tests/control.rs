@@ -99,6 +99,27 @@ fn records_arrive_once_through_faults_and_outages_by_chance() {
 }
 
 #[test]
+fn networks_fail_when_they_are_told_to() {
+    let broker = start(&["--nodes", "3", "--topic", "t:1:3"]);
+    told(&broker, &["link", "1", "--round-trip-ms", "5", "--bytes-per-second", "1000000"]);
+    let leader = told(&broker, &["partition", "t", "0"])["leader"].as_i64().unwrap();
+    told(&broker, &["cut", &leader.to_string(), "0", "--one-way"]);
+    let body = json!({ "topic": "t", "partition": 0, "not_leader": leader }).to_string();
+    let head = "POST /wait HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let (status, moved) = http(&broker, head, &body);
+    assert!(status == 200 && moved.contains("\"met\":true"), "{moved}");
+    told(&broker, &["heal"]);
+    told(&broker, &["wait", "--in-sync"]);
+    broker.produce(&["-t", "t"], b"a\n").exits(0);
+    told(&broker, &["link", "1"]);
+    told(&broker, &["first-epoch", "32766"]);
+    told(&broker, &["address", "2", "nowhere.example:1"]);
+    control(&broker, &["cut", "1", "9", "--one-way"]).exits(2).says("there is no node 9");
+    control(&broker, &["link", "9"]).exits(2).says("there is no node 9");
+    control(&broker, &["address", "9", "h:1"]).exits(2).says("there is no node 9");
+}
+
+#[test]
 fn faults_may_be_given_at_the_start() {
     let fault = "api=Produce error=TOPIC_AUTHORIZATION_FAILED";
     let broker = start(&["--topic", "t:1", "--fault", fault]);

@@ -23,8 +23,8 @@ const EXCUSES: [(ErrorCode, bool); 7] = [
 ];
 
 /// Faults that happen by chance: lost requests and answers, broken connections, requests that
-/// arrive after all, delays, throttles and retriable errors. The same seed makes the same choices for the same requests in the same
-/// order.
+/// arrive after all, delays, throttles and retriable errors. The same seed makes the same choices
+/// for the same requests in the same order.
 ///
 /// They are faults that a client of Kafka has to bear: with idempotence and acks=all, and time
 /// enough, each record arrives once. Requests by which a connection begins are spared.

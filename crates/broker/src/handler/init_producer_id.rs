@@ -61,7 +61,7 @@ fn idempotent(nodes: &mut Nodes, call: &Call) -> Result<(i64, i16), ErrorCode> {
     if !may_write {
         return Err(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
     }
-    Ok((new_producer_id(&mut nodes.catalog)?, 0))
+    Ok((new_producer_id(&mut nodes.catalog)?, nodes.transactions.first_epoch))
 }
 
 fn begin(

@@ -138,7 +138,7 @@ struct Turmoil {
     seen: HashMap<i32, (i32, i64)>,
     /// What was read of each partition so far.
     read: HashMap<i32, Vec<u8>>,
-    failed: [u32; 6],
+    failed: [u32; 7],
     /// Whether partitions move between the nodes as well, and how many moves began.
     moves: Option<u32>,
 }
@@ -164,7 +164,7 @@ impl Turmoil {
             careless: 1 << 40,
             seen: HashMap::new(),
             read: HashMap::new(),
-            failed: [0; 6],
+            failed: [0; 7],
             moves: None,
         }
     }
@@ -243,7 +243,7 @@ impl Turmoil {
         let topic = self.world.topic;
         let nodes = &mut self.world.nodes;
         let state = nodes.node(node).unwrap().state;
-        let kind = self.rng.next_u64() % 41 / 4;
+        let kind = self.rng.next_u64() % 45 / 4;
         if kind == 10 {
             self.world.restart();
             self.failed[5] += 1;
@@ -269,6 +269,15 @@ impl Turmoil {
                 count(2);
             }
             (5, _) if node != other => nodes.cut(node, other, now),
+            (11, _) => {
+                // The controller stands for a third of the others.
+                let speaker = if self.rng.next_u64().is_multiple_of(3) { 0 } else { other };
+                match self.rng.next_u64().is_multiple_of(2) {
+                    true => nodes.cut_one_way(speaker, node, now),
+                    false => nodes.cut_one_way(node, speaker, now),
+                }
+                count(6);
+            }
             (6, _) => nodes.heal(now),
             (7, _) => {
                 nodes.hold_replication(node, true, now);
@@ -413,7 +422,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_befalls_the_nodes_acknowledged_records_are_kept_once_and_in_order() {
-    let mut failed = [0; 6];
+    let mut failed = [0; 7];
     for seed in seeds() {
         let mut turmoil = Turmoil::new(seed);
         turmoil.run();

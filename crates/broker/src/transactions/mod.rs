@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use ottla_protocol::ErrorCode;
 
-pub(crate) use transaction::{EPOCH_BUMP_VERSION, Partition, PendingOffsets, State, Transaction};
+pub(crate) use transaction::{
+    EPOCH_BUMP_VERSION, LAST_EPOCH, Partition, PendingOffsets, State, Transaction,
+};
 
 use crate::error::StartError;
 use crate::journal::Journal;
@@ -41,6 +43,8 @@ pub(crate) struct Who<'a> {
 pub(crate) struct Transactions {
     journal: Journal,
     known: ById,
+    /// What new producer ids begin with.
+    pub(crate) first_epoch: i16,
     /// When transactions that go on are aborted, on the monotonic clock.
     deadlines: BTreeSet<(Duration, String)>,
     /// The transactions that are being ended, with the markers that are on their way.
@@ -61,6 +65,7 @@ impl Transactions {
         let (journal, known) = journal::open(path, storage)?;
         let mut transactions = Self {
             journal,
+            first_epoch: 0,
             known,
             deadlines: BTreeSet::new(),
             ending: BTreeMap::new(),
@@ -97,12 +102,15 @@ impl Transactions {
         mut new_producer_id: impl FnMut() -> Result<i64, ErrorCode>,
         now: Now,
     ) -> Result<(i64, i16), ErrorCode> {
-        let known = match self.known.get(id) {
-            Some(known) => known.clone(),
-            None => Transaction::new(new_producer_id()?, now.unix_ms),
+        let (known, is_new) = match self.known.get(id) {
+            Some(known) => (known.clone(), false),
+            None => (Transaction::new(new_producer_id()?, now.unix_ms), true),
         };
         match known.begin(timeout_ms, expected, new_producer_id, now.unix_ms)? {
-            Begin::With(next) => {
+            Begin::With(mut next) => {
+                if is_new {
+                    next.epoch = self.first_epoch;
+                }
                 let identity = next.identity();
                 self.put(id, next, now)?;
                 Ok(identity)

@@ -22,7 +22,7 @@ use crate::log::TransactionMarker;
 pub(crate) const EPOCH_BUMP_VERSION: i16 = 2;
 
 /// The last epoch that a producer gets is one less: the greatest is left to fence it.
-const LAST_EPOCH: i16 = i16::MAX - 1;
+pub(crate) const LAST_EPOCH: i16 = i16::MAX - 1;
 
 const NONE: i16 = -1;
 

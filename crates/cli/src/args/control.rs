@@ -48,6 +48,12 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let parsed = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parsed.ok_or_else(|| "expected HOST:PORT, as in 127.0.0.1:9092".to_owned())
+}
+
 /// What to do, or to ask.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
@@ -67,6 +73,37 @@ pub(crate) enum Order {
         one: i32,
         /// The other
         other: i32,
+        /// The other does not hear the one, which hears it; 0 is the controller
+        #[arg(long)]
+        one_way: bool,
+    },
+    /// Put a long or narrow way between a node and those who connect from now on
+    Link {
+        /// The node's id
+        id: i32,
+        /// How long a byte and what answers it are on their way together
+        #[arg(long, value_name = "MS")]
+        round_trip_ms: Option<u64>,
+        /// How many bytes arrive in a second, of each connection and direction
+        #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+        bytes_per_second: Option<u64>,
+        /// How many bytes may be on their way
+        #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+        window_bytes: Option<u32>,
+    },
+    /// Tell clients that they find a node there
+    Address {
+        /// The node's id
+        id: i32,
+        /// Where
+        #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
+        address: (String, u16),
+    },
+    /// Let new producer ids begin with this epoch
+    FirstEpoch {
+        /// The last one is 32766
+        #[arg(value_parser = clap::value_parser!(i16).range(0..))]
+        epoch: i16,
     },
     /// Let all nodes hear each other again
     Heal,
@@ -205,7 +242,24 @@ impl Order {
         match self {
             Self::Nodes => Ask::get("/nodes"),
             Self::Node { id, what } => Ask::post(format!("/nodes/{id}/{what}"), json!({})),
-            Self::Cut { one, other } => Ask::post("/cut", json!({ "nodes": [one, other] })),
+            Self::Cut { one, other, one_way } => {
+                Ask::post("/cut", json!({ "nodes": [one, other], "one_way": one_way }))
+            }
+            Self::Link { id, round_trip_ms, bytes_per_second, window_bytes } => {
+                let link = json!({
+                    "round_trip_ms": round_trip_ms,
+                    "bytes_per_second": bytes_per_second,
+                    "window_bytes": window_bytes,
+                });
+                Ask::post(format!("/nodes/{id}/link"), link)
+            }
+            Self::Address { id, address: (host, port) } => {
+                let there = json!({ "host": host, "port": port });
+                Ask::post(format!("/nodes/{id}/address"), there)
+            }
+            Self::FirstEpoch { epoch } => {
+                Ask::post("/producers/first-epoch", json!({ "epoch": epoch }))
+            }
             Self::Heal => Ask::post("/heal", json!({})),
             Self::Outage { end: true, .. } => Ask::delete("/outages"),
             Self::Outage { seed, .. } => Ask::post("/outages", json!({ "seed": seed })),
@@ -285,6 +339,10 @@ mod tests {
         assert_eq!(ask(&["nodes"]).unwrap(), Ask::get("/nodes"));
         let kill = Ask::post("/nodes/2/kill", json!({}));
         assert_eq!(ask(&["node", "2", "kill"]).unwrap(), kill);
+        let cut = Ask::post("/cut", json!({ "nodes": [0, 2], "one_way": true }));
+        assert_eq!(ask(&["cut", "0", "2", "--one-way"]).unwrap(), cut);
+        let there = Ask::post("/nodes/2/address", json!({ "host": "h", "port": 9092 }));
+        assert_eq!(ask(&["address", "2", "h:9092"]).unwrap(), there);
         let fault = Ask::post("/faults", json!({ "api": "Produce", "delay-ms": "5" }));
         assert_eq!(ask(&["fault", "api=Produce", "delay-ms=5"]).unwrap(), fault);
         let asked = ask(&["requests", "--client-id", "a b&c"]).unwrap();
@@ -296,6 +354,9 @@ mod tests {
         for wrong in [
             &["node", "2", "explode"][..],
             &["node", "two", "kill"],
+            &["address", "2", "h"],
+            &["link", "2", "--window-bytes", "0"],
+            &["first-epoch", "-1"],
             &["lead", "t", "0"],
             &["lead", "t", "0", "--preferred", "--unclean"],
             &["fault"],

@@ -36,13 +36,16 @@ impl FromRequestParts<Weak<Cluster>> for Live {
 }
 
 /// What can be asked, for whoever looks.
-const ENDPOINTS: [&str; 19] = [
+const ENDPOINTS: [&str; 22] = [
     "GET /nodes",
     "POST /nodes/{id}/kill | stop | start | pause | resume | isolate | hold | release | fill-disk \
      | free-disk",
-    "POST /cut {\"nodes\": [1, 2]}",
+    "POST /nodes/{id}/link {\"round_trip_ms\": 80, \"bytes_per_second\": 1000000} | {}",
+    "POST /nodes/{id}/address {\"host\": \"h\", \"port\": 9092}",
+    "POST /cut {\"nodes\": [1, 2]} | {\"nodes\": [1, 2], \"one_way\": true}",
     "POST /heal",
     "POST /producers/forget",
+    "POST /producers/first-epoch {\"epoch\": 32766}",
     "POST /outages {\"seed\": 7}",
     "DELETE /outages",
     "GET /topics",
@@ -77,9 +80,12 @@ fn router(cluster: Weak<Cluster>) -> Router {
         .route("/", get(about))
         .route("/nodes", get(nodes::list))
         .route("/nodes/{id}/{what}", post(nodes::act))
+        .route("/nodes/{id}/link", post(nodes::link))
+        .route("/nodes/{id}/address", post(nodes::advertise))
         .route("/cut", post(nodes::cut))
         .route("/heal", post(nodes::heal))
         .route("/producers/forget", post(nodes::forget_producers))
+        .route("/producers/first-epoch", post(nodes::first_epoch))
         .route("/outages", post(nodes::outage).delete(nodes::end_outage))
         .route("/topics", get(partitions::topics))
         .route("/topics/{topic}/{partition}", get(partitions::one))

@@ -1,11 +1,12 @@
 //! Nodes: how they are, and what is done to them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::{Extension, Json};
-use ottla_broker::{NodeAct, NodeError, NodeState, Outages};
+use ottla_broker::{Cluster, Link, NodeAct, NodeError, NodeState, Outages};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -52,21 +53,95 @@ pub(super) async fn act(
 #[serde(deny_unknown_fields)]
 pub(super) struct Cut {
     nodes: [i32; 2],
+    /// The second one does not hear the first, which hears it.
+    #[serde(default)]
+    one_way: bool,
 }
 
 pub(super) async fn cut(Live(cluster): Live, cut: Result<Json<Cut>, JsonRejection>) -> Told {
-    let Json(Cut { nodes: [one, other] }) = cut?;
-    with(cluster, move |cluster| cluster.cut_nodes(one, other)).await??;
+    let Json(Cut { nodes: [one, other], one_way }) = cut?;
+    let work = move |cluster: &Cluster| match one_way {
+        true => cluster.cut_one_way(one, other),
+        false => cluster.cut_nodes(one, other),
+    };
+    with(cluster, work).await??;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Between {
+    round_trip_ms: Option<u64>,
+    bytes_per_second: Option<u64>,
+    window_bytes: Option<u32>,
+}
+
+/// Puts something between a node and its clients; of nothing, it takes it away.
+pub(super) async fn link(
+    Live(cluster): Live,
+    id: Result<Path<i32>, PathRejection>,
+    between: Result<Json<Between>, JsonRejection>,
+) -> Told {
+    let Path(id) = id?;
+    let Json(Between { round_trip_ms, bytes_per_second, window_bytes }) = between?;
+    let mut link = Link::new();
+    if let Some(milliseconds) = round_trip_ms {
+        link = link.round_trip(Duration::from_millis(milliseconds));
+    }
+    if let Some(bytes) = bytes_per_second {
+        link = link.bytes_per_second(bytes);
+    }
+    if let Some(bytes) = window_bytes {
+        link = link.window_bytes(bytes);
+    }
+    let link = (link != Link::new()).then_some(link);
+    with(cluster, move |cluster| cluster.set_link(id, link)).await??;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Address {
+    host: String,
+    port: u16,
+}
+
+pub(super) async fn advertise(
+    Live(cluster): Live,
+    id: Result<Path<i32>, PathRejection>,
+    address: Result<Json<Address>, JsonRejection>,
+) -> Told {
+    let Path(id) = id?;
+    let Json(Address { host, port }) = address?;
+    with(cluster, move |cluster| cluster.advertise_node(id, host, port)).await??;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Epoch {
+    epoch: i16,
+}
+
+pub(super) async fn first_epoch(
+    Live(cluster): Live,
+    epoch: Result<Json<Epoch>, JsonRejection>,
+) -> Told {
+    let Json(Epoch { epoch }) = epoch?;
+    if epoch < 0 {
+        return Err(Refusal::bad(format!("epochs are 0 and up, not {epoch}")));
+    }
+    with(cluster, move |cluster| cluster.set_first_producer_epoch(epoch)).await?;
     done()
 }
 
 pub(super) async fn heal(Live(cluster): Live) -> Told {
-    with(cluster, ottla_broker::Cluster::heal).await?;
+    with(cluster, Cluster::heal).await?;
     done()
 }
 
 pub(super) async fn forget_producers(Live(cluster): Live) -> Told {
-    with(cluster, ottla_broker::Cluster::forget_producers).await?;
+    with(cluster, Cluster::forget_producers).await?;
     done()
 }
 
