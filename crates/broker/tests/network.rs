@@ -17,7 +17,6 @@ fn init(client: &mut Client, transactional_id: Option<&str>) -> (i64, i16) {
         transaction_timeout_ms: 10_000,
         producer_id: -1,
         producer_epoch: -1,
-        ..InitProducerIdRequest::default()
     };
     let answer = client.call(4, &request);
     assert_eq!(answer.error_code, 0);
