@@ -205,6 +205,36 @@ pub(crate) const BROKER_SETTINGS: &[BrokerSetting] = &[
         |config| ms(config.group_min_session_timeout),
         "The shortest session that a member may wish for.",
     ),
+    setting(
+        "log.cleaner.backoff.ms",
+        Kind::Long,
+        |config| ms(config.cleaner_backoff),
+        "How often a log to compact is looked for.",
+    ),
+    of_topics!(
+        "log.cleaner.delete.retention.ms",
+        Kind::Long,
+        "delete.retention.ms",
+        "How long compaction leaves a tombstone, in topics that do not say."
+    ),
+    of_topics!(
+        "log.cleaner.max.compaction.lag.ms",
+        Kind::Long,
+        "max.compaction.lag.ms",
+        "After how long a record is compacted in any case, in topics that do not say."
+    ),
+    of_topics!(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Double,
+        "min.cleanable.dirty.ratio",
+        "The part of a log that has to be dirty, in topics that do not say."
+    ),
+    of_topics!(
+        "log.cleaner.min.compaction.lag.ms",
+        Kind::Long,
+        "min.compaction.lag.ms",
+        "How long a record is left alone by compaction, in topics that do not say."
+    ),
     of_topics!(
         "log.cleanup.policy",
         Kind::List,

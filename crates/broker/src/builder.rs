@@ -238,6 +238,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// How often a log that has to be compacted is looked for, `log.cleaner.backoff.ms`. Default a
+    /// second.
+    pub fn cleaner_backoff(mut self, backoff: Duration) -> Self {
+        self.config.cleaner_backoff = backoff;
+        self
+    }
+
     /// Whether records are counted and then forgotten. Default false.
     ///
     /// For measuring producers: the protocol is the real one, batches get offsets, and nothing

@@ -44,6 +44,8 @@ pub(crate) struct BrokerConfig {
     pub(crate) transactional_id_expiration: Duration,
     /// `log.retention.check.interval.ms`: how often old segments are looked for.
     pub(crate) retention_check_interval: Duration,
+    /// `log.cleaner.backoff.ms`: how often a log to compact is looked for.
+    pub(crate) cleaner_backoff: Duration,
     /// `default.replication.factor`: replicas of a topic that is created without a number.
     pub(crate) default_replication_factor: i32,
     /// `min.insync.replicas` of topics that do not say otherwise.
@@ -111,6 +113,7 @@ impl Default for BrokerConfig {
             transaction_max_timeout: Duration::from_secs(15 * 60),
             transactional_id_expiration: Duration::from_secs(7 * 24 * 60 * 60),
             retention_check_interval: Duration::from_secs(300),
+            cleaner_backoff: Duration::from_secs(1),
             default_replication_factor: 1,
             min_insync_replicas: 1,
             unclean_leader_election: false,

@@ -8,6 +8,7 @@
 //! recovery-point-offset-checkpoint  up to where each log is on the medium
 //! replication-offset-checkpoint     each log's high watermark
 //! log-start-offset-checkpoint       each log's first offset
+//! cleaner-offset-checkpoint         up to where each log was compacted
 //! group-offsets.jsonl               what groups have committed (ours; see `groups::offsets`)
 //! transactions.jsonl                transactional ids (ours; see `transactions`)
 //! client-quotas.jsonl               quotas of clients (ours; see `quotas`)
@@ -36,6 +37,7 @@ const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const FIRST_DIRTY: &str = "cleaner-offset-checkpoint";
 /// Written before `meta.properties`, so a folder with one and not the other is somebody else's.
 pub(crate) const CATALOG: &str = "cluster-metadata.json";
 pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
@@ -189,6 +191,10 @@ impl DataDir {
         self.read_checkpoint(LOG_STARTS)
     }
 
+    pub(crate) fn first_dirty_offsets(&self) -> Result<Offsets, StartError> {
+        self.read_checkpoint(FIRST_DIRTY)
+    }
+
     pub(crate) fn write_recovery_points(&self, offsets: &Rows<'_>) -> io::Result<()> {
         self.write_checkpoint(RECOVERY_POINTS, offsets)
     }
@@ -199,6 +205,14 @@ impl DataDir {
 
     pub(crate) fn write_log_starts(&self, offsets: &Rows<'_>) -> io::Result<()> {
         self.write_checkpoint(LOG_STARTS, offsets)
+    }
+
+    /// Where nothing was ever compacted there is no such file.
+    pub(crate) fn write_first_dirty_offsets(&self, offsets: &Rows<'_>) -> io::Result<()> {
+        match offsets.is_empty() && self.is_absent(FIRST_DIRTY) {
+            true => Ok(()),
+            false => self.write_checkpoint(FIRST_DIRTY, offsets),
+        }
     }
 
     /// Marks the folder as properly closed; the last thing that a process does with it.

@@ -17,7 +17,8 @@
 //! - Batches are stored as they came, in Kafka's file formats; Kafka's own tools read them.
 //! - A batch of an idempotent producer is stored once, however often it is sent, also across
 //!   restarts.
-//! - Offsets have no gaps. What fails its checksum is never served.
+//! - Offsets have no gaps but those that compaction leaves. What fails its checksum is never
+//!   served.
 //! - Several nodes replicate as Kafka's do: a record that was acknowledged to acks=all outlives its
 //!   leader; one that was acknowledged to acks=1 need not.
 //! - Transactions, of versions 1 and 2 (KIP-890): all partitions and the offsets of groups see the
@@ -28,7 +29,7 @@
 //!
 //! # What it leaves out, so far
 //!
-//! Quotas of requests and addresses, compaction, GSSAPI, share groups, tiered storage. What is
+//! Quotas of requests and addresses, GSSAPI, share groups, tiered storage. What is
 //! asked of these is refused with an error, not ignored; the page of each API under `handler` says
 //! the details.
 //!
@@ -52,6 +53,7 @@ mod client_metrics;
 mod cluster;
 mod cluster_network;
 mod cluster_nodes;
+mod compaction;
 mod config;
 mod connection;
 mod controller;

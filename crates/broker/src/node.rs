@@ -127,6 +127,7 @@ impl Node {
         let mut recovery_points = Vec::new();
         let mut high_watermarks = Vec::new();
         let mut log_starts = Vec::new();
+        let mut first_dirty = Vec::new();
         for topic in catalog.sorted() {
             for (index, partition) in self.partitions.of_topic(topic.id) {
                 let name = &*topic.name;
@@ -135,12 +136,16 @@ impl Node {
                 if partition.log.log_start_offset() > 0 {
                     log_starts.push((name, index, partition.log.log_start_offset()));
                 }
+                if partition.log.first_dirty_offset() > partition.log.log_start_offset() {
+                    first_dirty.push((name, index, partition.log.first_dirty_offset()));
+                }
             }
         }
         let written = data
             .write_recovery_points(&recovery_points)
             .and_then(|()| data.write_high_watermarks(&high_watermarks))
-            .and_then(|()| data.write_log_starts(&log_starts));
+            .and_then(|()| data.write_log_starts(&log_starts))
+            .and_then(|()| data.write_first_dirty_offsets(&first_dirty));
         written
             .inspect_err(|error| tracing::error!(node = self.id, %error, "checkpoints not written"))
             .is_ok()

@@ -19,6 +19,7 @@ use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 
 use crate::catalog::Catalog;
+use crate::compaction::Compaction;
 use crate::config::BrokerConfig;
 use crate::data_dir::{ACLS, CLIENT_QUOTAS, DataDir, RESOURCE_SETTINGS, TRANSACTIONS};
 use crate::disk::NodeDisk;
@@ -106,6 +107,7 @@ pub(crate) struct Nodes {
     pub(crate) unheard: Unheard,
     syncs: Vec<PendingSync>,
     next_housekeeping: Duration,
+    pub(crate) compaction: Compaction,
     pub(crate) next_lag_check: Duration,
     /// When the controller tries again what could not be written down, on the monotonic clock.
     pub(crate) look_again_at: Option<Duration>,
@@ -195,6 +197,7 @@ impl Nodes {
             unheard: Unheard::default(),
             syncs: Vec::new(),
             next_housekeeping: now.monotonic + config.retention_check_interval,
+            compaction: Compaction::starting(now.monotonic + config.cleaner_backoff),
             look_again_at: None,
             next_lag_check: now.monotonic + config.replica_lag_time_max / 2,
             config,
@@ -332,6 +335,7 @@ impl Nodes {
             self.next_housekeeping = now.monotonic + self.config.retention_check_interval;
             self.keep_house(now);
         }
+        self.compact(now);
     }
 
     /// A file that [`Nodes::poll_sync`] gave out has reached the medium.
@@ -367,7 +371,8 @@ impl Nodes {
         let unheard = self.unheard.next_timeout();
         let all = [fetch, produce, admin, delay, group, control, replication, transaction, unheard];
         let next = all.into_iter().flatten().min();
-        next.map_or(self.next_housekeeping, |next| next.min(self.next_housekeeping))
+        let chores = self.next_housekeeping.min(self.compaction.next());
+        next.map_or(chores, |next| next.min(chores))
     }
 
     /// Brings everything onto the medium and marks the folders as properly closed. The first one

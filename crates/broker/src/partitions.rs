@@ -61,6 +61,7 @@ impl Partitions {
         let recovery_points = data.recovery_points()?;
         let high_watermarks = data.high_watermarks()?;
         let log_starts = data.log_starts()?;
+        let first_dirty = data.first_dirty_offsets()?;
         for topic in catalog.sorted() {
             let config = settings.log_config(node, &topic.overrides);
             let mut opened = Vec::with_capacity(topic.partitions.len());
@@ -80,7 +81,8 @@ impl Partitions {
                     now_ms,
                 };
                 let must_be_there = placement.isr.contains(&node);
-                let log = partitions.open_one(topic, index, &config, state, must_be_there)?;
+                let mut log = partitions.open_one(topic, index, &config, state, must_be_there)?;
+                log.set_first_dirty_offset(known(&first_dirty));
                 opened.push(Some(Replica::new(log, known(&high_watermarks))));
             }
             partitions.by_topic.insert(topic.id, opened);
@@ -343,6 +345,14 @@ impl Partitions {
     /// Every replica.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Replica> {
         self.by_topic.values_mut().flatten().flatten()
+    }
+
+    /// The replicas whose logs are compacted.
+    pub(crate) fn compacted_mut(&mut self) -> impl Iterator<Item = (Uuid, i32, &mut Replica)> {
+        let all = self.by_topic.iter_mut().flat_map(|(id, all)| {
+            (0..).zip(all).filter_map(|(index, replica)| Some((*id, index, replica.as_mut()?)))
+        });
+        all.filter(|(.., replica)| replica.log.config().is_compacted)
     }
 
     /// Which replicas are here.

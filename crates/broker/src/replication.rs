@@ -55,16 +55,15 @@ enum Answer {
     /// It does not lead, or not in that epoch.
     NotLeader,
     /// The epoch, or the greatest before it, ended there.
-    Diverges {
-        epoch: i32,
-        end: i64,
-    },
+    Diverges { epoch: i32, end: i64 },
     /// The log begins behind the offset.
     BeginsAt(i64),
     Records {
         bytes: Bytes,
         high_watermark: i64,
         log_start_offset: i64,
+        /// Compaction may have taken batches out.
+        has_gaps: bool,
     },
     /// It cannot read its log.
     Failed,
@@ -217,8 +216,8 @@ impl Nodes {
                 was_cut = true;
                 log.reset_to(start, unix_ms).map(|()| Then::AskAgain)
             }
-            Answer::Records { bytes, high_watermark, log_start_offset } => {
-                let begun = begin_with(log, &bytes, unix_ms);
+            Answer::Records { bytes, high_watermark, log_start_offset, has_gaps } => {
+                let begun = begin_with(log, &bytes, has_gaps, unix_ms);
                 let appended = begun.and_then(|()| log.append_replicated(&bytes, unix_ms));
                 let done = appended.and_then(|()| follow_start(log, log_start_offset));
                 replica.learn_high_watermark(high_watermark);
@@ -288,7 +287,7 @@ impl Nodes {
         let Some(replica) = self.replica_mut(leader, topic, partition) else {
             return Answer::NotLeader;
         };
-        let high_watermark = replica.high_watermark();
+        let (high_watermark, has_gaps) = (replica.high_watermark(), replica.log.may_have_gaps());
         // The follower compares the checksums.
         let located = replica.log.locate(ask.offset, i64::MAX, fetch_bytes, true);
         let bytes = located.and_then(|located| match located {
@@ -300,7 +299,7 @@ impl Nodes {
         match bytes {
             // It has to ask again, or nobody thinks of it any more.
             Ok(bytes) if bytes.is_empty() && is_left_out => Answer::Failed,
-            Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset },
+            Ok(bytes) => Answer::Records { bytes, high_watermark, log_start_offset, has_gaps },
             Err(ReadError::OutOfRange { start, .. }) => Answer::BeginsAt(start),
             Err(ReadError::Log(error)) => {
                 report(leader, topic, partition, &error);
@@ -311,7 +310,15 @@ impl Nodes {
 }
 
 /// Lets an empty log begin where the first batch does: a leader's log may begin inside of one.
-fn begin_with(log: &mut PartitionLog, bytes: &[u8], unix_ms: i64) -> Result<(), LogError> {
+fn begin_with(
+    log: &mut PartitionLog,
+    bytes: &[u8],
+    has_gaps: bool,
+    unix_ms: i64,
+) -> Result<(), LogError> {
+    if has_gaps {
+        log.expect_gaps();
+    }
     let Ok(header) = BatchHeader::read(bytes) else {
         return Ok(());
     };

@@ -55,7 +55,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "delete",
         0,
         &["delete", "compact"],
-        "What happens to old records; with compact each needs a key, but none is removed yet.",
+        "What happens to old records: delete by age and size, compact to the last of each key.",
     ),
     setting(
         "compression.type",
@@ -65,7 +65,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"],
         "What batches are stored with; with producer as they were sent.",
     ),
-    setting("delete.retention.ms", Kind::Long, "86400000", 0, &[], NO_EFFECT),
+    setting(
+        "delete.retention.ms",
+        Kind::Long,
+        "86400000",
+        0,
+        &[],
+        "How long compaction leaves a tombstone for readers to see.",
+    ),
     setting("file.delete.delay.ms", Kind::Long, "60000", 0, &[], NO_EFFECT),
     setting("flush.messages", Kind::Long, "9223372036854775807", 1, &[], NO_EFFECT),
     setting("flush.ms", Kind::Long, "9223372036854775807", 0, &[], NO_EFFECT),
@@ -79,7 +86,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("local.retention.bytes", Kind::Long, "-2", -2, &["-2"], NOT_TIERED),
     setting("local.retention.ms", Kind::Long, "-2", -2, &["-2"], NOT_TIERED),
-    setting("max.compaction.lag.ms", Kind::Long, "9223372036854775807", 1, &[], NO_EFFECT),
+    setting(
+        "max.compaction.lag.ms",
+        Kind::Long,
+        "9223372036854775807",
+        1,
+        &[],
+        "After so long a record is compacted, however little of the log is dirty.",
+    ),
     setting(
         "max.message.bytes",
         Kind::Int,
@@ -112,8 +126,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["CreateTime", "LogAppendTime"],
         "Whether a record keeps the producer's timestamp or gets the broker's.",
     ),
-    setting("min.cleanable.dirty.ratio", Kind::Double, "0.5", 0, &[], NO_EFFECT),
-    setting("min.compaction.lag.ms", Kind::Long, "0", 0, &[], NO_EFFECT),
+    setting(
+        "min.cleanable.dirty.ratio",
+        Kind::Double,
+        "0.5",
+        0,
+        &[],
+        "The part of a log that has to be dirty, from 0 to 1, before it is compacted.",
+    ),
+    setting(
+        "min.compaction.lag.ms",
+        Kind::Long,
+        "0",
+        0,
+        &[],
+        "How long a record is left alone by compaction.",
+    ),
     setting(
         "min.insync.replicas",
         Kind::Int,
@@ -214,8 +242,9 @@ impl Setting {
             Kind::Int => in_range(value.trim().parse().ok(), i64::from(i32::MAX)),
             Kind::Long => in_range(value.trim().parse().ok(), i64::MAX),
             Kind::Double => match value.trim().parse::<f64>() {
-                Ok(number) if number >= self.min as f64 => Ok(()),
-                _ => invalid("it must be a number that is not negative"),
+                // All that there are of these are parts of something.
+                Ok(number) if number >= self.min as f64 && number <= 1.0 => Ok(()),
+                _ => invalid("it must be a number from 0 to 1"),
             },
             Kind::String if !self.may_be(value) => {
                 invalid(&format!("it must be one of {}", self.allowed.join(", ")))
@@ -248,6 +277,13 @@ pub(crate) fn check(overrides: &Overrides) -> Result<(), String> {
             None => return Err(format!("a topic has no setting {name}")),
         }
     }
+    let log = log_config(overrides);
+    if log.min_compaction_lag_ms > log.max_compaction_lag_ms {
+        let (min, max) = (log.min_compaction_lag_ms, log.max_compaction_lag_ms);
+        return Err(format!(
+            "min.compaction.lag.ms={min} is more than max.compaction.lag.ms={max}"
+        ));
+    }
     Ok(())
 }
 
@@ -261,10 +297,14 @@ pub(crate) fn log_config(overrides: &Overrides) -> LogConfig {
     let size = |name: &str| u64::try_from(number(name)).ok();
     let is_append_time = text("message.timestamp.type") == "LogAppendTime";
     let policies: Vec<&str> = text("cleanup.policy").split(',').map(str::trim).collect();
-    let retention_ms = number("retention.ms");
+    let is_compacted = policies.contains(&"compact");
+    let (retention_ms, max_compaction_lag_ms) =
+        (number("retention.ms"), number("max.compaction.lag.ms"));
+    // What is in the active segment is not compacted, so that must not be active for longer.
+    let max_segment_ms = if is_compacted { max_compaction_lag_ms } else { i64::MAX };
     LogConfig {
         segment_bytes: size("segment.bytes").unwrap_or(u64::MAX),
-        segment_ms: number("segment.ms"),
+        segment_ms: number("segment.ms").min(max_segment_ms),
         index_interval_bytes: size("index.interval.bytes").unwrap_or_default(),
         max_message_bytes: size("max.message.bytes").unwrap_or_default() as usize,
         compression: match text("compression.type") {
@@ -278,8 +318,12 @@ pub(crate) fn log_config(overrides: &Overrides) -> LogConfig {
         },
         timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
         timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
-        is_compacted: policies.contains(&"compact"),
+        is_compacted,
         is_deleted: policies.contains(&"delete"),
+        min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
+        min_compaction_lag_ms: number("min.compaction.lag.ms"),
+        max_compaction_lag_ms,
+        delete_retention_ms: number("delete.retention.ms"),
         retention_ms: (retention_ms >= 0).then_some(retention_ms),
         retention_bytes: size("retention.bytes"),
         ..LogConfig::default()
@@ -328,9 +372,14 @@ mod tests {
             ("max.message.bytes", "1000"),
             ("message.timestamp.type", "LogAppendTime"),
             ("min.insync.replicas", "2"),
+            ("max.compaction.lag.ms", "4000"),
+            ("min.cleanable.dirty.ratio", "0.25"),
+            ("min.compaction.lag.ms", "300"),
+            ("delete.retention.ms", "20"),
             ("retention.bytes", "500"),
             ("retention.ms", "60000"),
             ("segment.bytes", "100"),
+            ("segment.ms", "5000"),
         ]);
         assert_eq!(TopicConfig::of(&overrides).min_insync_replicas, Some(2));
         let log = log_config(&overrides);
@@ -340,7 +389,19 @@ mod tests {
         assert_eq!(log.retention_bytes, Some(500));
         assert_eq!(log.retention_ms, Some(60_000));
         assert!(log.is_compacted && log.is_deleted);
+        assert_eq!((log.min_cleanable_dirty_ratio, log.delete_retention_ms), (0.25, 20));
+        assert_eq!((log.min_compaction_lag_ms, log.max_compaction_lag_ms), (300, 4000));
+        assert_eq!(log.segment_ms, 4000);
         assert_eq!(log.timestamp_type, TimestampType::LogAppendTime);
+    }
+
+    #[test]
+    fn compaction_cannot_be_due_later_than_it_must_be() {
+        let lags = |min: &str, max: &str| {
+            check(&overrides(&[("min.compaction.lag.ms", min), ("max.compaction.lag.ms", max)]))
+        };
+        assert_eq!(lags("5", "5"), Ok(()));
+        assert!(lags("6", "5").is_err());
     }
 
     #[test]
@@ -351,6 +412,8 @@ mod tests {
             ("segment.bytes", "3000000000", "between 14"),
             ("compression.type", "brotli", "zstd, producer"),
             ("cleanup.policy", "delete,burn", "delete, compact"),
+            ("min.cleanable.dirty.ratio", "1.5", "from 0 to 1"),
+            ("min.cleanable.dirty.ratio", "NaN", "from 0 to 1"),
             ("preallocate", "yes", "true or false"),
             ("remote.storage.enable", "true", "only be false"),
             ("local.retention.ms", "1000", "only be -2"),

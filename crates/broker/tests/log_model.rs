@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::dying::Dying;
-use common::{Batch, NOW_MS};
+use common::{Batch, Chance, NOW_MS};
 use ottla_broker::ErrorCode;
 use ottla_broker::log::{
     Appended, LogConfig, OpenState, PartitionLog, Rejection, TransactionMarker, Validator,
@@ -20,28 +20,6 @@ use ottla_protocol::record::validate_batch;
 const PRODUCERS: i64 = 4;
 const SEEDS: u64 = 60;
 const STEPS: u64 = 120;
-
-/// Numbers by chance that are the same each time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    /// A number from `low` to `high`.
-    fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.below((high - low + 1) as u64) as i64
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-}
 
 /// A batch that is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //!   00000000000000000000.txnindex   transactions aborted in the segment, if there are any
 //!   00000000000000000042.snapshot   idempotent producers as of offset 42
 //!   00000000000000000042.window     the same with all batches of the window (not Kafka's)
+//!   00000000000000000000.log.cleaned, .log.swap   a segment without old records, on its way in
 //!   leader-epoch-checkpoint         which leader epoch began where
 //!   partition.metadata              the topic's id
 //! ```
@@ -19,6 +20,7 @@
 //! log behind the recovery point is read through and cut at the first batch that is not whole;
 //! indexes and producer states are made from the log.
 
+mod cleaner;
 mod entry_file;
 mod file_span;
 mod leader_epochs;
@@ -66,7 +68,7 @@ const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const WINDOW_SUFFIX: &str = ".window";
 
 /// How a partition's log behaves; most of it comes from the topic's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment that would outgrow this is closed and a new one begun.
     pub segment_bytes: u64,
@@ -90,6 +92,16 @@ pub struct LogConfig {
     pub is_compacted: bool,
     /// Whether `cleanup.policy` has `delete`: old segments are removed.
     pub is_deleted: bool,
+    /// `min.cleanable.dirty.ratio`: the part of a compacted log that has to be dirty before it is
+    /// cleaned.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: a segment with a younger record is not cleaned.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a log with an older record that was not cleaned is, whatever its
+    /// ratio.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone is left in a log that was cleaned.
+    pub delete_retention_ms: i64,
     /// `retention.ms`: age at which a segment is removed, `None` for never.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`: size above which the oldest segments are removed, `None` for never.
@@ -111,6 +123,10 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 60 * 60 * 1000,
             is_compacted: false,
             is_deleted: true,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * 60 * 60 * 1000,
             retention_ms: Some(7 * 24 * 60 * 60 * 1000),
             retention_bytes: None,
         }

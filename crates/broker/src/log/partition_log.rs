@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{BatchHeader, TimestampType, validate_batch};
 
+use super::cleaner::Cleaner;
 use super::file_span::FileSpan;
 use super::leader_epochs::LeaderEpochs;
 use super::producer_snapshot;
@@ -40,6 +41,7 @@ pub struct PartitionLog {
     unsynced: Vec<SyncJob>,
     /// How often the end was moved back. Word of a file that was flushed before that is void.
     cuts: u32,
+    pub(super) cleaner: Cleaner,
 }
 
 /// What an append came to.
@@ -122,6 +124,7 @@ impl PartitionLog {
             failure: None,
             unsynced: Vec::new(),
             cuts: 0,
+            cleaner: Cleaner::default(),
         }
     }
 
@@ -400,6 +403,7 @@ impl PartitionLog {
         self.log_start_offset = self.log_start_offset.min(offset);
         self.recovery_point = self.recovery_point.min(offset);
         self.cuts = self.cuts.wrapping_add(1);
+        self.cleaner.end_at(offset);
         self.unsynced.retain_mut(|job| {
             job.cuts = self.cuts;
             job.recovery_point <= offset
@@ -420,9 +424,9 @@ impl PartitionLog {
     }
 
     /// Takes the log out of service, as its files may be anywhere between two states.
-    pub(super) fn give_up(&mut self, error: LogError) -> LogError {
-        tracing::error!(%error, "truncation failed");
-        self.failure = Some(format!("out of service after a failed truncation: {error}"));
+    pub(super) fn give_up(&mut self, what: &str, error: LogError) -> LogError {
+        tracing::error!(%error, "{what} failed");
+        self.failure = Some(format!("out of service after a failed {what}: {error}"));
         error
     }
 
@@ -482,6 +486,9 @@ impl PartitionLog {
 
     /// Takes over a changed topic configuration.
     pub fn set_config(&mut self, config: LogConfig) {
+        if self.config.is_compacted {
+            self.expect_gaps();
+        }
         self.config = config;
     }
 
@@ -545,6 +552,10 @@ impl PartitionLog {
     /// How the log behaves.
     pub fn config(&self) -> &LogConfig {
         &self.config
+    }
+
+    pub(super) fn cuts(&self) -> u32 {
+        self.cuts
     }
 
     pub(super) fn storage(&self) -> &Arc<dyn Storage> {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cleaner;
 use super::leader_epochs::LeaderEpochs;
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
@@ -77,6 +78,7 @@ impl PartitionLog {
         state: OpenState,
     ) -> Result<(Self, Recovery), LogError> {
         storage.create_dir(&dir).map_err(|error| LogError::io(&dir, error))?;
+        cleaner::settle(&*storage, &dir)?;
         let found = Found::in_dir(&*storage, &dir)?;
         let mut segments = Segments {
             storage: &*storage,
@@ -348,9 +350,6 @@ impl Found {
                 found.segments.push(base);
             } else if let Some(offset) = offset_in_name(name, SNAPSHOT_SUFFIX) {
                 found.snapshots.push(offset);
-            } else if name.ends_with(".swap") {
-                let reason = "a compaction by another program was interrupted here";
-                return Err(LogError::corrupt(&dir.join(name), reason));
             } else if name.ends_with(".tmp") || name.ends_with(".deleted") {
                 storage.remove_file(&dir.join(name)).map_err(fault)?;
             } else {

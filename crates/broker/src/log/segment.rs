@@ -68,10 +68,21 @@ impl Segment {
         base_offset: i64,
         index_interval_bytes: u64,
     ) -> io::Result<Self> {
-        let path = dir.join(file_name(base_offset, LOG_SUFFIX));
+        Self::create_apart(storage, dir, base_offset, index_interval_bytes, "")
+    }
+
+    /// An empty segment whose files have `mark` behind their names, and so are not the log's yet.
+    pub(super) fn create_apart(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        index_interval_bytes: u64,
+        mark: &str,
+    ) -> io::Result<Self> {
+        let path = dir.join(file_name(base_offset, LOG_SUFFIX) + mark);
         let file = storage.open(&path)?;
         file.truncate(0)?;
-        Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path)
+        Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path, mark)
     }
 
     fn with_empty_indexes(
@@ -80,10 +91,11 @@ impl Segment {
         base_offset: i64,
         index_interval_bytes: u64,
         path: PathBuf,
+        mark: &str,
     ) -> io::Result<Self> {
-        let offsets = dir.join(file_name(base_offset, INDEX_SUFFIX));
-        let times = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX));
-        let aborted = dir.join(file_name(base_offset, TRANSACTION_INDEX_SUFFIX));
+        let offsets = dir.join(file_name(base_offset, INDEX_SUFFIX) + mark);
+        let times = dir.join(file_name(base_offset, TIME_INDEX_SUFFIX) + mark);
+        let aborted = dir.join(file_name(base_offset, TRANSACTION_INDEX_SUFFIX) + mark);
         Ok(Self {
             base_offset,
             path,
@@ -174,9 +186,9 @@ impl Segment {
         let fault = |error| LogError::io(&path, error);
         let file = storage.open(&path).map_err(fault)?;
         let size = file.size().map_err(fault)?;
-        let mut segment =
-            Self::with_empty_indexes(storage, dir, base_offset, index_interval_bytes, path.clone())
-                .map_err(fault)?;
+        let interval = index_interval_bytes;
+        let empty = Self::with_empty_indexes(storage, dir, base_offset, interval, path.clone(), "");
+        let mut segment = empty.map_err(fault)?;
         segment.lacks_aborted = true;
         let mut scanner = BatchScanner::new(&*file, 0, size, base_offset);
         let damage = loop {

@@ -126,13 +126,25 @@ impl PartitionLog {
         from: i64,
         up_to: i64,
     ) -> Result<Vec<AbortedTransaction>, LogError> {
+        let entries = self.aborted_entries(from, up_to)?.into_iter();
+        let told = entries.map(|AbortedEntry { producer_id, first_offset, .. }| {
+            AbortedTransaction { producer_id, first_offset }
+        });
+        Ok(told.collect())
+    }
+
+    /// The same, as the index has them.
+    pub(super) fn aborted_entries(
+        &self,
+        from: i64,
+        up_to: i64,
+    ) -> Result<Vec<AbortedEntry>, LogError> {
         let mut found = Vec::new();
         for segment in &self.segments[self.segment_index(from)..] {
             // Transactions that end later began where readers could not yet be, or behind that.
             let visited = segment.visit_aborted(&**self.storage(), from, |entry| {
                 if entry.first_offset < up_to {
-                    let AbortedEntry { producer_id, first_offset, .. } = entry;
-                    found.push(AbortedTransaction { producer_id, first_offset });
+                    found.push(entry);
                 }
                 entry.last_stable_offset >= up_to
             });

@@ -3,6 +3,7 @@
 
 pub mod classic_member;
 pub mod client;
+pub mod compacted;
 pub mod consumer_member;
 pub mod dying;
 pub mod three;
@@ -15,6 +16,28 @@ pub const NOW_MS: i64 = 1_700_000_000_000;
 
 /// Key and value of a record.
 pub type KeyValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Numbers by chance that are the same each time.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+
+    /// A number from `low` to `high`.
+    pub fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + self.below((high - low + 1) as u64) as i64
+    }
+
+    pub fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
 
 /// A batch as a producer sends it.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use super::{CompressionType, RecordError, UnknownCompression, crc32c, crc32c_app
 const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 const TRANSACTIONAL_BIT: i16 = 1 << 4;
 const CONTROL_BIT: i16 = 1 << 5;
+const DELETE_HORIZON_BIT: i16 = 1 << 6;
 
 /// Who gave a batch its timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +29,8 @@ pub struct BatchHeader {
     pub magic: i8,
     /// CRC-32C of everything from the attributes to the end of the batch.
     pub crc: u32,
-    /// Compression (bits 0-2), timestamp type (3), transactional (4), control (5).
+    /// Compression (bits 0-2), timestamp type (3), transactional (4), control (5), whether the base
+    /// timestamp is a delete horizon (6).
     pub attributes: i16,
     /// Offset of the last record, counted from the base offset.
     pub last_offset_delta: i32,
@@ -144,6 +146,26 @@ impl BatchHeader {
     /// Whether the batch holds a commit or abort marker rather than records.
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL_BIT != 0
+    }
+
+    /// From when on compaction may remove the batch's tombstones, or its marker, in milliseconds
+    /// since the Unix epoch; `None` until compaction has come across them (KIP-534).
+    ///
+    /// It stands where the base timestamp does, and the records' timestamp deltas count from it.
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
+    }
+
+    /// Sets the delete horizon, and with it the base timestamp: the deltas of all records have to
+    /// be written anew.
+    pub fn set_delete_horizon_ms(&mut self, horizon_ms: i64) {
+        self.attributes |= DELETE_HORIZON_BIT;
+        self.base_timestamp = horizon_ms;
+    }
+
+    /// Takes the delete horizon back from a batch without records.
+    pub fn clear_delete_horizon(&mut self) {
+        self.attributes &= !DELETE_HORIZON_BIT;
     }
 
     /// Who gave the timestamps.
@@ -281,6 +303,17 @@ mod tests {
         }
         bytes[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
         assert!(matches!(validate_batch(&bytes), Err(RecordError::Truncated { .. })));
+    }
+
+    #[test]
+    fn a_delete_horizon_stands_in_the_place_of_the_base_timestamp() {
+        let (mut header, _) = batch();
+        assert_eq!(header.delete_horizon_ms(), None);
+        header.set_delete_horizon_ms(5);
+        assert_eq!((header.attributes, header.base_timestamp), (0x53, 5));
+        assert_eq!(header.delete_horizon_ms(), Some(5));
+        header.clear_delete_horizon();
+        assert_eq!((header.delete_horizon_ms(), header.attributes), (None, 0x13));
     }
 
     #[test]
