@@ -12,6 +12,7 @@ mod pair;
 mod table;
 mod tree;
 
+mod cluster_tools;
 mod configs;
 mod consumer_groups;
 mod fetch;

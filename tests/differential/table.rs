@@ -55,6 +55,8 @@ const REPLICAS: &str = "\
     Whoever comes as a replica is served as a consumer: replicas do not copy over the network.";
 const SESSIONS: &str = "\
     A fetch session that has no partitions left goes on, and one without any does not begin.";
+const QUORUM: &str = "\
+    The controller is 0, alone in its quorum and at no address; the nodes watch it.";
 
 /// Every one must be met when the cases of its area have run.
 pub(super) const KNOWN: &[Known] = &[
@@ -71,6 +73,8 @@ pub(super) const KNOWN: &[Known] = &[
     known("coordinators", "*", "*error_message", ("empty", "words"), MESSAGES),
     known("coordinators", "*", "*error_message", ("words", "none"), MESSAGES),
     known("transactions", "*", "*error_message", ("words", "none"), MESSAGES),
+    known("cluster tools", "DescribeQuorum: the quorum", "*", ("*", "*"), QUORUM),
+    known("cluster tools", "UpdateFeatures: *", "*error_message", ("words", "none"), MESSAGES),
     known("versions", "ApiVersions: *", "api_keys[*", ("{*", "-"), APIS),
     known("versions", "ApiVersions: named", "supported_features[*", ("{*", "-"), APIS),
     known("versions", "ApiVersions: named", "finalized_features[*", ("{*", "-"), APIS),

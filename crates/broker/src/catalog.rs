@@ -1,9 +1,10 @@
-//! The topics of the cluster: names, ids, partitions, settings; kept in `cluster-metadata.json`.
+//! The topics of the cluster: names, ids, partitions, settings; and levels of features. Kept in
+//! `cluster-metadata.json`.
 //!
 //! The file is replaced as a whole on every change, before the change is answered. It also holds
 //! the next free block of producer ids, so that no id is ever given out twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +59,10 @@ pub(crate) struct Catalog {
     next_producer_id: i64,
     /// Below this number producer ids have been taken from the file.
     producer_id_limit: i64,
+    /// Levels of features that were changed.
+    feature_levels: BTreeMap<String, i16>,
+    /// How often the file was written.
+    revision: i64,
 }
 
 /// What the file holds.
@@ -65,6 +70,10 @@ pub(crate) struct Catalog {
 #[serde(deny_unknown_fields)]
 struct Stored {
     version: u32,
+    #[serde(default)]
+    revision: i64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    feature_levels: BTreeMap<String, i16>,
     next_producer_id: i64,
     deleting: Vec<String>,
     topics: Vec<StoredTopic>,
@@ -111,6 +120,8 @@ impl Catalog {
             deleting: Vec::new(),
             next_producer_id: stored.next_producer_id,
             producer_id_limit: stored.next_producer_id,
+            feature_levels: stored.feature_levels,
+            revision: stored.revision,
         };
         for id in &stored.deleting {
             catalog.deleting.push(parse_id(id)?);
@@ -276,6 +287,23 @@ impl Catalog {
         self.store()
     }
 
+    /// The level that a feature was given.
+    pub(crate) fn feature_level(&self, name: &str) -> Option<i16> {
+        self.feature_levels.get(name).copied()
+    }
+
+    /// Gives features their levels and writes the file.
+    pub(crate) fn set_feature_levels(&mut self, levels: BTreeMap<String, i16>) -> io::Result<()> {
+        let before = self.feature_levels.clone();
+        self.feature_levels.extend(levels);
+        self.store().inspect_err(|_| self.feature_levels = before)
+    }
+
+    /// How often the file was written: the offset behind its last change.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision
+    }
+
     /// A producer id that nobody has had.
     pub(crate) fn next_producer_id(&mut self) -> io::Result<i64> {
         if self.next_producer_id >= self.producer_id_limit {
@@ -287,7 +315,8 @@ impl Catalog {
         Ok(id)
     }
 
-    fn store(&self) -> io::Result<()> {
+    fn store(&mut self) -> io::Result<()> {
+        let revision = self.revision + 1;
         let topics = self.sorted().into_iter().map(|topic| StoredTopic {
             name: topic.name.to_string(),
             id: topic.id.to_string(),
@@ -297,13 +326,17 @@ impl Catalog {
         });
         let stored = Stored {
             version: VERSION,
+            revision,
+            feature_levels: self.feature_levels.clone(),
             next_producer_id: self.producer_id_limit,
             deleting: self.deleting.iter().map(Uuid::to_string).collect(),
             topics: topics.collect(),
         };
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
-        self.storage.replace(&self.path, &text, Survives::PowerCut)
+        self.storage.replace(&self.path, &text, Survives::PowerCut)?;
+        self.revision = revision;
+        Ok(())
     }
 }
 

@@ -81,7 +81,8 @@ impl Nodes {
                 }
             } else {
                 node.fence_at = None;
-                if std::mem::take(&mut node.is_fenced) {
+                // One that is not registered hears of everything, and is not counted on.
+                if node.is_registered && std::mem::take(&mut node.is_fenced) {
                     tracing::info!(node = id, "node is back");
                     self.hold_elections(now);
                 }

@@ -62,6 +62,7 @@ mod disk;
 mod dynamic_settings;
 mod error;
 mod fault;
+mod features;
 mod fetch_sessions;
 mod group_settings;
 mod groups;

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     /// Whether the controller counts on it. One that is fenced leads nothing and is in sync with
     /// nothing.
     pub(crate) is_fenced: bool,
+    /// Whether it is known at all. One that is not is fenced, until it is started again.
+    pub(crate) is_registered: bool,
     /// When the controller gives it up, on the monotonic clock, while it hears nothing from it.
     pub(crate) fence_at: Option<Duration>,
     pub(crate) listeners: Vec<NodeListener>,
@@ -69,6 +71,7 @@ impl Node {
             id,
             state: State::Running,
             is_fenced: false,
+            is_registered: true,
             fence_at: None,
             listeners: Vec::new(),
             disk,

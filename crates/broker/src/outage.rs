@@ -1,5 +1,7 @@
 //! What can become of a node: killed, stopped, started again, paused, cut off from others.
 
+use ottla_protocol::ErrorCode;
+
 use crate::controller::CONTROLLER;
 use crate::data_dir::DataDir;
 use crate::error::StartError;
@@ -69,10 +71,30 @@ impl Nodes {
             node.data = opened.data;
             node.partitions = opened.partitions;
             node.state = State::Running;
+            node.is_registered = true;
         }
         tracing::info!(node = id, "node started");
         self.forget_deleted();
         self.look_round(now);
+        Ok(())
+    }
+
+    /// Takes a node out of those that are known, until it is started again.
+    ///
+    /// # Errors
+    /// The code, as UnregisterBroker has it.
+    pub(crate) fn unregister(&mut self, id: i32, now: Now) -> Result<(), ErrorCode> {
+        if !self.node(id).is_some_and(|node| node.is_registered) {
+            return Err(ErrorCode::BROKER_ID_NOT_REGISTERED);
+        }
+        if !self.node(id).is_some_and(|node| node.is_fenced) {
+            self.fence(id, now);
+        }
+        let Some(node) = self.node_mut(id).filter(|node| node.is_fenced) else {
+            return Err(ErrorCode::KAFKA_STORAGE_ERROR);
+        };
+        node.is_registered = false;
+        tracing::info!(node = id, "node unregistered");
         Ok(())
     }
 

@@ -72,6 +72,9 @@ const APIS: &[&str] = &[
     "AlterPartitionReassignments",
     "ListPartitionReassignments",
     "ListConfigResources",
+    "DescribeQuorum",
+    "UpdateFeatures",
+    "UnregisterBroker",
 ];
 
 /// What the first line of a generated file says; stale files are recognised by it.

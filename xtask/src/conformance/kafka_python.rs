@@ -18,18 +18,13 @@ const FILES: [&str; 3] = [
 
 /// What is left out, with the reason. The tests of SASL and of TLS are left out as well: they
 /// start Kafka themselves, and would find a broker with neither.
-const LEFT_OUT: [(&str, &str); 9] = [
-    ("test_create_describe_delete_acls", "rules are set when the broker starts"),
+const LEFT_OUT: [(&str, &str); 4] = [
     (
         "test_describe_configs_broker_resource_returns_configs",
         "looks for advertised.listeners; clients are told the host by which they came",
     ),
     ("test_create_partitions", "gives replicas to broker 0, and brokers are counted from 1"),
     ("test_alter_replica_log_dirs", "AlterReplicaLogDirs is not offered"),
-    ("test_describe_metadata_quorum", "DescribeQuorum is not offered"),
-    ("test_alter_partition_reassignments", "replicas do not move"),
-    ("test_list_partition_reassignments", "replicas do not move"),
-    ("test_list_config_resources", "ListConfigResources is not offered"),
     ("test_group", "wants a session of 3 s, less than Kafka allows unless it is told to"),
 ];
 /// What is left out on several nodes.

@@ -26,9 +26,7 @@ const LEFT_OUT: &[LeftOut] = &[
     ("TestFuncProducingNoResponse", WANTS_DELAY),
     ("TestFuncProducingFlushing", WANTS_DELAY),
     ("TestFuncIdempotentBufferedSequence", "it reads the log of a node by docker"),
-    ("TestFuncAdminUpdateFeatures", "there is no UpdateFeatures here"),
-    ("TestFuncAdminAlterPartitionReassignments", "replicas are not moved here"),
-    ("TestFuncAdminIncrementalAlterConfigs", "settings of a broker are fixed at its start here"),
+    ("TestFuncAdminIncrementalAlterConfigs", "it sets how long a cleaner of logs rests"),
 ];
 const STOPS_A_NODE: &str = "it stops a node by docker";
 const BREAKS_LINES: &str = "it has the proxy break a line";

@@ -4,8 +4,8 @@
 //! for one without record batches otherwise (a Produce below version 3 is still refused). A version
 //! that is too new is answered in version 0 with UNSUPPORTED_VERSION and the versions of this API,
 //! so that the client can ask again (KIP-511).
-//! Features (KIP-584): transactions of version 2, which clients use when they can (KIP-890). A
-//! client below version 4 does not hear that a feature can be off (KIP-1022).
+//! Features (KIP-584): their levels, those that are off left out, and as of which change of the
+//! cluster's metadata. A client below version 4 does not hear that a feature can be off (KIP-1022).
 //! Rights: none; before SASL authentication, once.
 
 use ottla_protocol::messages::api_versions::{
@@ -14,15 +14,11 @@ use ottla_protocol::messages::api_versions::{
 use ottla_protocol::{ApiKey, ErrorCode};
 
 use super::{Api, Reply, advertised, finish};
+use crate::features::FEATURES;
 use crate::nodes::Nodes;
 use crate::outgoing::Outgoing;
 use crate::peers::{Call, Flow};
 use crate::time::Now;
-use crate::transactions::EPOCH_BUMP_VERSION;
-
-/// Rises when a feature changes; none does.
-const FEATURES_EPOCH: i64 = 0;
-const TRANSACTION_FEATURE: &str = "transaction.version";
 
 impl Api for ApiVersionsRequest {
     fn refuse(&self, _version: i16, code: ErrorCode) -> ApiVersionsResponse {
@@ -43,25 +39,34 @@ impl Api for ApiVersionsRequest {
                 .map(|(key, versions)| row(key, versions.min, versions.max))
                 .collect(),
             supported_features: if call.version < 4 { Vec::new() } else { supported_features() },
-            finalized_features_epoch: if call.version < 3 { -1 } else { FEATURES_EPOCH },
-            finalized_features: if call.version < 3 { Vec::new() } else { finalized_features() },
+            finalized_features_epoch: if call.version < 3 { -1 } else { nodes.catalog.revision() },
+            finalized_features: match call.version {
+                ..3 => Vec::new(),
+                _ => finalized_features(nodes),
+            },
             ..ApiVersionsResponse::default()
         })
     }
 }
 
 fn supported_features() -> Vec<SupportedFeatureKey> {
-    let (min_version, max_version) = (0, EPOCH_BUMP_VERSION);
-    vec![SupportedFeatureKey { name: TRANSACTION_FEATURE.to_owned(), min_version, max_version }]
+    let supported = FEATURES.iter().map(|feature| SupportedFeatureKey {
+        name: feature.name.to_owned(),
+        min_version: 0,
+        max_version: feature.max_level,
+    });
+    supported.collect()
 }
 
-fn finalized_features() -> Vec<FinalizedFeatureKey> {
-    let level = EPOCH_BUMP_VERSION;
-    vec![FinalizedFeatureKey {
-        name: TRANSACTION_FEATURE.to_owned(),
-        max_version_level: level,
-        min_version_level: level,
-    }]
+fn finalized_features(nodes: &Nodes) -> Vec<FinalizedFeatureKey> {
+    let levels = FEATURES.iter().map(|feature| (feature, nodes.feature_level(feature)));
+    let finalized =
+        levels.filter(|(_, level)| *level > 0).map(|(feature, level)| FinalizedFeatureKey {
+            name: feature.name.to_owned(),
+            max_version_level: level,
+            min_version_level: level,
+        });
+    finalized.collect()
 }
 
 /// Answers a version that this broker does not have.

@@ -11,6 +11,7 @@ use ottla_protocol::messages::consumer_group_describe::{
 };
 
 use super::{Api, Reply, operations};
+use crate::features::GROUP_VERSION;
 use crate::groups::{ConsumerGroup, DescribedConsumer, Group, Partitions, Refusal};
 use crate::nodes::Nodes;
 use crate::peers::Call;
@@ -40,6 +41,9 @@ impl Api for ConsumerGroupDescribeRequest {
         call: &Call,
         _now: Now,
     ) -> Reply<ConsumerGroupDescribeResponse> {
+        if nodes.feature_level(&GROUP_VERSION) == 0 {
+            return Reply::Now(self.refuse(call.version, ErrorCode::UNSUPPORTED_VERSION));
+        }
         let asked = self.include_authorized_operations;
         let groups = self.group_ids.iter().map(|group_id| {
             let thing = On::Group(group_id);

@@ -20,6 +20,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 
 use super::{Api, Reply};
 use crate::catalog::Catalog;
+use crate::features::GROUP_VERSION;
 use crate::group_settings;
 use crate::groups::{Heartbeat, HeartbeatAnswer, Partitions, Refusal, Topics};
 use crate::nodes::Nodes;
@@ -49,6 +50,9 @@ impl Api for ConsumerGroupHeartbeatRequest {
         call: &Call,
         now: Now,
     ) -> Reply<ConsumerGroupHeartbeatResponse> {
+        if nodes.feature_level(&GROUP_VERSION) == 0 {
+            return Reply::Now(self.refuse(call.version, ErrorCode::UNSUPPORTED_VERSION));
+        }
         if !nodes.allows(call, Operation::Read, On::Group(&self.group_id)) {
             return Reply::Now(self.refuse(call.version, ErrorCode::GROUP_AUTHORIZATION_FAILED));
         }

@@ -1,7 +1,8 @@
 //! DescribeCluster: key 60, versions 0-2.
 //!
-//! Behaviour: the brokers, which are one, and it is the controller too.
-//! Version notes: 1 endpoint types (KIP-919); only brokers can be asked for here. 2 fenced brokers.
+//! Behaviour: the brokers, and one of them that is said to be the controller.
+//! Version notes: 1 endpoint types (KIP-919); only brokers can be asked for here. 2 fenced brokers
+//! (KIP-1073), those that are registered.
 //! Rights: none; without Describe on the cluster no operation is told.
 
 use ottla_protocol::ErrorCode;
@@ -40,12 +41,16 @@ impl Api for DescribeClusterRequest {
         if let Some(code) = code {
             return Reply::Now(self.refuse(call.version, code));
         }
-        let brokers = nodes.live_nodes().map(|broker_id| {
-            let address = nodes.address_for(call.connection, broker_id);
+        let with_fenced = self.include_fenced_brokers;
+        let known = nodes.nodes.iter().filter(|node| node.is_registered);
+        let wanted = known.filter(|node| with_fenced || !node.is_fenced);
+        let brokers = wanted.map(|node| {
+            let address = nodes.address_for(call.connection, node.id);
             DescribeClusterBroker {
-                broker_id,
+                broker_id: node.id,
                 host: address.host,
                 port: i32::from(address.port),
+                is_fenced: node.is_fenced,
                 ..DescribeClusterBroker::default()
             }
         });

@@ -31,6 +31,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod describe_user_scram_credentials;
@@ -64,6 +65,8 @@ mod sasl_handshake;
 mod sync_group;
 mod throttle;
 mod txn_offset_commit;
+mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use std::time::Duration;
@@ -81,7 +84,7 @@ use ottla_protocol::messages::{
     describe_acls::DescribeAclsRequest, describe_client_quotas::DescribeClientQuotasRequest,
     describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_groups::DescribeGroupsRequest, describe_log_dirs::DescribeLogDirsRequest,
-    describe_producers::DescribeProducersRequest,
+    describe_producers::DescribeProducersRequest, describe_quorum::DescribeQuorumRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest,
     describe_transactions::DescribeTransactionsRequest,
     describe_user_scram_credentials::DescribeUserScramCredentialsRequest,
@@ -97,7 +100,8 @@ use ottla_protocol::messages::{
     offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
     produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
     sasl_handshake::SaslHandshakeRequest, sync_group::SyncGroupRequest,
-    txn_offset_commit::TxnOffsetCommitRequest, write_txn_markers::WriteTxnMarkersRequest,
+    txn_offset_commit::TxnOffsetCommitRequest, unregister_broker::UnregisterBrokerRequest,
+    update_features::UpdateFeaturesRequest, write_txn_markers::WriteTxnMarkersRequest,
 };
 use ottla_protocol::{ApiKey, ErrorCode, Reader, Request, Uuid, VersionRange};
 
@@ -242,6 +246,9 @@ const TABLE: &[Entry] = &[
     entry::<AlterPartitionReassignmentsRequest>(),
     entry::<ListPartitionReassignmentsRequest>(),
     entry::<ListConfigResourcesRequest>(),
+    entry::<DescribeQuorumRequest>(),
+    entry::<UpdateFeaturesRequest>(),
+    entry::<UnregisterBrokerRequest>(),
 ];
 
 /// The APIs with the versions that clients are told.

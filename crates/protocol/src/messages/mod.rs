@@ -28,6 +28,7 @@ pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
+pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
@@ -55,6 +56,8 @@ pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
 pub mod txn_offset_commit;
+pub mod unregister_broker;
+pub mod update_features;
 pub mod write_txn_markers;
 
 use crate::{ApiKey, VersionRange};
@@ -112,8 +115,11 @@ pub const APIS: &[ApiKey] = &[
     ApiKey::ALTER_CLIENT_QUOTAS,
     ApiKey::DESCRIBE_USER_SCRAM_CREDENTIALS,
     ApiKey::ALTER_USER_SCRAM_CREDENTIALS,
+    ApiKey::DESCRIBE_QUORUM,
+    ApiKey::UPDATE_FEATURES,
     ApiKey::DESCRIBE_CLUSTER,
     ApiKey::DESCRIBE_PRODUCERS,
+    ApiKey::UNREGISTER_BROKER,
     ApiKey::DESCRIBE_TRANSACTIONS,
     ApiKey::LIST_TRANSACTIONS,
     ApiKey::CONSUMER_GROUP_HEARTBEAT,
@@ -168,8 +174,11 @@ pub(crate) fn api(key: ApiKey) -> Option<Api> {
         ApiKey::ALTER_CLIENT_QUOTAS => (0, 1, 1),
         ApiKey::DESCRIBE_USER_SCRAM_CREDENTIALS => (0, 0, 0),
         ApiKey::ALTER_USER_SCRAM_CREDENTIALS => (0, 0, 0),
+        ApiKey::DESCRIBE_QUORUM => (0, 2, 0),
+        ApiKey::UPDATE_FEATURES => (0, 2, 0),
         ApiKey::DESCRIBE_CLUSTER => (0, 2, 0),
         ApiKey::DESCRIBE_PRODUCERS => (0, 0, 0),
+        ApiKey::UNREGISTER_BROKER => (0, 0, 0),
         ApiKey::DESCRIBE_TRANSACTIONS => (0, 0, 0),
         ApiKey::LIST_TRANSACTIONS => (0, 2, 0),
         ApiKey::CONSUMER_GROUP_HEARTBEAT => (0, 1, 0),

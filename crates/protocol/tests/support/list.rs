@@ -291,6 +291,30 @@ macro_rules! for_each_message {
             ALTER_USER_SCRAM_CREDENTIALS_RESPONSE
         );
         $run!(
+            describe_quorum,
+            describe_quorum_request,
+            DescribeQuorumRequest,
+            DESCRIBE_QUORUM_REQUEST
+        );
+        $run!(
+            describe_quorum,
+            describe_quorum_response,
+            DescribeQuorumResponse,
+            DESCRIBE_QUORUM_RESPONSE
+        );
+        $run!(
+            update_features,
+            update_features_request,
+            UpdateFeaturesRequest,
+            UPDATE_FEATURES_REQUEST
+        );
+        $run!(
+            update_features,
+            update_features_response,
+            UpdateFeaturesResponse,
+            UPDATE_FEATURES_RESPONSE
+        );
+        $run!(
             describe_cluster,
             describe_cluster_request,
             DescribeClusterRequest,
@@ -313,6 +337,18 @@ macro_rules! for_each_message {
             describe_producers_response,
             DescribeProducersResponse,
             DESCRIBE_PRODUCERS_RESPONSE
+        );
+        $run!(
+            unregister_broker,
+            unregister_broker_request,
+            UnregisterBrokerRequest,
+            UNREGISTER_BROKER_REQUEST
+        );
+        $run!(
+            unregister_broker,
+            unregister_broker_response,
+            UnregisterBrokerResponse,
+            UNREGISTER_BROKER_RESPONSE
         );
         $run!(
             describe_transactions,

@@ -6587,6 +6587,396 @@ pub(crate) static ALTER_USER_SCRAM_CREDENTIALS_RESPONSE_ALTER_USER_SCRAM_CREDENT
     ],
 };
 
+pub(crate) static DESCRIBE_QUORUM_REQUEST: Schema = Schema {
+    name: "DescribeQuorumRequest",
+    flexible: Versions(0, 2),
+    fields: &[Field {
+        name: "topics",
+        kind: Kind::List(&Kind::Struct(
+            &DESCRIBE_QUORUM_REQUEST_DESCRIBE_QUORUM_REQUEST_TOPIC_DATA,
+        )),
+        versions: Versions(0, 2),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_QUORUM_REQUEST_DESCRIBE_QUORUM_REQUEST_TOPIC_DATA: Schema = Schema {
+    name: "DescribeQuorumRequestTopicData",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "topic_name",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_QUORUM_REQUEST_DESCRIBE_QUORUM_REQUEST_PARTITION_DATA,
+            )),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_QUORUM_REQUEST_DESCRIBE_QUORUM_REQUEST_PARTITION_DATA: Schema = Schema {
+    name: "DescribeQuorumRequestPartitionData",
+    flexible: Versions(0, 2),
+    fields: &[Field {
+        name: "partition_index",
+        kind: Kind::Fixed(4),
+        versions: Versions(0, 2),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE: Schema = Schema {
+    name: "DescribeQuorumResponse",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(2, 2),
+            nullable: Versions(2, 2),
+            tag: None,
+        },
+        Field {
+            name: "topics",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_QUORUM_RESPONSE_DESCRIBE_QUORUM_RESPONSE_TOPIC_DATA,
+            )),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "nodes",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_QUORUM_RESPONSE_NODE)),
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE_DESCRIBE_QUORUM_RESPONSE_TOPIC_DATA: Schema = Schema {
+    name: "DescribeQuorumResponseTopicData",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "topic_name",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "partitions",
+            kind: Kind::List(&Kind::Struct(
+                &DESCRIBE_QUORUM_RESPONSE_DESCRIBE_QUORUM_RESPONSE_PARTITION_DATA,
+            )),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE_DESCRIBE_QUORUM_RESPONSE_PARTITION_DATA: Schema =
+    Schema {
+        name: "DescribeQuorumResponsePartitionData",
+        flexible: Versions(0, 2),
+        fields: &[
+            Field {
+                name: "partition_index",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "error_code",
+                kind: Kind::Fixed(2),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "error_message",
+                kind: Kind::String,
+                versions: Versions(2, 2),
+                nullable: Versions(2, 2),
+                tag: None,
+            },
+            Field {
+                name: "leader_id",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "leader_epoch",
+                kind: Kind::Fixed(4),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "high_watermark",
+                kind: Kind::Fixed(8),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "current_voters",
+                kind: Kind::List(&Kind::Struct(&DESCRIBE_QUORUM_RESPONSE_REPLICA_STATE)),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+            Field {
+                name: "observers",
+                kind: Kind::List(&Kind::Struct(&DESCRIBE_QUORUM_RESPONSE_REPLICA_STATE)),
+                versions: Versions(0, 2),
+                nullable: Versions(0, -1),
+                tag: None,
+            },
+        ],
+    };
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE_REPLICA_STATE: Schema = Schema {
+    name: "ReplicaState",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "replica_id",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "replica_directory_id",
+            kind: Kind::Fixed(16),
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "log_end_offset",
+            kind: Kind::Fixed(8),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "last_fetch_timestamp",
+            kind: Kind::Fixed(8),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "last_caught_up_timestamp",
+            kind: Kind::Fixed(8),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE_NODE: Schema = Schema {
+    name: "Node",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "node_id",
+            kind: Kind::Fixed(4),
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "listeners",
+            kind: Kind::List(&Kind::Struct(&DESCRIBE_QUORUM_RESPONSE_LISTENER)),
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static DESCRIBE_QUORUM_RESPONSE_LISTENER: Schema = Schema {
+    name: "Listener",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "name",
+            kind: Kind::String,
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "host",
+            kind: Kind::String,
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "port",
+            kind: Kind::Fixed(2),
+            versions: Versions(2, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static UPDATE_FEATURES_REQUEST: Schema = Schema {
+    name: "UpdateFeaturesRequest",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "timeout_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "feature_updates",
+            kind: Kind::List(&Kind::Struct(&UPDATE_FEATURES_REQUEST_FEATURE_UPDATE_KEY)),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "validate_only",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static UPDATE_FEATURES_REQUEST_FEATURE_UPDATE_KEY: Schema = Schema {
+    name: "FeatureUpdateKey",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "feature",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "max_version_level",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "allow_downgrade",
+            kind: Kind::Fixed(1),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "upgrade_type",
+            kind: Kind::Fixed(1),
+            versions: Versions(1, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static UPDATE_FEATURES_RESPONSE: Schema = Schema {
+    name: "UpdateFeaturesResponse",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 2),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 2),
+            nullable: Versions(0, 2),
+            tag: None,
+        },
+        Field {
+            name: "results",
+            kind: Kind::List(&Kind::Struct(&UPDATE_FEATURES_RESPONSE_UPDATABLE_FEATURE_RESULT)),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static UPDATE_FEATURES_RESPONSE_UPDATABLE_FEATURE_RESULT: Schema = Schema {
+    name: "UpdatableFeatureResult",
+    flexible: Versions(0, 2),
+    fields: &[
+        Field {
+            name: "feature",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 1),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 1),
+            nullable: Versions(0, 1),
+            tag: None,
+        },
+    ],
+};
+
 pub(crate) static DESCRIBE_CLUSTER_REQUEST: Schema = Schema {
     name: "DescribeClusterRequest",
     flexible: Versions(0, 2),
@@ -6874,6 +7264,46 @@ pub(crate) static DESCRIBE_PRODUCERS_RESPONSE_PRODUCER_STATE: Schema = Schema {
             kind: Kind::Fixed(8),
             versions: Versions(0, 0),
             nullable: Versions(0, -1),
+            tag: None,
+        },
+    ],
+};
+
+pub(crate) static UNREGISTER_BROKER_REQUEST: Schema = Schema {
+    name: "UnregisterBrokerRequest",
+    flexible: Versions(0, 0),
+    fields: &[Field {
+        name: "broker_id",
+        kind: Kind::Fixed(4),
+        versions: Versions(0, 0),
+        nullable: Versions(0, -1),
+        tag: None,
+    }],
+};
+
+pub(crate) static UNREGISTER_BROKER_RESPONSE: Schema = Schema {
+    name: "UnregisterBrokerResponse",
+    flexible: Versions(0, 0),
+    fields: &[
+        Field {
+            name: "throttle_time_ms",
+            kind: Kind::Fixed(4),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_code",
+            kind: Kind::Fixed(2),
+            versions: Versions(0, 0),
+            nullable: Versions(0, -1),
+            tag: None,
+        },
+        Field {
+            name: "error_message",
+            kind: Kind::String,
+            versions: Versions(0, 0),
+            nullable: Versions(0, 0),
             tag: None,
         },
     ],

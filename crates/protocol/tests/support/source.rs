@@ -51,6 +51,10 @@ impl Source<'_> {
         self.number(2) as i16
     }
 
+    pub(crate) fn u16(&mut self) -> u16 {
+        self.number(2) as u16
+    }
+
     pub(crate) fn i32(&mut self) -> i32 {
         self.number(4) as i32
     }

@@ -2344,6 +2344,147 @@ impl Generate for messages::alter_user_scram_credentials::AlterUserScramCredenti
     }
 }
 
+impl Generate for messages::describe_quorum::DescribeQuorumRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self { topics: source.list(|source| Generate::generate(source, version)) }
+    }
+}
+
+impl Generate for messages::describe_quorum::DescribeQuorumRequestTopicData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topic_name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::DescribeQuorumRequestPartitionData {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { partition_index: source.i32() }
+    }
+}
+
+impl Generate for messages::describe_quorum::DescribeQuorumResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            error_code: source.i16(),
+            error_message: if version >= 2 {
+                source.option(|source| source.string())
+            } else {
+                Some(String::new())
+            },
+            topics: source.list(|source| Generate::generate(source, version)),
+            nodes: if version >= 2 {
+                source.list(|source| Generate::generate(source, version))
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::DescribeQuorumResponseTopicData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            topic_name: source.string(),
+            partitions: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::DescribeQuorumResponsePartitionData {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            partition_index: source.i32(),
+            error_code: source.i16(),
+            error_message: if version >= 2 {
+                source.option(|source| source.string())
+            } else {
+                Some(String::new())
+            },
+            leader_id: source.i32(),
+            leader_epoch: source.i32(),
+            high_watermark: source.i64(),
+            current_voters: source.list(|source| Generate::generate(source, version)),
+            observers: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::ReplicaState {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            replica_id: source.i32(),
+            replica_directory_id: if version >= 2 { source.uuid() } else { Uuid::ZERO },
+            log_end_offset: source.i64(),
+            last_fetch_timestamp: if version >= 1 { source.i64() } else { -1 },
+            last_caught_up_timestamp: if version >= 1 { source.i64() } else { -1 },
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::Node {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            node_id: source.i32(),
+            listeners: source.list(|source| Generate::generate(source, version)),
+        }
+    }
+}
+
+impl Generate for messages::describe_quorum::Listener {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { name: source.string(), host: source.string(), port: source.u16() }
+    }
+}
+
+impl Generate for messages::update_features::UpdateFeaturesRequest {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            timeout_ms: source.i32(),
+            feature_updates: source.list(|source| Generate::generate(source, version)),
+            validate_only: if version >= 1 { source.bool() } else { false },
+        }
+    }
+}
+
+impl Generate for messages::update_features::FeatureUpdateKey {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            feature: source.string(),
+            max_version_level: source.i16(),
+            allow_downgrade: if version <= 0 { source.bool() } else { false },
+            upgrade_type: if version >= 1 { source.i8() } else { 1 },
+        }
+    }
+}
+
+impl Generate for messages::update_features::UpdateFeaturesResponse {
+    fn generate(source: &mut Source<'_>, version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+            results: if version <= 1 {
+                source.list(|source| Generate::generate(source, version))
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
+
+impl Generate for messages::update_features::UpdatableFeatureResult {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            feature: source.string(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
+        }
+    }
+}
+
 impl Generate for messages::describe_cluster::DescribeClusterRequest {
     fn generate(source: &mut Source<'_>, version: i16) -> Self {
         Self {
@@ -2431,6 +2572,22 @@ impl Generate for messages::describe_producers::ProducerState {
             last_timestamp: source.i64(),
             coordinator_epoch: source.i32(),
             current_txn_start_offset: source.i64(),
+        }
+    }
+}
+
+impl Generate for messages::unregister_broker::UnregisterBrokerRequest {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self { broker_id: source.i32() }
+    }
+}
+
+impl Generate for messages::unregister_broker::UnregisterBrokerResponse {
+    fn generate(source: &mut Source<'_>, _version: i16) -> Self {
+        Self {
+            throttle_time_ms: source.i32(),
+            error_code: source.i16(),
+            error_message: source.option(|source| source.string()),
         }
     }
 }
