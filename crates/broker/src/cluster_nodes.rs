@@ -96,6 +96,18 @@ impl Cluster {
         self.end_node(node, Nodes::kill)
     }
 
+    /// Ends a node as a power cut ends its machine: like [`Cluster::kill_node`], and of what its
+    /// logs had not flushed some is lost, from some place on. A log is flushed when a segment is
+    /// closed, and when a node ends in order, as with Kafka's defaults. How much is lost is a
+    /// matter of [`ClusterBuilder::seed`](crate::ClusterBuilder::seed). What the controller and the
+    /// coordinators have written down is not lost.
+    ///
+    /// # Errors
+    /// When there is no such node, or it is down.
+    pub fn cut_power(&self, node: i32) -> Result<(), NodeError> {
+        self.end_node(node, Nodes::cut_power)
+    }
+
     /// Ends a node in order: others lead before it goes.
     ///
     /// # Errors
@@ -254,6 +266,7 @@ impl Cluster {
     pub fn act(&self, node: i32, act: NodeAct) -> Result<(), NodeError> {
         match act {
             NodeAct::Kill => self.kill_node(node),
+            NodeAct::CutPower => self.cut_power(node),
             NodeAct::Stop => self.stop_node(node),
             NodeAct::Start => self.start_node(node),
             NodeAct::Pause => self.pause_node(node),

@@ -85,6 +85,7 @@ mod partitions;
 mod pattern;
 mod peers;
 mod placement;
+mod power_cut;
 mod quotas;
 mod reassignment;
 mod replica;

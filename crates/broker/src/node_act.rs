@@ -6,6 +6,8 @@
 pub enum NodeAct {
     /// It ends as by the kill of its process.
     Kill,
+    /// It ends as by a power cut: what was not flushed may be lost.
+    CutPower,
     /// It ends in order.
     Stop,
     /// It starts again.
@@ -28,8 +30,9 @@ pub enum NodeAct {
 
 impl NodeAct {
     /// Everything that can be done.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Kill,
+        Self::CutPower,
         Self::Stop,
         Self::Start,
         Self::Pause,
@@ -45,6 +48,7 @@ impl NodeAct {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::CutPower => "cut-power",
             Self::Stop => "stop",
             Self::Start => "start",
             Self::Pause => "pause",

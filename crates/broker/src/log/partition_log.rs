@@ -19,6 +19,7 @@ use super::transactions::Unreplicated;
 use super::validation::{Rejection, ValidBatch, Validator};
 use super::{LogConfig, LogError};
 use crate::mutant::{self, Mutant};
+use crate::power_cut::Unflushed;
 
 /// The log of one partition.
 #[derive(Debug)]
@@ -505,6 +506,28 @@ impl PartitionLog {
     /// The log is on the medium before this offset.
     pub fn recovery_point(&self) -> i64 {
         self.recovery_point
+    }
+
+    /// What a power cut may take: the segments that reach behind the recovery point. Where nothing
+    /// is flushed, as in temporary folders, those count as flushed that are closed.
+    pub(crate) fn unflushed(&mut self) -> Vec<Unflushed> {
+        let storage = self.storage.clone();
+        let active = self.segments.last().map_or(0, Segment::base_offset);
+        let from = match self.unsynced.is_empty() {
+            true => self.recovery_point.max(active),
+            false => self.recovery_point,
+        };
+        let first = self.segment_index(from);
+        let mut unflushed = Vec::new();
+        for segment in self.segments.iter_mut().skip(first) {
+            let found = segment.find(&*storage, from).ok().flatten();
+            let flushed_bytes = match segment.base_offset() < from {
+                true => found.map_or_else(|| segment.size(), |batch| batch.position),
+                false => 0,
+            };
+            unflushed.push(Unflushed { path: segment.path().to_owned(), flushed_bytes });
+        }
+        unflushed
     }
 
     /// Bytes in all segments, indexes not counted.

@@ -38,7 +38,7 @@ impl FromRequestParts<Weak<Cluster>> for Live {
 /// What can be asked, for whoever looks.
 const ENDPOINTS: [&str; 22] = [
     "GET /nodes",
-    "POST /nodes/{id}/kill | stop | start | pause | resume | isolate | hold | release | fill-disk \
+    "POST /nodes/{id}/kill | cut-power | stop | start | pause | resume | isolate | hold | release | fill-disk \
      | free-disk",
     "POST /nodes/{id}/link {\"round_trip_ms\": 80, \"bytes_per_second\": 1000000} | {}",
     "POST /nodes/{id}/address {\"host\": \"h\", \"port\": 9092}",
