@@ -395,7 +395,13 @@ fn the_in_sync_replicas_that_topics_want_can_be_given_to_all_brokers() {
 }
 
 #[test]
-fn a_replica_that_is_not_in_sync_leads_once_all_brokers_are_told_so() {
+fn a_replica_that_is_not_in_sync_leads_once_all_brokers_or_its_topic_are_told_so() {
+    for told in [(BROKER, ""), (TOPIC, "t")] {
+        leads_unclean_once_told(told);
+    }
+}
+
+fn leads_unclean_once_told(told: (i8, &str)) {
     let cluster = Cluster::builder()
         .nodes(3)
         .topic_replicated("t", 1, 2)
@@ -412,7 +418,7 @@ fn a_replica_that_is_not_in_sync_leads_once_all_brokers_are_told_so() {
     cluster.start_node(second).unwrap();
     assert!(cluster.wait_for_partition("t", 0, PATIENCE, |state| state.leader.is_none()));
     let mut client = Client::connect_to(&cluster.addresses()[third as usize - 1].to_string());
-    assert_eq!(set(&mut client, (BROKER, ""), "unclean.leader.election.enable", "true"), OK);
+    assert_eq!(set(&mut client, told, "unclean.leader.election.enable", "true"), OK);
     let is_led = |state: &ottla_broker::PartitionState| state.leader == Some(second);
     assert!(cluster.wait_for_partition("t", 0, PATIENCE, is_led));
 }

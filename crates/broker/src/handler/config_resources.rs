@@ -177,7 +177,12 @@ impl Target<'_> {
         }?;
         match self {
             _ if validate_only => Ok(()),
-            Self::Topic(name) => nodes.configure_topic(name, settings),
+            Self::Topic(name) => {
+                nodes.configure_topic(name, settings)?;
+                // One that may lead now need not wait.
+                nodes.look_again_soon(now);
+                Ok(())
+            }
             Self::Other(owner, name) => {
                 nodes.settings.set(owner, name, settings).map_err(|error| {
                     tracing::error!(%error, ?owner, name, "settings not written down");
@@ -185,7 +190,6 @@ impl Target<'_> {
                 })?;
                 if owner == Owner::Broker {
                     nodes.configure_logs(None);
-                    // One that may lead now need not wait.
                     nodes.look_again_soon(now);
                 }
                 Ok(())
