@@ -35,6 +35,8 @@ pub(super) struct Segment {
     bytes_since_entry: u64,
     index_interval_bytes: u64,
     latest: Option<TimeEntry>,
+    /// The greatest timestamp of batches that compaction has emptied; no index leads to them.
+    latest_empty_ms: Option<i64>,
     first_timestamp_ms: Option<i64>,
 }
 
@@ -104,6 +106,7 @@ impl Segment {
             bytes_since_entry: 0,
             index_interval_bytes,
             latest: None,
+            latest_empty_ms: None,
             first_timestamp_ms: None,
         })
     }
@@ -142,6 +145,7 @@ impl Segment {
             file: None,
             size,
             latest: times.last(),
+            latest_empty_ms: None,
             first_timestamp_ms: None,
             offsets,
             times,
@@ -247,6 +251,10 @@ impl Segment {
     fn note_timestamp(&mut self, header: &BatchHeader) {
         self.first_timestamp_ms.get_or_insert(header.max_timestamp);
         let timestamp_ms = header.max_timestamp;
+        if header.record_count == 0 {
+            self.latest_empty_ms = self.latest_empty_ms.max(Some(timestamp_ms));
+            return;
+        }
         if self.latest.is_none_or(|latest| timestamp_ms > latest.timestamp_ms) {
             self.latest = Some(TimeEntry { timestamp_ms, offset: header.last_offset() });
         }
@@ -425,6 +433,11 @@ impl Segment {
     /// that has it.
     pub(super) fn latest(&self) -> Option<TimeEntry> {
         self.latest
+    }
+
+    /// The same, of what compaction has emptied as well.
+    pub(super) fn newest_ms(&self) -> Option<i64> {
+        self.latest.map(|latest| latest.timestamp_ms).max(self.latest_empty_ms)
     }
 
     /// The timestamp of its first batch, as far as this process has seen it.
