@@ -74,6 +74,7 @@ fn settings_are_described_and_altered_as_in_kafka() {
     described(&mut pair);
     altered(&mut pair);
     changed(&mut pair);
+    compacted(&mut pair);
     of_groups(&mut pair);
     of_client_metrics(&mut pair);
     of_brokers(&mut pair);
@@ -177,6 +178,65 @@ fn changed(pair: &mut Pair) {
             request
         };
         pair.ask("a topic twice", version, twice);
+    }
+}
+
+/// What a compacted topic goes by.
+const OF_COMPACTION: [&str; 5] = [
+    "cleanup.policy",
+    "delete.retention.ms",
+    "max.compaction.lag.ms",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+];
+
+fn compacted(pair: &mut Pair) {
+    for version in pair.versions::<IncrementalAlterConfigsRequest>() {
+        pair.begin(version);
+        let own = [("cleanup.policy", "compact,delete"), ("min.cleanable.dirty.ratio", "0.01")];
+        let (name, _) = pair.topic("compacted", 1, &own);
+        pair.ask("compacted", 4, with_synonyms(TOPIC, &name, &OF_COMPACTION));
+        for (setting, value) in [
+            ("cleanup.policy", "compact, delete"),
+            ("cleanup.policy", "delete,compact"),
+            ("cleanup.policy", " compact "),
+            ("cleanup.policy", "compact,compact"),
+            ("cleanup.policy", "compact,"),
+            ("min.cleanable.dirty.ratio", "0"),
+            ("min.cleanable.dirty.ratio", "1"),
+            ("min.cleanable.dirty.ratio", "1.01"),
+            ("min.cleanable.dirty.ratio", "-0.1"),
+            ("min.cleanable.dirty.ratio", "half"),
+            ("delete.retention.ms", "0"),
+            ("delete.retention.ms", "-1"),
+            ("min.compaction.lag.ms", "-1"),
+            ("min.compaction.lag.ms", "500"),
+            ("max.compaction.lag.ms", "0"),
+            ("max.compaction.lag.ms", "499"),
+            ("max.compaction.lag.ms", "500"),
+        ] {
+            let request = change(TOPIC, &name, &[(setting, 0, Some(value))]);
+            pair.ask(&format!("compacted, {setting}={value}"), version, request);
+            pair.catch_up();
+            let then = describe(TOPIC, &name, Some(&OF_COMPACTION));
+            pair.ask(&format!("after {setting}={value}"), 4, then);
+        }
+    }
+    for version in pair.versions::<IncrementalAlterConfigsRequest>() {
+        for (setting, value) in [
+            ("log.cleaner.delete.retention.ms", "-1"),
+            ("log.cleaner.delete.retention.ms", "5"),
+            ("log.cleaner.max.compaction.lag.ms", "0"),
+            ("log.cleaner.min.cleanable.ratio", "1.5"),
+            ("log.cleaner.min.cleanable.ratio", "0.25"),
+            ("log.cleaner.min.compaction.lag.ms", "10"),
+        ] {
+            let request = IncrementalAlterConfigsRequest {
+                validate_only: true,
+                ..change(BROKER, "", &[(setting, 0, Some(value))])
+            };
+            pair.ask(&format!("brokers, {setting}={value}"), version, request);
+        }
     }
 }
 

@@ -177,19 +177,27 @@ fn line(record: &Made) -> String {
 /// # Panics
 /// When it fails.
 pub fn faults_of_log_files(files: &[PathBuf]) -> Result<Vec<String>, String> {
+    let text = dump_of_log_files(files)?;
+    let faults = text.lines().filter(|line| !is_usual(line)).map(str::to_owned).collect();
+    assert!(text.contains("isvalid: true"), "it looked at nothing: {text}");
+    Ok(faults)
+}
+
+/// What Kafka's `DumpLogSegments` says of log files and their indexes.
+///
+/// # Errors
+/// As [`libs`].
+pub fn dump_of_log_files(files: &[PathBuf]) -> Result<String, String> {
     let mut java = class("org.apache.kafka.tools.DumpLogSegments")?;
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     java.args(["--deep-iteration", "--max-message-size", "10000000", "--files", &names.join(",")]);
     let told = tools::ended(&mut java, b"");
-    let text =
+    let mut text =
         String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
-    let mut faults: Vec<String> =
-        text.lines().filter(|line| !is_usual(line)).map(str::to_owned).collect();
     if !told.status.success() {
-        faults.push(format!("DumpLogSegments ended with {}: {text}", told.status));
+        text += &format!("DumpLogSegments ended with {}", told.status);
     }
-    assert!(text.contains("isvalid: true"), "it looked at nothing: {text}");
-    Ok(faults)
+    Ok(text)
 }
 
 /// Whether the tool says this of files with which all is well. It holds it against every segment

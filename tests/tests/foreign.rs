@@ -1,11 +1,12 @@
 //! Clients of others that write to the embedded broker, and Kafka's tool that looks at its files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ottla_broker::Cluster;
 use ottla_tests::record::assert_same;
-use ottla_tests::wait::PATIENCE;
-use ottla_tests::{Engine, Made, Rng, foreign, java, kcat, log_files, needs, run, skip};
+use ottla_tests::wait::{PATIENCE, until_true};
+use ottla_tests::{Engine, Made, Rng, Seen, foreign, java, kcat, log_files, needs, run, skip};
 
 /// The file with which every partition begins.
 const FIRST_LOG: &str = "00000000000000000000.log";
@@ -88,7 +89,7 @@ fn confluent_kafka_writes_with_every_kind_of_acknowledgment() {
         let settings = [("acks", acks)];
         needs!(foreign::produce(engine.servers(), &topic, &settings, &records));
         let arrived = || engine.read_ours(&topic).len() == records.len();
-        ottla_tests::wait::until_true("300 records", arrived);
+        until_true("300 records", arrived);
         everybody_reads(engine, &topic, &records);
     }
 }
@@ -205,4 +206,52 @@ fn kafka_finds_no_fault_in_many_segments_written_by_our_producer() {
     bytes[200] ^= 1;
     std::fs::write(&log, bytes).expect("written");
     assert!(!needs!(java::faults_of_log_files(&[log])).is_empty());
+}
+
+/// The offset of the last record of each key. Others go meanwhile.
+fn last_of_each_key(seen: Vec<Seen>) -> BTreeMap<Option<Vec<u8>>, i64> {
+    let last: BTreeMap<_, _> = seen.into_iter().map(|it| (it.key, it.offset)).collect();
+    assert!(last.len() > 400, "{} keys are left", last.len());
+    last
+}
+
+/// Wherever a log was compacted, in whichever codec, with what is left of tombstones.
+#[test]
+fn kafka_finds_no_fault_in_compacted_logs_and_sees_when_tombstones_may_go() {
+    let broker = Broker::start();
+    let engine = &broker.engine;
+    let config = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "20000"),
+        ("index.interval.bytes", "500"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+    ];
+    let mut topics = Vec::new();
+    for codec in CODECS {
+        let topic = engine.topic_with(&format!("compacted-{codec}"), 1, &config);
+        let settings = [("compression.type", codec), ("batch.size", "3000")];
+        let producer = engine.producer(&settings);
+        let mut rng = Rng::seeded(25);
+        run(async {
+            for n in 0..3000 {
+                let (key, noise) = (format!("key {}", rng.below(500)), rng.bytes(60));
+                let record = ottla::Record::new(&topic).key(&key).partition(0);
+                let record = record.timestamp_ms(1_700_000_000_000 + n * 7919 % 5000);
+                let is_tombstone = rng.below(10) == 0;
+                let record = if is_tombstone { record } else { record.value(&noise) };
+                drop(producer.send(record).await.expect("accepted"));
+            }
+            assert!(producer.close(PATIENCE).await.is_clean());
+        });
+        topics.push(topic);
+    }
+    for topic in &topics {
+        until_true("compacted log", || engine.read_ours(topic).len() < 1500);
+        assert_eq!(last_of_each_key(engine.read(topic)), last_of_each_key(engine.read_ours(topic)));
+    }
+    let (folder, engine) = (broker.folder, broker.engine);
+    drop(engine);
+    needs!(log_files::assert_no_fault_but_gaps(folder.path()));
+    let dump = needs!(java::dump_of_log_files(&log_files::under(folder.path())));
+    assert!(dump.contains("deleteHorizonMs: OptionalLong["), "no tombstone waits");
 }

@@ -17,6 +17,32 @@ pub(crate) enum Kind {
     List = 7,
 }
 
+impl Kind {
+    /// A value as it is told: without spaces and repetitions, numbers with as many digits as Kafka
+    /// gives them. One that is wrong stays as it is.
+    pub(crate) fn plain(self, value: &str) -> String {
+        let trimmed = value.trim();
+        match self {
+            Self::Boolean | Self::String => value.to_owned(),
+            Self::Int | Self::Long => trimmed
+                .parse::<i64>()
+                .map_or_else(|_| value.to_owned(), |number| number.to_string()),
+            Self::Double => trimmed
+                .parse::<f64>()
+                .map_or_else(|_| value.to_owned(), |number| format!("{number:?}")),
+            Self::List => {
+                let mut parts: Vec<&str> = Vec::new();
+                for part in trimmed.split(',').map(str::trim) {
+                    if !parts.contains(&part) {
+                        parts.push(part);
+                    }
+                }
+                parts.join(",")
+            }
+        }
+    }
+}
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
@@ -393,6 +419,20 @@ mod tests {
         assert_eq!((log.min_compaction_lag_ms, log.max_compaction_lag_ms), (300, 4000));
         assert_eq!(log.segment_ms, 4000);
         assert_eq!(log.timestamp_type, TimestampType::LogAppendTime);
+    }
+
+    #[test]
+    fn a_value_is_told_without_what_it_does_not_need() {
+        for (kind, given, told) in [
+            (Kind::List, " compact ,delete,compact", "compact,delete"),
+            (Kind::Double, "1", "1.0"),
+            (Kind::Double, " 0.010 ", "0.01"),
+            (Kind::Long, " +5", "5"),
+            (Kind::String, "lz4", "lz4"),
+            (Kind::Int, "many", "many"),
+        ] {
+            assert_eq!(kind.plain(given), told);
+        }
     }
 
     #[test]

@@ -360,6 +360,27 @@ fn an_aborted_transaction_goes_first_its_records_then_its_place_in_the_index_the
 }
 
 #[test]
+fn records_without_timestamps_are_compacted_and_their_transactions_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), config());
+    let stamp = |batch: Batch| batch.at(-1);
+    let transaction = Batch { transactional: true, ..pairs(&[("a", "never")]) };
+    append(&mut log, &stamp(pairs(&[("a", "1")])));
+    append(&mut log, &stamp(pairs(&[("a", "2")])));
+    append(&mut log, &stamp(transaction.idempotent(7, 0, 0)));
+    let filler = "x".repeat(250);
+    (0..2).for_each(|_| {
+        append(&mut log, &stamp(pairs(&[("filler", &filler)])));
+    });
+    let marker = log.log_end_offset();
+    end(&mut log, 7, false);
+    assert!(clean(&mut log, NOW_MS));
+    assert_eq!(found(&mut log), [row(1, "a", "2")]);
+    assert_eq!(log.aborted_transactions(0, marker).unwrap().len(), 1);
+    assert!(log.failure().is_none());
+}
+
+#[test]
 fn a_batch_that_is_damaged_stops_the_cleaning_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = open(dir.path(), config());

@@ -86,7 +86,7 @@ pub(super) fn of_topic(
 ) -> Vec<DescribeConfigsResourceResult> {
     let rows = SETTINGS.iter().map(|setting| {
         let own = overrides.get(setting.name);
-        let own = own.map(|given| value(setting.name, given, SOURCE_TOPIC));
+        let own = own.map(|given| value(setting.name, &setting.kind.plain(given), SOURCE_TOPIC));
         let of_broker = broker_settings::for_topics(setting.name);
         let of_broker = of_broker.map(|setting| values_of_broker(setting, nodes, node));
         let row = Row {

@@ -32,9 +32,8 @@ impl PartitionLog {
         let mut removed = 0;
         if let Some(retention_ms) = config.retention_ms {
             let horizon = now_ms.saturating_sub(retention_ms);
-            let is_old = |segment: &Segment| {
-                segment.latest().is_some_and(|latest| latest.timestamp_ms < horizon)
-            };
+            let is_old =
+                |segment: &Segment| segment.newest_ms().is_some_and(|newest| newest < horizon);
             // A log of nothing but old segments gets a new one, so that the last can go too.
             if self.segments.iter().all(is_old) {
                 self.roll().map_err(|error| LogError::io(self.dir(), error))?;

@@ -39,6 +39,8 @@ pub(super) struct Segment {
     /// Where the last reads ended: there the next ones begin.
     bookmarks: Bookmarks,
     latest: Option<TimeEntry>,
+    /// The greatest timestamp of batches that compaction has emptied; no index leads to them.
+    latest_empty_ms: Option<i64>,
     first_timestamp_ms: Option<i64>,
 }
 
@@ -109,6 +111,7 @@ impl Segment {
             index_interval_bytes,
             bookmarks: Bookmarks::default(),
             latest: None,
+            latest_empty_ms: None,
             first_timestamp_ms: None,
         })
     }
@@ -147,6 +150,7 @@ impl Segment {
             file: None,
             size,
             latest: times.last(),
+            latest_empty_ms: None,
             first_timestamp_ms: None,
             offsets,
             times,
@@ -253,6 +257,10 @@ impl Segment {
     fn note_timestamp(&mut self, header: &BatchHeader) {
         self.first_timestamp_ms.get_or_insert(header.max_timestamp);
         let timestamp_ms = header.max_timestamp;
+        if header.record_count == 0 {
+            self.latest_empty_ms = self.latest_empty_ms.max(Some(timestamp_ms));
+            return;
+        }
         if self.latest.is_none_or(|latest| timestamp_ms > latest.timestamp_ms) {
             self.latest = Some(TimeEntry { timestamp_ms, offset: header.last_offset() });
         }
@@ -480,6 +488,11 @@ impl Segment {
     /// that has it.
     pub(super) fn latest(&self) -> Option<TimeEntry> {
         self.latest
+    }
+
+    /// The same, of what compaction has emptied as well.
+    pub(super) fn newest_ms(&self) -> Option<i64> {
+        self.latest.map(|latest| latest.timestamp_ms).max(self.latest_empty_ms)
     }
 
     /// The timestamp of its first batch, as far as this process has seen it.

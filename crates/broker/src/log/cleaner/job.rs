@@ -10,8 +10,11 @@ use super::key_map::KeyMap;
 use super::swap;
 use crate::log::marker::EndMarker;
 use crate::log::segment::Segment;
-use crate::log::storage::read_exact_at;
+use crate::log::storage::{Storage, read_exact_at};
 use crate::log::{LogError, PartitionLog};
+
+/// So much is written before the medium is waited for, in bytes: nobody else gets a turn meanwhile.
+const SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Offsets in an index have so many bits that a segment may not have more offsets than this.
 const MAX_SEGMENT_OFFSETS: i64 = i32::MAX as i64;
@@ -70,6 +73,8 @@ struct Group {
     /// Where the segment behind them begins.
     end: i64,
     cleaned: Segment,
+    /// How much of it is on the medium.
+    synced_bytes: u64,
 }
 
 impl Job {
@@ -202,6 +207,9 @@ impl Job {
             }
             self.next = header.last_offset() + 1;
         }
+        if pace.is_durable && group.cleaned.size() >= group.synced_bytes + SYNC_BYTES {
+            group.sync(&*storage)?;
+        }
         Ok(())
     }
 
@@ -211,18 +219,14 @@ impl Job {
             return Ok(());
         };
         let mapped_to = *mapped_to;
-        let Some(group) = group.take() else {
+        let Some(mut group) = group.take() else {
             return Ok(());
         };
-        let Group { base, end, mut cleaned } = *group;
         let storage = log.storage().clone();
-        let mut finish = || {
-            cleaned.flush_indexes(&*storage)?;
-            if is_durable { cleaned.file(&*storage)?.sync() } else { Ok(()) }
-        };
-        finish().map_err(|error| LogError::io(cleaned.path(), error))?;
-        drop(cleaned);
-        swap::swap_in(log, base, end)?;
+        if is_durable {
+            group.sync(&*storage)?;
+        }
+        swap::swap_in(log, &*storage, group.cleaned, group.end)?;
         self.phase = Phase::Rewriting { mapped_to, group: None };
         Ok(())
     }
@@ -248,10 +252,17 @@ fn begin_group(log: &PartitionLog, next: i64) -> Result<Group, LogError> {
     let interval = log.config().index_interval_bytes;
     let cleaned = Segment::create_apart(&**log.storage(), log.dir(), base, interval, CLEANED_MARK)
         .map_err(|error| LogError::io(log.dir(), error))?;
-    Ok(Group { base, end, cleaned })
+    Ok(Group { base, end, cleaned, synced_bytes: 0 })
 }
 
 impl Group {
+    fn sync(&mut self, storage: &dyn Storage) -> Result<(), LogError> {
+        let synced = self.cleaned.file(storage).and_then(|file| file.sync());
+        synced.map_err(|error| LogError::io(self.cleaned.path(), error))?;
+        self.synced_bytes = self.cleaned.size();
+        Ok(())
+    }
+
     /// Takes another segment in, if it fits behind what was written and the last batch of the
     /// present one, and has something that is mapped. Says whether it did.
     fn extend(&mut self, log: &PartitionLog, batch_bytes: usize, mapped_to: i64) -> bool {

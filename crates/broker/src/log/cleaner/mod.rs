@@ -92,8 +92,8 @@ impl PartitionLog {
         let stable = self.last_stable_offset(high_watermark);
         let min_lag_ms = self.config().min_compaction_lag_ms;
         let is_young = |segment: &Segment| {
-            let latest = segment.latest().map_or(i64::MIN, |latest| latest.timestamp_ms);
-            min_lag_ms > 0 && latest > now_ms.saturating_sub(min_lag_ms)
+            let horizon = now_ms.saturating_sub(min_lag_ms);
+            min_lag_ms > 0 && segment.newest_ms().is_some_and(|newest| newest > horizon)
         };
         let pairs = self.segments[first..].windows(2);
         let may_be = |pair: &&[Segment]| pair[1].base_offset() <= stable && !is_young(&pair[0]);

@@ -17,6 +17,7 @@ use crate::log::partition_log::PartitionLog;
 use crate::log::scan::BatchScanner;
 use crate::log::segment::{Segment, scan_error};
 use crate::log::storage::Storage;
+use crate::log::transaction_index::AbortedEntry;
 use crate::log::{
     INDEX_SUFFIX, LOG_SUFFIX, LogError, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX, file_name,
     offset_in_name, producer_snapshot,
@@ -24,34 +25,59 @@ use crate::log::{
 
 const INDEX_SUFFIXES: [&str; 3] = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX];
 
-/// Replaces the segments from `base` to `end` by the cleaned one, whose files are closed.
-pub(super) fn swap_in(log: &mut PartitionLog, base: i64, end: i64) -> Result<(), LogError> {
-    let storage = log.storage().clone();
-    let dir = log.dir().to_owned();
-    commit(&*storage, &dir, base).map_err(|error| LogError::io(&dir, error))?;
-    let replaced = replace(log, &*storage, &dir, base, end);
-    replaced.map_err(|error| log.give_up("cleaning", error))
-}
-
-/// From here on the old segments are history.
-fn replace(
+/// Replaces the segments that `cleaned` was made of, up to the offset `end`, by it.
+pub(super) fn swap_in(
     log: &mut PartitionLog,
     storage: &dyn Storage,
-    dir: &Path,
-    base: i64,
+    mut cleaned: Segment,
     end: i64,
 ) -> Result<(), LogError> {
-    complete(storage, dir, base, end).map_err(|error| LogError::io(dir, error))?;
-    let interval = log.config().index_interval_bytes;
-    let loaded = Segment::load(storage, dir, base, interval)?;
-    let loaded = loaded.filter(|loaded| loaded.next_offset == end).ok_or_else(|| {
-        let path = dir.join(file_name(base, LOG_SUFFIX));
-        LogError::corrupt(&path, format!("the cleaned segment does not end at offset {end}"))
-    })?;
+    let dir = log.dir().to_owned();
+    let base = cleaned.base_offset();
+    let mut aborted = Vec::new();
+    let note = |entry| {
+        aborted.push(entry);
+        false
+    };
+    cleaned
+        .flush_indexes(storage)
+        .and_then(|()| cleaned.visit_aborted(storage, base, note))
+        .and_then(|_| commit(storage, &dir, base))
+        .map_err(|error| LogError::io(&dir, error))?;
+    drop(cleaned);
+    // From here on the old segments are history.
+    let replaced = complete(storage, &dir, base, end).map_err(|error| LogError::io(&dir, error));
+    let opened = replaced.and_then(|()| open(log, storage, base, end, &aborted));
+    let segment = opened.map_err(|error| log.give_up("cleaning", error))?;
     let from = log.segments.partition_point(|segment| segment.base_offset() < base);
     let to = log.segments.partition_point(|segment| segment.base_offset() < end);
-    log.segments.splice(from..to, [loaded.segment]);
+    log.segments.splice(from..to, [segment]);
     Ok(())
+}
+
+/// The segment under its own name, as it would be found at a start.
+fn open(
+    log: &PartitionLog,
+    storage: &dyn Storage,
+    base: i64,
+    end: i64,
+    aborted: &[AbortedEntry],
+) -> Result<Segment, LogError> {
+    let interval = log.config().index_interval_bytes;
+    let (segment, next_offset) = match Segment::load(storage, log.dir(), base, interval)? {
+        Some(loaded) => (loaded.segment, loaded.next_offset),
+        None => {
+            // Without any timestamp there is no time index.
+            let mut recovered = Segment::recover(storage, log.dir(), base, interval)?;
+            recovered.segment.restore_aborted(storage, aborted);
+            (recovered.segment, recovered.next_offset)
+        }
+    };
+    if next_offset != end {
+        let reason = format!("it was cleaned, and ends at offset {next_offset}, not {end}");
+        return Err(LogError::corrupt(segment.path(), reason));
+    }
+    Ok(segment)
 }
 
 /// Makes the cleaned files count.
