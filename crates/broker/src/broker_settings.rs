@@ -59,7 +59,8 @@ impl BrokerSetting {
 }
 
 /// What each node has for itself, and is told with the rest.
-pub(crate) const OF_EACH_NODE: [&str; 4] = ["broker.id", "log.dir", "log.dirs", "node.id"];
+pub(crate) const OF_EACH_NODE: [&str; 5] =
+    ["broker.id", "broker.rack", "log.dir", "log.dirs", "node.id"];
 
 /// The setting of a name.
 pub(crate) fn find(name: &str) -> Option<&'static BrokerSetting> {

@@ -124,6 +124,21 @@ impl ClusterBuilder {
         Self { replication_factor: Some(replicas), ..self }
     }
 
+    /// Where the nodes are, `broker.rack`, in order of their ids; fewer racks than nodes go round.
+    /// Replicas of new partitions are spread over as many racks as there are (KIP-36), and clients
+    /// are told. Default: nobody is told of racks.
+    pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
+        self.config.racks = racks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether leaders send consumers that say their rack to an in-sync replica there (KIP-392), as
+    /// Kafka does with `RackAwareReplicaSelector` for `replica.selector.class`. Default false.
+    pub fn select_replicas_by_rack(mut self, enabled: bool) -> Self {
+        self.config.selects_by_rack = enabled;
+        self
+    }
+
     /// How many replicas must be in sync for acks=all, in topics that do not say otherwise,
     /// `min.insync.replicas`. Default 1.
     pub fn min_insync_replicas(mut self, replicas: i32) -> Self {
@@ -344,6 +359,10 @@ impl ClusterBuilder {
         {
             let nodes = self.nodes;
             return invalid(format!("{replicas} replicas cannot be had of {nodes} nodes"));
+        }
+        if self.config.racks.len() > self.nodes || self.config.racks.iter().any(String::is_empty) {
+            let nodes = self.nodes;
+            return invalid(format!("racks have names, and {nodes} nodes are in {nodes} at most"));
         }
         if self.config.min_insync_replicas < 1 {
             let replicas = self.config.min_insync_replicas;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ottla_protocol::ApiKey;
 
+use crate::nodes::FIRST_NODE_ID;
+
 /// The settings of a broker. Where Kafka has the setting it bears Kafka's name in the text.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerConfig {
@@ -52,6 +54,11 @@ pub(crate) struct BrokerConfig {
     pub(crate) min_insync_replicas: i32,
     /// `unclean.leader.election.enable` of topics that do not say otherwise.
     pub(crate) unclean_leader_election: bool,
+    /// `broker.rack` of the nodes in order of their ids; they go round when there are fewer.
+    pub(crate) racks: Vec<String>,
+    /// Whether consumers are sent to replicas in their own rack (KIP-392), as by
+    /// `replica.selector.class` with Kafka's `RackAwareReplicaSelector`.
+    pub(crate) selects_by_rack: bool,
     /// `replica.lag.time.max.ms`: a follower that has not caught up for so long is out of sync.
     pub(crate) replica_lag_time_max: Duration,
     /// `replica.fetch.max.bytes`: what a follower gets at once, but for a first batch of more.
@@ -117,6 +124,8 @@ impl Default for BrokerConfig {
             default_replication_factor: 1,
             min_insync_replicas: 1,
             unclean_leader_election: false,
+            racks: Vec::new(),
+            selects_by_rack: false,
             replica_lag_time_max: Duration::from_secs(30),
             replica_fetch_bytes: 1024 * 1024,
             node_session_timeout: Duration::from_millis(200),
@@ -130,6 +139,12 @@ impl Default for BrokerConfig {
 }
 
 impl BrokerConfig {
+    /// Where a node is, if that was said.
+    pub(crate) fn rack_of(&self, node: i32) -> Option<&str> {
+        let nth = usize::try_from(node.checked_sub(FIRST_NODE_ID)?).ok()?;
+        self.racks.get(nth.checked_rem(self.racks.len())?).map(String::as_str)
+    }
+
     /// The newest version that is spoken of an API, given the newest there is; `None` when it is
     /// not spoken at all.
     pub(crate) fn max_version(&self, api: ApiKey, newest: i16) -> Option<i16> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ottla_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::{ErrorCode, Uuid};
 
-use crate::handler::{FetchAnswer, PartitionAnswer, TopicAnswer};
+use crate::handler::{FetchAnswer, NO_REPLICA, PartitionAnswer, TopicAnswer};
 
 /// `max.incremental.fetch.session.cache.slots`, of all nodes together.
 const MAX_SESSIONS: usize = 1000;
@@ -82,7 +82,7 @@ impl Cached {
 
     /// Takes note of an answer. Says whether there is anything in it that was not told before.
     fn learn(&mut self, data: &PartitionAnswer) -> bool {
-        if data.error != ErrorCode::NONE {
+        if data.error != ErrorCode::NONE || data.preferred_read_replica != NO_REPLICA {
             // It is told again, whatever comes next.
             self.high_watermark = -1;
             return true;

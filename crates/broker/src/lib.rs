@@ -75,6 +75,7 @@ mod listen;
 pub mod log;
 mod lookup;
 mod mutant;
+mod nearest_replica;
 mod node;
 mod node_act;
 mod nodes;

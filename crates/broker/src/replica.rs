@@ -200,7 +200,23 @@ impl Replica {
     }
 }
 
+impl Follower {
+    /// How far it has come, and when it last had all there was.
+    pub(crate) fn progress(&self) -> (Option<i64>, Option<Duration>, i32) {
+        (self.log_end, self.caught_up_at, self.node)
+    }
+}
+
 impl Leading {
+    /// The followers in sync whose logs have an offset or end there.
+    pub(crate) fn in_sync_with(&self, offset: i64) -> impl Iterator<Item = &Follower> {
+        self.followers.iter().filter(move |follower| {
+            let has_it =
+                follower.log_end.is_some_and(|end| follower.log_start <= offset && offset <= end);
+            has_it && self.isr.contains(&follower.node)
+        })
+    }
+
     /// Whether as many replicas are in sync as a topic wants; more than there are cannot be wanted.
     pub(crate) fn has_enough(&self, min_insync_replicas: i32) -> bool {
         let all = self.followers.len() + 1;

@@ -192,7 +192,7 @@ impl Nodes {
             return Then::Rest;
         };
         let (log, unix_ms) = (&mut replica.log, now.unix_ms);
-        let mut was_cut = false;
+        let (mut was_cut, mut shows_more) = (false, false);
         let done = match answer {
             Answer::NotLeader => return Then::Rest,
             Answer::Failed => return Then::AskLater,
@@ -200,17 +200,10 @@ impl Nodes {
                 return Then::AskLater;
             }
             Answer::Diverges { epoch, end } => {
-                let to = match log.end_of_leader_epoch(epoch) {
-                    Some((own, own_end)) if own == epoch => end.min(own_end),
-                    Some((_, own_end)) => own_end,
-                    None => log.log_start_offset(),
-                };
+                let to = parting(log, epoch, end);
                 tracing::info!(node = id, %topic, partition, to, "log cut to its leader's");
                 was_cut = true;
-                let before = (log.log_end_offset(), log.latest_epoch());
-                let cut = log.truncate_to(to, unix_ms);
-                let is_other = before != (log.log_end_offset(), log.latest_epoch());
-                cut.map(|()| if is_other { Then::AskAgain } else { Then::AskLater })
+                cut(log, to, unix_ms)
             }
             Answer::BeginsAt(start) => {
                 was_cut = true;
@@ -220,13 +213,18 @@ impl Nodes {
                 let begun = begin_with(log, &bytes, has_gaps, unix_ms);
                 let appended = begun.and_then(|()| log.append_replicated(&bytes, unix_ms));
                 let done = appended.and_then(|()| follow_start(log, log_start_offset));
+                let before = replica.high_watermark();
                 replica.learn_high_watermark(high_watermark);
+                shows_more = replica.high_watermark() > before;
                 // The leader hears of both with what is asked next.
                 let has_changed = |is_cut| is_cut || !bytes.is_empty();
                 done.map(|is_cut| if has_changed(is_cut) { Then::AskAgain } else { Then::Rest })
             }
         };
         replica.note_truncated();
+        if shows_more {
+            handler::wake_fetches(self, id, topic, partition, 0, now);
+        }
         if was_cut && let Some(node) = self.node(id) {
             // The recovery point is lower now, and has to be before more is appended.
             node.write_checkpoints(&self.catalog);
@@ -307,6 +305,23 @@ impl Nodes {
             }
         }
     }
+}
+
+/// Where a log and its leader's are last alike, when an epoch of the leader's ended at `end`.
+fn parting(log: &PartitionLog, epoch: i32, end: i64) -> i64 {
+    match log.end_of_leader_epoch(epoch) {
+        Some((own, own_end)) if own == epoch => end.min(own_end),
+        Some((_, own_end)) => own_end,
+        None => log.log_start_offset(),
+    }
+}
+
+/// Cuts a log. There is no hurry to ask again when that has changed nothing.
+fn cut(log: &mut PartitionLog, to: i64, unix_ms: i64) -> Result<Then, LogError> {
+    let before = (log.log_end_offset(), log.latest_epoch());
+    log.truncate_to(to, unix_ms)?;
+    let is_other = before != (log.log_end_offset(), log.latest_epoch());
+    Ok(if is_other { Then::AskAgain } else { Then::AskLater })
 }
 
 /// Lets an empty log begin where the first batch does: a leader's log may begin inside of one.

@@ -127,7 +127,7 @@ impl Nodes {
                     first => usize::try_from(first).unwrap_or_default() % live.len(),
                 };
                 let partitions = usize::try_from(*partitions).unwrap_or_default();
-                assign(&live, count, partitions, start)
+                assign(&live, count, partitions, start, |id| self.config.rack_of(id))
             }
         };
         let place = |replicas: Vec<i32>| {

@@ -291,7 +291,8 @@ fn a_follower_is_refused_and_names_the_leader() {
     let endpoint = &response.node_endpoints[0];
     let address = cluster.addresses()[leader as usize - 1];
     assert_eq!((endpoint.node_id, endpoint.port), (leader, i32::from(address.port())));
-    let fetched = client.fetch(TOPIC, 0, 0, 1000);
+    // The last version of those who do not know that followers can be read.
+    let fetched = client.call(10, &common::client::fetch_request(TOPIC, 0, 0, 1000));
     let partition = &fetched.responses[0].partitions[0];
     assert_eq!(partition.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER.0);
 }

@@ -62,11 +62,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("0028, 0047", "known to fail by librdkafka"),
     ("0049, 0068, 0075, 0076, 0088, 0094", "they want an emulator of sockets"),
     ("0045 without auto-create, 0052, 0077, 0109, 0115, 0119", "they call Kafka's scripts"),
-    ("0053, 0098", "they want RapidJSON"),
+    ("0053, 0098, 0101", "they want RapidJSON"),
     ("0081 AlterConfigs, IncrementalAlterConfigs", "a broker is to take a setting of Kerberos"),
     ("0082", "skips itself in the quick mode"),
     ("0097, 0126, 0142", "they want TLS, or SASL, that is not built in"),
-    ("0101", "wants racks, which nodes do not have"),
     ("0102, 0118", "they count on the 3 s in which Kafka's new group waits for more members"),
     ("0139, 0150", "they are of librdkafka's own broker"),
 ];

@@ -129,6 +129,7 @@ fn identity(nodes: &Nodes, node: i32) -> Vec<DescribeConfigsResourceResult> {
     let folder = folder.as_deref();
     let all = [
         ("broker.id", Kind::Int, Some(id.as_str()), "The id of this node."),
+        ("broker.rack", Kind::String, nodes.config.rack_of(node), "Where this node is."),
         ("log.dir", Kind::List, folder, "Where this node's data is."),
         ("log.dirs", Kind::List, folder, "Where this node's data is."),
         ("node.id", Kind::Int, Some(id.as_str()), "The id of this node."),

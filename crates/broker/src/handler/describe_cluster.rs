@@ -50,8 +50,8 @@ impl Api for DescribeClusterRequest {
                 broker_id: node.id,
                 host: address.host,
                 port: i32::from(address.port),
+                rack: nodes.config.rack_of(node.id).map(str::to_owned),
                 is_fenced: node.is_fenced,
-                ..DescribeClusterBroker::default()
             }
         });
         let brokers = brokers.collect();

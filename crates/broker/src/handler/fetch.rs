@@ -6,9 +6,11 @@
 //! `min_bytes` and no error the request waits up to `max_wait_ms` for records. Who has a quota gets
 //! no more at once than it allows in ten seconds, and when that is used up nothing (see
 //! `throttle`).
-//! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 12 flexible, 13 topic ids
-//! (KIP-516), 16 the leader along with an error (KIP-951). Left out: fetches of followers, which go
-//! another way (see `replication`).
+//! A follower is read up to the high watermark that it knows of, and where replicas are selected by
+//! rack the leader sends consumers to one in theirs.
+//! Version notes: 7 sessions (KIP-227), 9 leader epochs (KIP-320), 11 racks and followers that are
+//! read (KIP-392), 12 flexible, 13 topic ids (KIP-516), 16 the leader along with an error
+//! (KIP-951). Left out: fetches of followers, which go another way (see `replication`).
 //! Rights: Read on each topic, also when the answer has waited.
 
 use std::time::Duration;
@@ -21,7 +23,7 @@ use ottla_protocol::messages::fetch::{
 use ottla_protocol::{ErrorCode, Uuid};
 
 use super::answering::finish_fetch_late;
-use super::fetch_answer::{FetchAnswer, PartitionAnswer, Records, TopicAnswer};
+use super::fetch_answer::{FetchAnswer, NO_REPLICA, PartitionAnswer, Records, TopicAnswer};
 use super::{Api, Reply, throttle};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
@@ -38,6 +40,8 @@ use crate::time::Now;
 const READ_COMMITTED: i8 = 1;
 const TOPIC_ID_VERSION: i16 = 13;
 const SESSION_VERSION: i16 = 7;
+/// The first version whose request says where a consumer is, and that followers answer (KIP-392).
+const FOLLOWER_VERSION: i16 = 11;
 /// The first version whose answer names the leader along with an error (KIP-951).
 const LEADER_HINT_VERSION: i16 = 16;
 /// Shorter records are read along with their answer: to send a file by itself costs more.
@@ -121,20 +125,22 @@ impl Api for FetchRequest {
 struct Answer {
     content: FetchAnswer,
     bytes: u64,
-    has_error: bool,
+    /// Whether it has what must be told at once: an error, or another replica to read.
+    has_news: bool,
     watched: Vec<(Uuid, i32)>,
 }
 
 impl Answer {
     fn is_enough(&self, request: &FetchRequest) -> bool {
-        self.has_error || self.bytes >= u64::try_from(request.min_bytes).unwrap_or_default()
+        self.has_news || self.bytes >= u64::try_from(request.min_bytes).unwrap_or_default()
     }
 }
 
 fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
     let mut answer =
-        Answer { content: FetchAnswer::default(), bytes: 0, has_error: false, watched: Vec::new() };
+        Answer { content: FetchAnswer::default(), bytes: 0, has_news: false, watched: Vec::new() };
     let is_committed = request.isolation_level == READ_COMMITTED;
+    let rack = if call.version < FOLLOWER_VERSION { "" } else { &*request.rack_id };
     let limit = usize::try_from(request.max_bytes).unwrap_or_default();
     let mut left = limit.min(nodes.config.fetch_max_bytes);
     for topic in &request.topics {
@@ -142,11 +148,12 @@ fn read_all(request: &FetchRequest, nodes: &mut Nodes, call: &Call) -> Answer {
         for wanted in &topic.partitions {
             let at_least_one = answer.bytes == 0;
             let limits = Limits { max_bytes: left, at_least_one, is_committed };
-            let (id, data) = read_one(topic, wanted, limits, nodes, call);
+            let (id, data) = read_one(topic, wanted, (limits, rack), nodes, call);
             let size = data.records.length();
             left = left.saturating_sub(size);
             answer.bytes += size as u64;
-            answer.has_error |= data.error != ErrorCode::NONE;
+            answer.has_news |= data.error != ErrorCode::NONE;
+            answer.has_news |= data.preferred_read_replica != NO_REPLICA;
             answer.watched.extend(id.map(|id| (id, wanted.partition)));
             partitions.push(data);
         }
@@ -171,7 +178,7 @@ struct Limits {
 fn read_one(
     topic: &FetchTopic,
     wanted: &FetchPartition,
-    limits: Limits,
+    (limits, rack): (Limits, &str),
     nodes: &mut Nodes,
     call: &Call,
 ) -> (Option<Uuid>, PartitionAnswer) {
@@ -204,10 +211,52 @@ fn read_one(
     let id = *id;
     let own_limit = usize::try_from(wanted.partition_max_bytes).unwrap_or_default();
     let limits = Limits { max_bytes: own_limit.min(limits.max_bytes), ..limits };
-    match nodes.leader_mut(call.node, id, index) {
+    if let Some(data) = send_elsewhere(nodes, call, id, wanted, rack) {
+        return (None, data);
+    }
+    match readable(nodes, call, id, index) {
         Ok(replica) => (Some(id), read_replica(replica, wanted, limits)),
         Err(code) => (None, name_leader(nodes, call, id, failed(index, code))),
     }
+}
+
+/// The replica that is read: the leader's, or for those who know of reading from followers this
+/// node's own (KIP-392).
+fn readable<'a>(
+    nodes: &'a mut Nodes,
+    call: &Call,
+    topic: Uuid,
+    index: i32,
+) -> Result<&'a mut Replica, ErrorCode> {
+    if call.version < FOLLOWER_VERSION {
+        return nodes.leader_mut(call.node, topic, index);
+    }
+    let otherwise = nodes.not_leader(topic, index);
+    nodes.replica_mut(call.node, topic, index).ok_or(otherwise)
+}
+
+/// The answer that sends a consumer to a replica in its rack, if it is to read there.
+fn send_elsewhere(
+    nodes: &mut Nodes,
+    call: &Call,
+    topic: Uuid,
+    wanted: &FetchPartition,
+    rack: &str,
+) -> Option<PartitionAnswer> {
+    let (index, offset) = (wanted.partition, wanted.fetch_offset);
+    let preferred_read_replica = nodes.nearest_replica(call.node, topic, index, rack, offset)?;
+    let leader = nodes.replica_mut(call.node, topic, index)?;
+    if let Err(code) = check_leader_epoch(wanted.current_leader_epoch, leader.leader_epoch) {
+        return Some(PartitionAnswer::failed(index, code));
+    }
+    let high_watermark = leader.high_watermark();
+    Some(PartitionAnswer {
+        high_watermark,
+        last_stable_offset: leader.log.last_stable_offset(high_watermark),
+        log_start_offset: leader.log.log_start_offset(),
+        preferred_read_replica,
+        ..PartitionAnswer::failed(index, ErrorCode::NONE)
+    })
 }
 
 /// Tells along with NOT_LEADER_OR_FOLLOWER who leads, where that is known (KIP-951).
@@ -239,7 +288,8 @@ fn name_endpoints(nodes: &Nodes, call: &Call, answer: &mut FetchAnswer) {
     }
     let endpoint = |node_id: i32| {
         let address = nodes.address_for(call.connection, node_id);
-        NodeEndpoint { node_id, host: address.host, port: i32::from(address.port), rack: None }
+        let rack = nodes.config.rack_of(node_id).map(str::to_owned);
+        NodeEndpoint { node_id, host: address.host, port: i32::from(address.port), rack }
     };
     answer.node_endpoints = leaders.into_iter().map(endpoint).collect();
 }
@@ -264,6 +314,7 @@ fn read_replica(replica: &mut Replica, wanted: &FetchPartition, limits: Limits) 
             last_stable_offset,
             log_start_offset: replica.log.log_start_offset(),
             current_leader: None,
+            preferred_read_replica: NO_REPLICA,
             aborted_transactions,
             records,
         },

@@ -35,6 +35,8 @@ pub(crate) struct PartitionAnswer {
     pub(crate) log_start_offset: i64,
     /// Named along with an error.
     pub(crate) current_leader: Option<LeaderIdAndEpoch>,
+    /// Where else to read (KIP-392), in versions that tell it; or [`NO_REPLICA`].
+    pub(crate) preferred_read_replica: i32,
     pub(crate) aborted_transactions: Option<Vec<AbortedTransaction>>,
     pub(crate) records: Records,
 }
@@ -66,6 +68,7 @@ impl PartitionAnswer {
             last_stable_offset: -1,
             log_start_offset: -1,
             current_leader: None,
+            preferred_read_replica: NO_REPLICA,
             aborted_transactions: Some(Vec::new()),
             records: Records::Here(Bytes::new()),
         }
@@ -89,7 +92,7 @@ impl PartitionAnswer {
             Ok(())
         })?;
         if version >= 11 {
-            write::i32(bytes, NO_PREFERRED_REPLICA);
+            write::i32(bytes, self.preferred_read_replica);
         }
         write::array_len(bytes, self.records.length(), flexible, "records")?;
         match &self.records {
@@ -117,8 +120,9 @@ impl PartitionAnswer {
     }
 }
 
-/// `preferred_read_replica` (KIP-392): the leader itself.
-const NO_PREFERRED_REPLICA: i32 = -1;
+/// A consumer is to read where it is.
+pub(crate) const NO_REPLICA: i32 = -1;
+
 const CURRENT_LEADER_TAG: u32 = 1;
 const NODE_ENDPOINTS_TAG: u32 = 0;
 
@@ -262,7 +266,11 @@ mod tests {
                 records: Records::Here(Bytes::from_static(b"here")),
                 ..PartitionAnswer::failed(1, ErrorCode::NONE)
             },
-            PartitionAnswer { aborted_transactions: None, ..whole_of(2) },
+            PartitionAnswer {
+                aborted_transactions: None,
+                preferred_read_replica: if version >= 11 { 3 } else { NO_REPLICA },
+                ..whole_of(2)
+            },
             PartitionAnswer {
                 current_leader: (version >= 16).then_some(leader),
                 ..PartitionAnswer::failed(3, ErrorCode::NOT_LEADER_OR_FOLLOWER)
@@ -291,6 +299,7 @@ mod tests {
             last_stable_offset: data.last_stable_offset,
             log_start_offset: data.log_start_offset,
             current_leader: data.current_leader.clone().unwrap_or_default(),
+            preferred_read_replica: data.preferred_read_replica,
             aborted_transactions: data.aborted_transactions.clone(),
             records: Some(match &data.records {
                 Records::Here(bytes) => bytes.clone(),

@@ -78,7 +78,8 @@ impl Api for MetadataRequest {
         let brokers = nodes.live_nodes().map(|node_id| {
             let address = nodes.address_for(call.connection, node_id);
             let port = i32::from(address.port);
-            MetadataResponseBroker { node_id, host: address.host, port, rack: None }
+            let rack = nodes.config.rack_of(node_id).map(str::to_owned);
+            MetadataResponseBroker { node_id, host: address.host, port, rack }
         });
         let brokers = brokers.collect();
         Reply::Now(MetadataResponse {

@@ -109,7 +109,7 @@ use answering::{finish, finish_as, finish_fetch, finish_late};
 pub(crate) use fetch::{ParkedFetch, complete as complete_fetch, wake as wake_fetches};
 #[cfg(test)]
 pub(crate) use fetch_answer::Records;
-pub(crate) use fetch_answer::{FetchAnswer, PartitionAnswer, TopicAnswer};
+pub(crate) use fetch_answer::{FetchAnswer, NO_REPLICA, PartitionAnswer, TopicAnswer};
 pub(crate) use follower_wait::{ParkedAdmin, settle_admins};
 pub(crate) use produce_wait::{ParkedProduce, settle_produce, settle_produces};
 

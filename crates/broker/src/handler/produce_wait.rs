@@ -165,7 +165,8 @@ pub(super) fn name_leaders(nodes: &Nodes, call: &Call, response: &mut ProduceRes
     let endpoint = |node_id: i32| {
         let address = nodes.address_for(call.connection, node_id);
         let port = i32::from(address.port);
-        NodeEndpoint { node_id, host: address.host, port, rack: None }
+        let rack = nodes.config.rack_of(node_id).map(str::to_owned);
+        NodeEndpoint { node_id, host: address.host, port, rack }
     };
     response.node_endpoints = leaders.into_iter().map(endpoint).collect();
 }

@@ -76,11 +76,28 @@ pub(crate) struct BrokerArgs {
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]
     min_insync_replicas: i32,
 
+    /// Racks of the brokers in their order; fewer go round
+    #[arg(long, value_name = "RACK,…", value_delimiter = ',')]
+    racks: Vec<String>,
+
+    /// What consumers read: the leader, or a replica in their rack that it sends them to
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = ReplicaSelector::Leader)]
+    replica_selector: ReplicaSelector,
+
     #[command(flatten)]
     trouble: TroubleArgs,
 
     #[command(flatten)]
     access: AccessArgs,
+}
+
+/// Which replica consumers are to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReplicaSelector {
+    /// The leader.
+    Leader,
+    /// One in the consumer's rack (KIP-392).
+    RackAware,
 }
 
 /// What goes wrong on purpose.
@@ -136,6 +153,8 @@ pub(crate) struct BrokerPlan {
     /// `None` is what the broker takes by itself.
     pub(crate) default_replication: Option<i32>,
     pub(crate) min_insync_replicas: i32,
+    pub(crate) racks: Vec<String>,
+    pub(crate) replica_selector: ReplicaSelector,
     pub(crate) trouble: TroublePlan,
     pub(crate) access: AccessPlan,
 }
@@ -166,6 +185,12 @@ impl BrokerArgs {
                 "--discard with several nodes: nothing is kept that could be replicated",
             ));
         }
+        if self.racks.len() > nodes as usize || self.racks.iter().any(String::is_empty) {
+            return Err(Failure::usage(format!(
+                "--racks {}: racks have names, and {nodes} brokers are in {nodes} at most",
+                self.racks.join(",")
+            )));
+        }
         check_address("--listen", &self.listen)?;
         let advertised = self.advertise.as_deref().map(|address| {
             check_address("--advertise", address)?;
@@ -186,6 +211,8 @@ impl BrokerArgs {
             nodes,
             default_replication: self.default_replication,
             min_insync_replicas: self.min_insync_replicas,
+            racks: self.racks,
+            replica_selector: self.replica_selector,
             trouble: self.trouble.resolve()?,
             access: self.access.resolve()?,
         })
@@ -231,6 +258,19 @@ mod tests {
         match cli.command {
             Command::Broker(args) => args.resolve().map_err(|failure| failure.to_string()),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn racks_are_those_of_brokers_in_their_order() {
+        let args = ["--nodes", "3", "--racks", "a,b", "--replica-selector", "rack-aware"];
+        let resolved = plan(&args).unwrap();
+        assert_eq!(resolved.racks, ["a", "b"]);
+        assert_eq!(resolved.replica_selector, ReplicaSelector::RackAware);
+        assert_eq!(plan(&[]).unwrap().replica_selector, ReplicaSelector::Leader);
+        for wrong in ["a,b,c,d", "a,", ""] {
+            let error = plan(&["--nodes", "3", "--racks", wrong]).unwrap_err();
+            assert!(error.contains("--racks"), "{error}");
         }
     }
 

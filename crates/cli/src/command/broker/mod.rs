@@ -10,7 +10,7 @@ use std::time::Duration;
 use ottla_broker::{Cluster, ClusterBuilder, Mechanism, Sasl, Tls, Tokens};
 
 use crate::args::access::{AccessPlan, SaslPlan};
-use crate::args::broker::BrokerPlan;
+use crate::args::broker::{BrokerPlan, ReplicaSelector};
 use crate::embedded::{cannot_start, default_data_dir};
 use crate::exit::{Exit, Failure};
 use crate::signals::StopSignals;
@@ -29,7 +29,9 @@ pub(crate) async fn run(plan: BrokerPlan, talk: &Talk) -> Result<Exit, Failure> 
         .request_log(trouble.request_log())
         .auto_create_topics(plan.auto_create)
         .default_partitions(plan.default_partitions)
-        .min_insync_replicas(plan.min_insync_replicas);
+        .min_insync_replicas(plan.min_insync_replicas)
+        .racks(plan.racks)
+        .select_replicas_by_rack(plan.replica_selector == ReplicaSelector::RackAware);
     if let Some(replicas) = plan.default_replication {
         builder = builder.default_replication_factor(replicas);
     }
