@@ -325,6 +325,7 @@ impl ClusterBuilder {
         config.default_replication_factor = self.replication_factor.unwrap_or(default_replicas);
         let mut nodes = Nodes::open(self.nodes as i32, config, &dir, storage, seed, now)?;
         nodes.users = self.security.users()?;
+        nodes.scram.tell(&mut nodes.users);
         nodes.acls.super_users = self.security.super_users();
         nodes.rules = self.security.rules();
         for NewTopic { name, partitions, replicas, overrides } in self.topics {

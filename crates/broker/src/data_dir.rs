@@ -44,6 +44,8 @@ pub(crate) const GROUP_OFFSETS: &str = "group-offsets.jsonl";
 pub(crate) const GROUP_MEMBERS: &str = "group-members.jsonl";
 pub(crate) const TRANSACTIONS: &str = "transactions.jsonl";
 pub(crate) const ACLS: &str = "acls.jsonl";
+/// What tools have said of credentials of SCRAM.
+pub(crate) const SCRAM_CREDENTIALS: &str = "scram-credentials.jsonl";
 pub(crate) const CLIENT_QUOTAS: &str = "client-quotas.jsonl";
 pub(crate) const RESOURCE_SETTINGS: &str = "resource-settings.jsonl";
 /// No topic's folder has a name like this.

@@ -21,7 +21,9 @@ use ottla_protocol::{ErrorCode, Message, Reader, RequestHeader, Uuid};
 use crate::catalog::Catalog;
 use crate::compaction::Compaction;
 use crate::config::BrokerConfig;
-use crate::data_dir::{ACLS, CLIENT_QUOTAS, DataDir, RESOURCE_SETTINGS, TRANSACTIONS};
+use crate::data_dir::{
+    ACLS, CLIENT_QUOTAS, DataDir, RESOURCE_SETTINGS, SCRAM_CREDENTIALS, TRANSACTIONS,
+};
 use crate::disk::NodeDisk;
 use crate::error::StartError;
 use crate::fault::Faults;
@@ -39,6 +41,7 @@ use crate::rng::Rng;
 use crate::security;
 use crate::security::acl::Rules;
 use crate::security::bindings::Bindings;
+use crate::security::scram_journal::ScramJournal;
 use crate::security::session::Session;
 use crate::security::users::Users;
 use crate::spare_buffers;
@@ -80,6 +83,8 @@ pub(crate) struct Nodes {
     pub(crate) dir: PathBuf,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) users: Users,
+    /// What tools have said of some of them.
+    pub(crate) scram: ScramJournal,
     pub(crate) rules: Rules,
     pub(crate) acls: Bindings,
     /// The principal of those who have not said who they are.
@@ -160,6 +165,7 @@ impl Nodes {
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
         let quotas = Quotas::open(dir.join(CLIENT_QUOTAS), storage.clone())?;
         let acls = Bindings::open(dir.join(ACLS), storage.clone())?;
+        let scram = ScramJournal::open(dir.join(SCRAM_CREDENTIALS), storage.clone())?;
         let mut nodes = Vec::with_capacity(folders.len());
         for (id, (data, disk)) in (FIRST_NODE_ID..).zip(folders) {
             nodes.push(Node::open(id, data, disk, (&catalog, &settings), config.discards, now)?);
@@ -172,6 +178,7 @@ impl Nodes {
             dir: dir.to_owned(),
             storage,
             users: Users::default(),
+            scram,
             rules: Rules::default(),
             acls,
             nobody: security::ANONYMOUS.into(),

@@ -142,3 +142,25 @@ fn credentials_are_for_those_who_may_describe_and_alter_the_cluster() {
     cluster.deny(Acl::cluster().operation(Operation::Describe));
     assert_eq!(ask(&mut client, None).error_code, denied.0);
 }
+
+#[test]
+fn what_tools_have_said_of_users_holds_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let described = Cluster::builder().user("alice", "secret").user("bob", "secret");
+        described.data_dir(dir.path()).start().expect("starts")
+    };
+    let before = {
+        let cluster = start();
+        let mut client = Client::connect(&cluster);
+        let deletions = vec![deletion("alice", SHA_256)];
+        let upsertions = vec![upsertion("bob", SHA_256, 5000), upsertion("carol", SHA_512, 8000)];
+        alter(&mut client, deletions, upsertions);
+        let told = described(&mut client, None);
+        cluster.kill();
+        told
+    };
+    assert_eq!(before.len(), 3);
+    let cluster = start();
+    assert_eq!(described(&mut Client::connect(&cluster), None), before);
+}

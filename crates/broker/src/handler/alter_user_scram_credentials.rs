@@ -2,8 +2,8 @@
 //!
 //! Behaviour: gives users other passwords for one mechanism of SCRAM, new users too, or takes them
 //! away (KIP-554). The password comes salted; what proves users by PLAIN stays as it is. Who is
-//! named twice is left as it was.
-//! Left out: users are not kept in the folder, those that come by this are gone after a restart.
+//! named twice is left as it was. What it says is kept in the cluster's folder, and holds after a
+//! restart whatever users the cluster is started with.
 //! Rights: Alter on the cluster.
 
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::nodes::Nodes;
 use crate::peers::Call;
 use crate::security::Operation;
 use crate::security::acl::On;
-use crate::security::scram::ScramHash;
-use crate::security::users::{SCRAM_ITERATIONS, Users};
+use crate::security::scram::{ScramHash, ScramKeys};
+use crate::security::users::SCRAM_ITERATIONS;
 use crate::time::Now;
 
 /// No more are taken, as in Kafka.
@@ -53,12 +53,11 @@ impl Api for AlterUserScramCredentialsRequest {
             let code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
             return Reply::Now(self.refuse(call.version, code));
         }
-        let users = &mut nodes.users;
         Reply::Now(response(by_user(&self).into_iter().map(|(name, changes)| {
             let outcome = match changes.as_slice() {
                 _ if name.is_empty() => Err(ErrorCode::UNACCEPTABLE_CREDENTIAL),
-                [Change::Delete(deletion)] => delete(users, deletion),
-                [Change::Upsert(upsertion)] => upsert(users, upsertion),
+                [Change::Delete(deletion)] => delete(nodes, deletion),
+                [Change::Upsert(upsertion)] => upsert(nodes, upsertion),
                 _ => Err(ErrorCode::DUPLICATE_RESOURCE),
             };
             (name, outcome)
@@ -83,14 +82,31 @@ fn hash_of(mechanism: i8) -> Result<ScramHash, ErrorCode> {
     found.map(|(_, hash)| *hash).ok_or(ErrorCode::UNSUPPORTED_SASL_MECHANISM)
 }
 
-fn delete(users: &mut Users, deletion: &ScramCredentialDeletion) -> Result<(), ErrorCode> {
-    match users.remove_scram(&deletion.name, hash_of(deletion.mechanism)?) {
-        true => Ok(()),
-        false => Err(ErrorCode::RESOURCE_NOT_FOUND),
+fn delete(nodes: &mut Nodes, deletion: &ScramCredentialDeletion) -> Result<(), ErrorCode> {
+    let (name, hash) = (&deletion.name, hash_of(deletion.mechanism)?);
+    let known = nodes.users.by_name(name).and_then(|user| user.scram_keys(hash));
+    if known.is_none() {
+        return Err(ErrorCode::RESOURCE_NOT_FOUND);
     }
+    note(nodes, name, hash, None)?;
+    nodes.users.remove_scram(name, hash);
+    Ok(())
 }
 
-fn upsert(users: &mut Users, upsertion: &ScramCredentialUpsertion) -> Result<(), ErrorCode> {
+/// Writes down what a tool has said.
+fn note(
+    nodes: &mut Nodes,
+    name: &str,
+    hash: ScramHash,
+    keys: Option<&ScramKeys>,
+) -> Result<(), ErrorCode> {
+    nodes.scram.note(name, hash, keys).map_err(|error| {
+        tracing::error!(%error, user = name, "credential not written down");
+        ErrorCode::KAFKA_STORAGE_ERROR
+    })
+}
+
+fn upsert(nodes: &mut Nodes, upsertion: &ScramCredentialUpsertion) -> Result<(), ErrorCode> {
     let hash = hash_of(upsertion.mechanism)?;
     let iterations = u32::try_from(upsertion.iterations).unwrap_or_default();
     // As in Kafka, its length is the client's affair.
@@ -99,7 +115,8 @@ fn upsert(users: &mut Users, upsertion: &ScramCredentialUpsertion) -> Result<(),
         return Err(ErrorCode::UNACCEPTABLE_CREDENTIAL);
     }
     let keys = hash.keys_of_salted(&upsertion.salted_password, &upsertion.salt, iterations);
-    users.set_scram(&upsertion.name, hash, keys);
+    note(nodes, &upsertion.name, hash, Some(&keys))?;
+    nodes.users.set_scram(&upsertion.name, hash, keys);
     Ok(())
 }
 

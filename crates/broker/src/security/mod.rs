@@ -13,6 +13,7 @@ mod oauth;
 mod plain;
 mod sasl;
 pub(crate) mod scram;
+pub(crate) mod scram_journal;
 pub(crate) mod session;
 pub(crate) mod tls;
 mod token;

@@ -76,6 +76,19 @@ macro_rules! with_hash {
 }
 
 impl ScramHash {
+    /// The mechanism that goes by it.
+    pub(crate) fn mechanism(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SCRAM-SHA-256",
+            Self::Sha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    /// What a mechanism goes by, if it is one of SCRAM.
+    pub(super) fn of_mechanism(name: &str) -> Option<Self> {
+        [Self::Sha256, Self::Sha512].into_iter().find(|hash| hash.mechanism() == name)
+    }
+
     /// The keys of a password.
     pub(crate) fn keys(self, password: &[u8], salt: &[u8], iterations: u32) -> ScramKeys {
         let mut salted = Zeroizing::new(vec![0; self.len()]);
@@ -117,10 +130,23 @@ impl ScramHash {
     }
 }
 
-#[cfg(test)]
 impl ScramKeys {
+    /// What a file has of them.
+    pub(super) fn from_parts(
+        iterations: u32,
+        salt: Vec<u8>,
+        stored_key: Vec<u8>,
+        server_key: Vec<u8>,
+    ) -> Self {
+        Self { salt, iterations, stored_key: stored_key.into(), server_key: server_key.into() }
+    }
+
     pub(crate) fn stored_key(&self) -> &[u8] {
         &self.stored_key
+    }
+
+    pub(super) fn server_key(&self) -> &[u8] {
+        &self.server_key
     }
 }
 
