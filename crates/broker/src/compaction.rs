@@ -60,7 +60,7 @@ impl Nodes {
         let step = present.map_or(Step::Rests, |place| self.compact_step(place, now));
         self.compaction.present = present.filter(|_| step == Step::GoesOn);
         let wait = match step {
-            Step::Rests => self.config.cleaner_backoff,
+            Step::Rests => self.config.cleaner_backoff.max(PAUSE),
             // Another one may be dirty, too.
             Step::Done | Step::GoesOn => PAUSE,
         };

@@ -15,7 +15,6 @@ use ottla_protocol::record::{BatchHeader, CompressionType};
 
 const PRODUCERS: i64 = 4;
 const KEYS: u64 = 6;
-const SEEDS: u64 = 30;
 const STEPS: u64 = 120;
 const DELETE_RETENTION_MS: i64 = 1000;
 
@@ -468,10 +467,17 @@ fn compare_seen(found: &[Seen], expected: &[Seen], start: i64) {
     assert_eq!(values(&found), expected);
 }
 
+/// The seeds that are tried: `OTTLA_SEEDS` of them from `OTTLA_SEED` on.
+fn seeds() -> std::ops::Range<u64> {
+    let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = given("OTTLA_SEED").unwrap_or(0);
+    first..first + given("OTTLA_SEEDS").unwrap_or(30)
+}
+
 #[test]
 fn readers_of_a_compacted_log_see_the_last_value_of_each_key_whatever_happens_to_it() {
     let (mut cleanings, mut kills) = (0, 0);
-    for seed in 0..SEEDS {
+    for seed in seeds() {
         let mut trio = Trio::new(seed);
         for step in 0..STEPS {
             // The last line that is printed says where it went wrong.
@@ -484,5 +490,7 @@ fn readers_of_a_compacted_log_see_the_last_value_of_each_key_whatever_happens_to
         cleanings += trio.cleanings;
         kills += trio.kills_in_cleanings;
     }
-    assert!(cleanings > 100 && kills > 30, "{cleanings} cleanings, {kills} kills in them");
+    // A single seed may be without.
+    let count = seeds().count() as u32 / 10;
+    assert!(cleanings >= count * 30 && kills >= count * 10, "{cleanings}, {kills} kills in them");
 }
