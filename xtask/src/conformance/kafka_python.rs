@@ -4,9 +4,15 @@ use super::{Setting, pytest};
 use crate::workspace;
 
 const PACKAGE: &str = "kafka-python==3.0.12";
-/// What its tests need to try all codecs, and what its fixtures import.
-const PACKAGES: [&str; 5] =
-    ["crc32c>=2.7", "lz4>=4.4", "py==1.11.0", "python-snappy>=0.7", "zstandard>=0.23"];
+/// What its tests need to try all codecs, what its fixtures import, and what runs a test again.
+const PACKAGES: [&str; 6] = [
+    "crc32c>=2.7",
+    "lz4>=4.4",
+    "py==1.11.0",
+    "pytest-rerunfailures>=15,<17",
+    "python-snappy>=0.7",
+    "zstandard>=0.23",
+];
 /// The release of Kafka that the broker is taken for.
 const KAFKA_VERSION: &str = "4.3";
 
@@ -54,6 +60,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<bool, String> {
             "--tb=short",
             "-p",
             "no:logging",
+            // One that subscribes just as its client has its first metadata is not heard by it:
+            // the client asks nobody for the topic before 300 s have passed.
+            "--reruns=1",
         ]);
         let on_clusters = LEFT_OUT_OF_CLUSTERS.iter().filter(|_| nodes != "1");
         for (name, reason) in LEFT_OUT.iter().chain(on_clusters) {

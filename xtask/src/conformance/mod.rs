@@ -5,6 +5,7 @@
 
 mod chance;
 mod confluent_kafka;
+mod confluent_kafka_go;
 mod franz_go;
 mod go;
 mod kafka_python;
@@ -45,6 +46,11 @@ const SUITES: &[Suite] = &[
         name: "confluent-kafka",
         about: "Python: what confluent-kafka sees of one node, and of three",
         run: confluent_kafka::run,
+    },
+    Suite {
+        name: "confluent-kafka-go",
+        about: "Go: all tests of confluent-kafka-go, on three nodes; with SASL",
+        run: confluent_kafka_go::run,
     },
     Suite {
         name: "franz-go",
@@ -98,7 +104,7 @@ impl Setting<'_> {
 /// Runs the suites that are named, or all, one after the other.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     if args == ["--list"] {
-        SUITES.iter().for_each(|suite| println!("{:<14} {}", suite.name, suite.about));
+        SUITES.iter().for_each(|suite| println!("{:<18} {}", suite.name, suite.about));
         return Ok(ExitCode::SUCCESS);
     }
     let suites = chosen(args)?;
