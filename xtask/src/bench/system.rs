@@ -1,9 +1,9 @@
-//! What the system itself takes to move records, with no broker between: no broker that uses
-//! sockets and files can take less.
+//! What the system itself takes to send records from a file, with no broker between: no broker
+//! can take less for a fetch.
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::thread;
@@ -17,15 +17,14 @@ const FILE_BYTES: u64 = 256 << 20;
 /// How much is moved at once.
 const STEP_BYTES: usize = 1 << 20;
 
-/// Adds what a kilobyte takes each way to the page.
+/// Adds what a thousand bytes take to the page.
 pub(super) fn tell(page: &mut String) -> Result<(), String> {
     let told = |error: io::Error| format!("the system's own cost cannot be measured: {error}");
-    let (fetch_us, produce_us) = (from_file().map_err(told)?, to_file().map_err(told)?);
+    let fetch_us = from_file().map_err(told)?;
     let _ = write!(
         page,
-        "\n## What the system takes\n\nFor 1,000 bytes, with no broker between: {produce_us:.3} µs \
-         from a socket to a file\n(`read`, `write`), {fetch_us:.3} µs from a file to a socket \
-         (`sendfile`).\n"
+        "\n## What the system takes\n\nTo send 1,000 bytes from a file to a socket (`sendfile`), with \
+         no broker between, takes {fetch_us:.3} µs.\n"
     );
     Ok(())
 }
@@ -80,36 +79,5 @@ fn from_file() -> io::Result<f64> {
     })?;
     drop(sender);
     let _ = reading.join();
-    Ok(per_thousand_us(seconds))
-}
-
-fn to_file() -> io::Result<f64> {
-    let file = file()?;
-    let (mut sender, mut receiver) = connection()?;
-    let writing = thread::spawn(move || {
-        let step = vec![7; STEP_BYTES];
-        while sender.write_all(&step).is_ok() {}
-    });
-    let seconds = timed(|| {
-        let mut room = vec![0; STEP_BYTES];
-        let mut left = TOTAL_BYTES;
-        while left > 0 {
-            let at = (TOTAL_BYTES - left) % FILE_BYTES;
-            if at == 0 {
-                // Room in the file is what costs the most.
-                file.set_len(0)?;
-            }
-            let most = (FILE_BYTES - at).min(STEP_BYTES as u64) as usize;
-            let count = receiver.read(&mut room[..most])?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            file.write_all_at(&room[..count], at)?;
-            left -= count as u64;
-        }
-        Ok(())
-    })?;
-    drop(receiver);
-    let _ = writing.join();
     Ok(per_thousand_us(seconds))
 }
