@@ -81,7 +81,8 @@ fn another(cluster: &Cluster, not: i32) -> i32 {
 
 #[test]
 fn a_follower_that_does_not_hear_its_leader_copies_nothing_until_it_does() {
-    let cluster = three().replica_lag_time_max(Duration::from_millis(50)).start().unwrap();
+    // Long enough that the other one is not taken for a laggard as well.
+    let cluster = three().replica_lag_time_max(Duration::from_millis(500)).start().unwrap();
     let (leader, deaf) = (leader(&cluster), follower(&cluster));
     cluster.cut_one_way(leader, deaf).unwrap();
     // Once it is answered, this node is no longer waited for.
