@@ -13,7 +13,11 @@ def values(cluster: ottla.Cluster) -> list:
 
 def produce(cluster: ottla.Cluster, value: str) -> None:
     told = []
-    settings = {"bootstrap.servers": cluster.bootstrap_servers, "request.timeout.ms": 1000}
+    settings = {
+        "bootstrap.servers": cluster.bootstrap_servers,
+        "enable.idempotence": True,
+        "request.timeout.ms": 1000,
+    }
     producer = ottla.Producer(settings)
     producer.produce("t", value, on_delivery=lambda error, message: told.append(error))
     producer.flush()
