@@ -107,6 +107,12 @@ pub enum NodeError {
     /// The node runs.
     #[error("node {0} runs already")]
     Runs(i32),
+    /// It was to be cut off from itself.
+    #[error("node {0} cannot be cut off from itself")]
+    Alone(i32),
+    /// Nobody could go there.
+    #[error("no address: a host has 1 to 255 characters without blanks, and a port is not 0")]
+    NoAddress,
     /// The node does not start again.
     #[error(transparent)]
     Start(StartError),

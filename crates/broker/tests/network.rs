@@ -47,6 +47,12 @@ fn clients_are_told_where_a_node_shall_be() {
     let own = i32::from(cluster.addresses()[0].port());
     assert_eq!(told, [("127.0.0.1", own), ("elsewhere.example", 7)]);
     assert!(matches!(cluster.advertise_node(3, "x", 1), Err(NodeError::Unknown(3))));
+    // No answer could name it, or nobody could go there.
+    let long = "x".repeat(256);
+    for (host, port) in [("", 1), ("a b", 1), ("a\0", 1), (&*long, 1), ("x", 0)] {
+        let refused = cluster.advertise_node(2, host, port);
+        assert!(matches!(refused, Err(NodeError::NoAddress)), "{host:?} {port}");
+    }
 }
 
 #[test]
@@ -108,4 +114,5 @@ fn the_controller_gives_up_whom_it_does_not_hear_and_not_whom_it_cannot_tell() {
     cluster.heal();
     assert!(cluster.wait_until_in_sync(PATIENCE));
     assert!(matches!(cluster.cut_one_way(9, 1), Err(NodeError::Unknown(9))));
+    assert!(matches!(cluster.cut_nodes(1, 1), Err(NodeError::Alone(1))));
 }

@@ -117,6 +117,11 @@ fn networks_fail_when_they_are_told_to() {
     control(&broker, &["cut", "1", "9", "--one-way"]).exits(2).says("there is no node 9");
     control(&broker, &["link", "9"]).exits(2).says("there is no node 9");
     control(&broker, &["address", "9", "h:1"]).exits(2).says("there is no node 9");
+    control(&broker, &["address", "2", "two words:1"]).exits(2).says("without blanks");
+    control(&broker, &["cut", "1", "1"]).exits(2).says("from itself");
+    control(&broker, &["fault", "node=9", "drop=request"]).exits(2).says("there is no node 9");
+    told(&broker, &["cut", "0", "1"]);
+    told(&broker, &["heal"]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Fault {
                 "node" => fault.node(number(&name, value)?),
                 "after" => fault.after(number(&name, value)?),
                 "times" if value == "always" => fault.always(),
-                "times" => fault.times(number(&name, value)?),
+                "times" => fault.times(some(&name, value)?),
                 "error" => fault.error(error(value)?),
                 "error-after" => fault.error_after_apply(error(value)?),
                 "drop" => match value {
@@ -80,7 +80,7 @@ impl Fault {
                 "delay-ms" => fault.delay(milliseconds()?),
                 "throttle-ms" => fault.throttle(milliseconds()?),
                 "cut-answer-bytes" => fault.cut_answer(number(&name, value)?),
-                "flip-bits" => fault.flip_bits(number(&name, value)?),
+                "flip-bits" => fault.flip_bits(some(&name, value)?),
                 "answer" => match value {
                     "malformed" => fault.malformed_answer(),
                     "repeated" => fault.repeat_answer(),
@@ -115,6 +115,14 @@ impl FromStr for Fault {
 
 fn number<N: FromStr>(name: &str, value: &str) -> Result<N, NotAFault> {
     value.parse().map_err(|_| NotAFault(format!("{name}={value}: a number was expected")))
+}
+
+/// A number of something that is to happen.
+fn some(name: &str, value: &str) -> Result<u32, NotAFault> {
+    match number(name, value)? {
+        0 => Err(NotAFault(format!("{name}={value}: nothing would happen"))),
+        count => Ok(count),
+    }
 }
 
 /// An API by its name or number.
@@ -181,6 +189,8 @@ mod tests {
             ("error=NONE", "no such error"),
             ("api=Produce", "nothing would happen"),
             ("times=2", "nothing would happen"),
+            ("times=0 drop=request", "nothing would happen"),
+            ("flip-bits=0", "nothing would happen"),
             ("topic", "NAME=VALUE"),
             ("drop=everything", "request or response"),
             ("disconnect=now", "before or after"),

@@ -192,14 +192,13 @@ impl BrokerArgs {
             )));
         }
         check_address("--listen", &self.listen)?;
-        let advertised = self.advertise.as_deref().map(|address| {
-            check_address("--advertise", address)?;
-            let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-            match port.parse() {
-                Ok(port) if port > 0 => Ok((host.to_owned(), port)),
-                _ => Err(Failure::usage(format!("--advertise {address}: clients need a port"))),
-            }
-        });
+        let advertised =
+            self.advertise.as_deref().map(|address| match check_address("--advertise", address)? {
+                (_, 0) => {
+                    Err(Failure::usage(format!("--advertise {address}: clients need a port")))
+                }
+                advertised => Ok(advertised),
+            });
         Ok(BrokerPlan {
             listen: self.listen,
             advertised: advertised.transpose()?,
@@ -234,15 +233,11 @@ impl TroubleArgs {
     }
 }
 
-fn check_address(option: &str, address: &str) -> Result<(), Failure> {
-    let is_address = address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    match is_address {
-        true => Ok(()),
-        false => Err(Failure::usage(format!("{option} {address}: not an address"))
-            .cure("expected HOST:PORT, as in 127.0.0.1:9092, with port 0 for any free one")),
-    }
+fn check_address(option: &str, address: &str) -> Result<(String, u16), Failure> {
+    words::host_and_port(address).map_err(|_| {
+        Failure::usage(format!("{option} {address}: not an address"))
+            .cure("expected HOST:PORT, as in 127.0.0.1:9092, with port 0 for any free one")
+    })
 }
 
 #[cfg(test)]

@@ -40,18 +40,7 @@ pub(crate) struct ControlArgs {
 /// With or without `http://` before it.
 fn address(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-            Ok(address.to_owned())
-        }
-        _ => Err("expected HOST:PORT, as in 127.0.0.1:8090".to_owned()),
-    }
-}
-
-fn host_and_port(text: &str) -> Result<(String, u16), String> {
-    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    let parsed = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-    parsed.ok_or_else(|| "expected HOST:PORT, as in 127.0.0.1:9092".to_owned())
+    words::host_and_port(address).map(|_| address.to_owned())
 }
 
 /// What to do, or to ask.
@@ -96,7 +85,7 @@ pub(crate) enum Order {
         /// The node's id
         id: i32,
         /// Where
-        #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
+        #[arg(value_name = "HOST:PORT", value_parser = words::host_and_port)]
         address: (String, u16),
     },
     /// Let new producer ids begin with this epoch

@@ -33,6 +33,13 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Parses `HOST:PORT`; the port may be 0.
+pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let parsed = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parsed.ok_or_else(|| "expected HOST:PORT, as in 127.0.0.1:9092".to_owned())
+}
+
 /// A setting as typed. It may hold a secret, so that its text is not for showing.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Assignment(String);

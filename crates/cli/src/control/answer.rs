@@ -59,6 +59,7 @@ impl From<NodeError> for Refusal {
         let status = match error {
             NodeError::Unknown(_) => StatusCode::NOT_FOUND,
             NodeError::IsDown(_) | NodeError::Runs(_) => StatusCode::CONFLICT,
+            NodeError::Alone(_) | NodeError::NoAddress => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use ottla_broker::{ApiKey, Fault, RandomFaults};
+use ottla_broker::{ApiKey, Fault, NodeError, RandomFaults};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,14 @@ pub(super) async fn inject(
         .collect();
     let words = words?;
     let words = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    cluster.inject(Fault::from_parts(words)?);
+    let fault = Fault::from_parts(words.clone())?;
+    let node = words.clone().find(|(name, _)| *name == "node");
+    if let Some(id) = node.and_then(|(_, id)| id.parse().ok())
+        && !cluster.node_ids().contains(&id)
+    {
+        return Err(NodeError::Unknown(id).into());
+    }
+    cluster.inject(fault);
     done()
 }
 
