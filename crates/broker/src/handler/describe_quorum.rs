@@ -45,8 +45,8 @@ impl Api for DescribeQuorumRequest {
             let code = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
             return Reply::Now(self.refuse(call.version, code));
         }
-        if !self.is_about_the_quorum() {
-            return Reply::Now(self.unknown());
+        if !is_about_the_quorum(&self) {
+            return Reply::Now(unknown(self));
         }
         let quorum = Node { node_id: CONTROLLER, ..Node::default() };
         let nodes_of_quorum = if call.version < NODES_VERSION { vec![] } else { vec![quorum] };
@@ -61,42 +61,31 @@ impl Api for DescribeQuorumRequest {
     }
 }
 
-trait Asked {
-    /// Whether the partition of the quorum is asked for, and nothing else.
-    fn is_about_the_quorum(&self) -> bool;
-
-    /// The answer to any other request.
-    fn unknown(self) -> DescribeQuorumResponse;
+/// Whether the partition of the quorum is asked for, and nothing else.
+fn is_about_the_quorum(request: &DescribeQuorumRequest) -> bool {
+    let [topic] = &request.topics[..] else {
+        return false;
+    };
+    let [partition] = &topic.partitions[..] else {
+        return false;
+    };
+    topic.topic_name == TOPIC && partition.partition_index == 0
 }
 
-impl Asked for DescribeQuorumRequest {
-    fn is_about_the_quorum(&self) -> bool {
-        let [topic] = &self.topics[..] else {
-            return false;
-        };
-        let [partition] = &topic.partitions[..] else {
-            return false;
-        };
-        topic.topic_name == TOPIC && partition.partition_index == 0
-    }
-
-    fn unknown(self) -> DescribeQuorumResponse {
-        let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-        let topics = self.topics.into_iter().map(|topic| TopicData {
-            topic_name: topic.topic_name,
-            partitions: topic
-                .partitions
-                .into_iter()
-                .map(|partition| PartitionData {
-                    partition_index: partition.partition_index,
-                    error_code: code.0,
-                    error_message: Some(code.message().to_owned()),
-                    ..PartitionData::default()
-                })
-                .collect(),
-        });
-        DescribeQuorumResponse { topics: topics.collect(), ..DescribeQuorumResponse::default() }
-    }
+/// The answer to any other request.
+fn unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let unknown = |index: i32| PartitionData {
+        partition_index: index,
+        error_code: code.0,
+        error_message: Some(code.message().to_owned()),
+        ..PartitionData::default()
+    };
+    let topics = request.topics.into_iter().map(|topic| TopicData {
+        topic_name: topic.topic_name,
+        partitions: topic.partitions.iter().map(|it| unknown(it.partition_index)).collect(),
+    });
+    DescribeQuorumResponse { topics: topics.collect(), ..DescribeQuorumResponse::default() }
 }
 
 fn partition(nodes: &Nodes, now: Now) -> PartitionData {
