@@ -82,6 +82,7 @@ mod nodes;
 mod outage;
 mod outages;
 mod outgoing;
+mod parked;
 mod partitions;
 mod pattern;
 mod peers;

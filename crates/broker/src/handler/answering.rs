@@ -67,6 +67,7 @@ fn finish_with(
         return Flow::Continue;
     };
     let throttle = fault.and_then(|fault| fault.throttle).max(peer.throttle.take());
+    let mut swapped = std::mem::take(&mut peer.swapped);
     let throttle_ms =
         throttle.map(|throttle| i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX));
     let flow = match last_word_after {
@@ -88,11 +89,13 @@ fn finish_with(
         return Flow::Close;
     };
     let flow = if is_cut { Flow::Close } else { flow };
-    if let Some(peer) = nodes.peers.get_mut(&call.connection) {
-        match fault.is_some_and(|fault| fault.swaps_answer) {
-            true => peer.swapped.extend(target.bytes.drain(from..)),
-            false => target.bytes.append(&mut peer.swapped),
+    if fault.is_some_and(|fault| fault.swaps_answer) {
+        swapped.extend(target.bytes.drain(from..));
+        if let Some(peer) = nodes.peers.get_mut(&call.connection) {
+            peer.swapped = swapped;
         }
+    } else {
+        target.bytes.append(&mut swapped);
     }
     match delay {
         None => flow,
