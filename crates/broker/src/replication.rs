@@ -13,7 +13,7 @@ use ottla_protocol::Uuid;
 use ottla_protocol::record::BatchHeader;
 
 use crate::handler;
-use crate::log::{Located, LogError, PartitionLog, ReadError};
+use crate::log::{LogError, LogReader, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::node::State;
 use crate::nodes::Nodes;
@@ -287,13 +287,9 @@ impl Nodes {
         };
         let (high_watermark, has_gaps) = (replica.high_watermark(), replica.log.may_have_gaps());
         // The follower compares the checksums.
-        let located = replica.log.locate(ask.offset, i64::MAX, fetch_bytes, true);
-        let bytes = located.and_then(|located| match located {
-            Some(Located { span, .. }) => {
-                span.read().map_err(|error| LogError::io(replica.log.dir(), error).into())
-            }
-            None => Ok(Bytes::new()),
-        });
+        let located =
+            replica.log.locate(LogReader::Follower, ask.offset, i64::MAX, fetch_bytes, true);
+        let bytes = located.and_then(|located| Ok(replica.log.bytes_of(located.as_ref())?));
         match bytes {
             // It has to ask again, or nobody thinks of it any more.
             Ok(bytes) if bytes.is_empty() && is_left_out => Answer::Failed,

@@ -124,6 +124,24 @@ fn a_consumer_of_a_compacted_topic_gets_the_last_value_of_each_key_at_its_offset
     assert_eq!(offset_at(&mut client, TOPIC, NOW_MS), found[0].0);
 }
 
+/// librdkafka takes a run of answers without any record for a sign that a batch is too large for
+/// it, and tells its program so.
+#[test]
+fn no_answer_is_of_nothing_but_batches_that_compaction_has_emptied() {
+    let cluster = builder().start().unwrap();
+    let mut client = client_of(&cluster, 1);
+    (0..60).for_each(|round| write(&mut client, round));
+    let found = wait_for_few(&mut client, NOT_CLEANED);
+    let first = found[0].0;
+    assert!(first > 200, "{first}");
+    for offset in 0..300 {
+        let fetched = client.fetch(TOPIC, 0, offset, 0);
+        let bytes = fetched.responses[0].partitions[0].records.clone().unwrap();
+        let (header, plain) = batches(&bytes).swap_remove(0);
+        assert!(!records(&header, &plain).is_empty(), "at {offset}");
+    }
+}
+
 #[test]
 fn every_replica_cleans_its_own_log_and_whoever_leads_has_the_last_value_of_each_key() {
     let cluster = builder().nodes(3).topic_replicated("other", 1, 3).start().unwrap();

@@ -28,7 +28,7 @@ use super::{Api, Reply, throttle};
 use crate::catalog::{Catalog, Topic};
 use crate::fault::Action;
 use crate::fetch_sessions::Use;
-use crate::log::{Located, LogError, PartitionLog, ReadError};
+use crate::log::{Located, LogError, LogReader, PartitionLog, ReadError};
 use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::peers::{Call, ConnectionId};
@@ -337,7 +337,8 @@ fn read_log(
     limits: Limits,
 ) -> Result<(Records, Option<Vec<AbortedTransaction>>), ReadError> {
     let Limits { max_bytes, at_least_one, is_committed } = limits;
-    let Some(located) = log.locate(from, up_to, max_bytes, at_least_one)? else {
+    let Some(located) = log.locate(LogReader::Consumer, from, up_to, max_bytes, at_least_one)?
+    else {
         return Ok((Records::Here(Bytes::new()), is_committed.then(Vec::new)));
     };
     let Located { span, next_offset } = located;

@@ -20,6 +20,7 @@
 //! log behind the recovery point is read through and cut at the first batch that is not whole;
 //! indexes and producer states are made from the log.
 
+mod bookmarks;
 mod cleaner;
 mod entry_file;
 mod file_span;
@@ -30,11 +31,13 @@ mod partition_log;
 mod producer_snapshot;
 mod producer_state;
 pub(crate) mod read_buffer;
+mod reading;
 mod recovery;
 mod replica;
 mod retention;
 mod scan;
 mod segment;
+mod segment_lookup;
 pub mod storage;
 mod time_index;
 mod time_lookup;
@@ -49,11 +52,13 @@ use ottla_protocol::record::{CompressionType, TimestampType};
 
 pub(crate) use file_span::FileSpan;
 pub use marker::TransactionMarker;
-pub use partition_log::{Appended, PartitionLog, ReadError};
-pub(crate) use partition_log::{Located, SyncJob};
+pub(crate) use partition_log::SyncJob;
+pub use partition_log::{Appended, PartitionLog};
 pub use producer_state::{
     ProducedBatch, ProducerEntry, ProducerStates, SequenceVerdict, WINDOW_BATCHES, sequence_after,
 };
+pub use reading::ReadError;
+pub(crate) use reading::{Located, LogReader};
 pub use recovery::{OpenState, Recovery, Truncation};
 pub use storage::{DiskStorage, Storage, StoredFile, StoredName, Survives};
 pub use time_lookup::OffsetAtTime;

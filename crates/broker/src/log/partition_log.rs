@@ -4,12 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::record::{BatchHeader, TimestampType, validate_batch};
+use ottla_protocol::record::{BatchHeader, TimestampType};
 
 use super::cleaner::Cleaner;
-use super::file_span::FileSpan;
 use super::leader_epochs::LeaderEpochs;
 use super::producer_snapshot;
 use super::producer_state::{ProducerStates, SequenceVerdict};
@@ -19,7 +17,6 @@ use super::transactions::Unreplicated;
 use super::validation::{Rejection, ValidBatch, Validator};
 use super::{LogConfig, LogError};
 use crate::mutant::{self, Mutant};
-use crate::power_cut::Unflushed;
 
 /// The log of one partition.
 #[derive(Debug)]
@@ -56,33 +53,6 @@ pub struct Appended {
     pub log_append_time_ms: Option<i64>,
     /// Whether the batch was in the log already and nothing was written.
     pub is_duplicate: bool,
-}
-
-/// Why nothing can be read at an offset.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The log begins behind the offset or ends before it.
-    #[error("offset {offset} lies outside {start}..={end}")]
-    OutOfRange {
-        /// What was asked.
-        offset: i64,
-        /// The first offset of the log.
-        start: i64,
-        /// The offset that the next record will get.
-        end: i64,
-    },
-    /// The log there is damaged, or the disk failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
-/// Whole batches where they lie.
-#[derive(Debug)]
-pub(crate) struct Located {
-    pub(crate) span: FileSpan,
-    /// The offset behind the last of them.
-    pub(crate) next_offset: i64,
 }
 
 /// A closed segment that should reach the medium, outside the broker's own thread.
@@ -283,85 +253,6 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Reads whole batches from the one that holds `offset` on, none that begins at or behind
-    /// `up_to`.
-    ///
-    /// At most `max_bytes`, but when `at_least_one` is set the first batch comes even if it is
-    /// larger. Each batch's checksum is compared.
-    ///
-    /// # Errors
-    /// When the offset is outside the log, or what stands there is damaged.
-    pub fn read(
-        &mut self,
-        offset: i64,
-        up_to: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Bytes, ReadError> {
-        let Some(Located { span, .. }) = self.locate(offset, up_to, max_bytes, at_least_one)?
-        else {
-            return Ok(Bytes::new());
-        };
-        let mut bytes = span.read().map_err(|error| LogError::io(&self.dir, error))?;
-        let whole = whole_batches(&bytes);
-        if whole == 0 {
-            let reason = format!("at byte {}: the batch fails its checksum", span.position());
-            return Err(LogError::corrupt(&self.dir, reason).into());
-        }
-        bytes.truncate(whole);
-        Ok(bytes)
-    }
-
-    /// Where the batches are that [`PartitionLog::read`] reads; `None` when there is none. They
-    /// have been looked at by some of their headers only.
-    ///
-    /// # Errors
-    /// As those of [`PartitionLog::read`].
-    pub(crate) fn locate(
-        &mut self,
-        offset: i64,
-        up_to: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<Located>, ReadError> {
-        if offset < self.log_start_offset || offset > self.log_end_offset {
-            let (start, end) = (self.log_start_offset, self.log_end_offset);
-            return Err(ReadError::OutOfRange { offset, start, end });
-        }
-        if offset >= up_to.min(self.log_end_offset) {
-            return Ok(None);
-        }
-        let located = self.locate_in_segments(offset, up_to, max_bytes, at_least_one);
-        self.release_closed_segments();
-        located
-    }
-
-    fn locate_in_segments(
-        &mut self,
-        offset: i64,
-        up_to: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<Located>, ReadError> {
-        let storage = self.storage.clone();
-        for at in self.segment_index(offset)..self.segments.len() {
-            let next = self.segments.get(at + 1);
-            let end_offset = next.map_or(self.log_end_offset, Segment::base_offset);
-            let segment = &mut self.segments[at];
-            let Some(first) = segment.find(&*storage, offset)? else {
-                continue;
-            };
-            let is_too_large = first.size > max_bytes as u64 && !at_least_one;
-            if first.header.base_offset >= up_to || is_too_large {
-                return Ok(None);
-            }
-            let (span, next_offset) =
-                segment.span(&*storage, &first, up_to, max_bytes, end_offset)?;
-            return Ok(Some(Located { span, next_offset }));
-        }
-        Ok(None)
-    }
-
     /// Gives the header of every batch from the one with `offset` on to `visit`.
     pub(super) fn for_each_batch_from(
         &mut self,
@@ -508,28 +399,6 @@ impl PartitionLog {
         self.recovery_point
     }
 
-    /// What a power cut may take: the segments that reach behind the recovery point. Where nothing
-    /// is flushed, as in temporary folders, those count as flushed that are closed.
-    pub(crate) fn unflushed(&mut self) -> Vec<Unflushed> {
-        let storage = self.storage.clone();
-        let active = self.segments.last().map_or(0, Segment::base_offset);
-        let from = match self.unsynced.is_empty() {
-            true => self.recovery_point.max(active),
-            false => self.recovery_point,
-        };
-        let first = self.segment_index(from);
-        let mut unflushed = Vec::new();
-        for segment in self.segments.iter_mut().skip(first) {
-            let found = segment.find(&*storage, from).ok().flatten();
-            let flushed_bytes = match segment.base_offset() < from {
-                true => found.map_or_else(|| segment.size(), |batch| batch.position),
-                false => 0,
-            };
-            unflushed.push(Unflushed { path: segment.path().to_owned(), flushed_bytes });
-        }
-        unflushed
-    }
-
     /// Bytes in all segments, indexes not counted.
     pub fn size_bytes(&self) -> u64 {
         self.segments.iter().map(Segment::size).sum()
@@ -604,16 +473,4 @@ impl PartitionLog {
     pub(super) fn unreplicated_mut(&mut self) -> &mut Unreplicated {
         &mut self.unreplicated
     }
-}
-
-/// How many of the bytes are whole, undamaged batches.
-fn whole_batches(bytes: &[u8]) -> usize {
-    let mut whole = 0;
-    while let Ok(header) = validate_batch(&bytes[whole..]) {
-        match header.size_bytes() {
-            Some(size) => whole += size,
-            None => break,
-        }
-    }
-    whole
 }

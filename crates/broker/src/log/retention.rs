@@ -1,6 +1,7 @@
 //! Removing the front of a log: by age, by size, and because somebody asked for it.
 
-use super::partition_log::{PartitionLog, ReadError};
+use super::partition_log::PartitionLog;
+use super::reading::ReadError;
 use super::segment::Segment;
 use super::{LogError, producer_snapshot};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use ottla_protocol::record::{BatchHeader, crc32c_append};
+use ottla_protocol::record::{BatchHeader, crc32c_append, validate_batch};
 
 use super::marker::EndMarker;
 use super::storage::{StoredFile, read_exact_at};
@@ -202,4 +202,16 @@ impl<'a> BatchScanner<'a> {
         let start = (position - self.buffer_start) as usize;
         Ok(&self.buffer[start..start + count])
     }
+}
+
+/// The batches at the front of some bytes, each as its header and its records. One that is cut
+/// short, or damaged, ends them.
+pub(super) fn whole_batches(bytes: &[u8]) -> impl Iterator<Item = (BatchHeader, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let header = validate_batch(rest).ok()?;
+        let (batch, behind) = rest.split_at_checked(header.size_bytes()?)?;
+        rest = behind;
+        Some((header, &batch[BatchHeader::SIZE..]))
+    })
 }

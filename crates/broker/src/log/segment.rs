@@ -1,19 +1,15 @@
 //! One segment of a partition's log: the file with the batches and its two indexes.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ottla_protocol::record::BatchHeader;
 
-use super::file_span::FileSpan;
-use super::marker::EndMarker;
+use super::bookmarks::Bookmarks;
 use super::offset_index::OffsetIndex;
-use super::read_buffer;
-use super::scan::{BatchScanner, Damage, ScanError, ScannedBatch};
-use super::storage::{Storage, StoredFile, read_exact_at};
+use super::scan::{BatchScanner, Damage, ScanError};
+use super::storage::{Storage, StoredFile};
 use super::time_index::{TimeEntry, TimeIndex};
 use super::transaction_index::{AbortedEntry, TransactionIndex};
 use super::{
@@ -23,13 +19,13 @@ use super::{
 /// Batches whose base offset is in the file's name, or later.
 #[derive(Debug)]
 pub(super) struct Segment {
-    base_offset: i64,
-    path: PathBuf,
+    pub(super) base_offset: i64,
+    pub(super) path: PathBuf,
     /// Opened when it is needed, and kept for the active segment.
     file: Option<Arc<dyn StoredFile>>,
-    size: u64,
-    offsets: OffsetIndex,
-    times: TimeIndex,
+    pub(super) size: u64,
+    pub(super) offsets: OffsetIndex,
+    pub(super) times: TimeIndex,
     aborted: TransactionIndex,
     /// Whether its aborted transactions are not in their index yet: they cannot be known from the
     /// segment alone.
@@ -37,8 +33,8 @@ pub(super) struct Segment {
     bytes_since_entry: u64,
     index_interval_bytes: u64,
     /// Where the last reads ended: there the next ones begin.
-    bookmarks: Bookmarks,
-    latest: Option<TimeEntry>,
+    pub(super) bookmarks: Bookmarks,
+    pub(super) latest: Option<TimeEntry>,
     /// The greatest timestamp of batches that compaction has emptied; no index leads to them.
     latest_empty_ms: Option<i64>,
     first_timestamp_ms: Option<i64>,
@@ -313,139 +309,6 @@ impl Segment {
         self.aborted.visit_from(storage, offset, visit)
     }
 
-    /// The batch that holds `offset`, or the first one behind it. `None` at the end of the segment.
-    pub(super) fn find(
-        &mut self,
-        storage: &dyn Storage,
-        offset: i64,
-    ) -> Result<Option<ScannedBatch>, LogError> {
-        let start = match self.bookmarks.position_of(offset) {
-            Some(position) => position,
-            None => self
-                .offsets
-                .position_before(storage, offset)
-                .map_err(|error| LogError::io(&self.path, error))?,
-        };
-        self.first_batch(storage, start, |batch| batch.header.last_offset() >= offset)
-    }
-
-    /// The bytes of whole batches from `first` on, none of them at or behind `up_to`: as many as
-    /// fit `max_bytes`, and the first in any case. `end_offset` is the one behind the segment's
-    /// last. Gives the offset behind the last batch as well.
-    pub(super) fn span(
-        &mut self,
-        storage: &dyn Storage,
-        first: &ScannedBatch,
-        up_to: i64,
-        max_bytes: usize,
-        end_offset: i64,
-    ) -> Result<(FileSpan, i64), LogError> {
-        let (mut end, mut next_offset) = (self.size, end_offset);
-        if up_to < end_offset
-            && let Some(batch) = self.find(storage, up_to)?
-        {
-            (end, next_offset) = match batch.header.base_offset < up_to {
-                true => (batch.end(), batch.header.last_offset() + 1),
-                false => (batch.position, up_to),
-            };
-        }
-        let most = first.position.saturating_add(first.size.max(max_bytes as u64));
-        if end > most {
-            (end, next_offset) = self.last_end_within(storage, first, most)?;
-        }
-        self.bookmarks.put(next_offset, end);
-        let file = self.file(storage).cloned();
-        let file = file.map_err(|error| LogError::io(&self.path, error))?;
-        Ok((FileSpan::new(file, first.position, (end - first.position) as usize), next_offset))
-    }
-
-    /// Where the last batch ends that ends at `most` or before, and the offset that follows.
-    fn last_end_within(
-        &mut self,
-        storage: &dyn Storage,
-        first: &ScannedBatch,
-        most: u64,
-    ) -> Result<(u64, i64), LogError> {
-        let start = self.offsets.position_at_most(storage, most);
-        let start = start.map_err(|error| LogError::io(&self.path, error))?;
-        let start = start.max(first.position);
-        let beyond = self.first_batch(storage, start, |batch| batch.end() > most)?;
-        let path = &self.path;
-        let beyond = beyond.ok_or_else(|| LogError::corrupt(path, "ends where it did not"))?;
-        Ok((beyond.position, beyond.header.base_offset))
-    }
-
-    /// The first batch with a record at or after `timestamp_ms`.
-    pub(super) fn find_time(
-        &mut self,
-        storage: &dyn Storage,
-        timestamp_ms: i64,
-    ) -> Result<Option<ScannedBatch>, LogError> {
-        if self.latest.is_none_or(|latest| latest.timestamp_ms < timestamp_ms) {
-            return Ok(None);
-        }
-        let start = self
-            .times
-            .offset_before(storage, timestamp_ms)
-            .and_then(|offset| self.offsets.position_before(storage, offset))
-            .map_err(|error| LogError::io(&self.path, error))?;
-        self.first_batch(storage, start, |batch| batch.header.max_timestamp >= timestamp_ms)
-    }
-
-    fn first_batch(
-        &mut self,
-        storage: &dyn Storage,
-        start: u64,
-        is_wanted: impl Fn(&ScannedBatch) -> bool,
-    ) -> Result<Option<ScannedBatch>, LogError> {
-        let path = self.path.clone();
-        let size = self.size;
-        let base_offset = self.base_offset;
-        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
-        let mut scanner = BatchScanner::new(&**file, start, size, base_offset);
-        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
-            if is_wanted(&batch) {
-                return Ok(Some(batch));
-            }
-        }
-        Ok(None)
-    }
-
-    /// `length` bytes of the file.
-    pub(super) fn read(
-        &mut self,
-        storage: &dyn Storage,
-        position: u64,
-        length: usize,
-    ) -> Result<Bytes, LogError> {
-        let read = self.file(storage).and_then(|file| {
-            read_buffer::filled(length, |bytes| read_exact_at(&**file, bytes, position))
-        });
-        read.map_err(|error| LogError::io(&self.path, error))
-    }
-
-    /// Gives every batch from the one with `offset` on to `visit`, with what it says if it is a
-    /// marker.
-    pub(super) fn for_each_from(
-        &mut self,
-        storage: &dyn Storage,
-        offset: i64,
-        mut visit: impl FnMut(&BatchHeader, Option<&EndMarker>),
-    ) -> Result<(), LogError> {
-        let Some(first) = self.find(storage, offset)? else {
-            return Ok(());
-        };
-        let path = self.path.clone();
-        let (size, base_offset) = (self.size, self.base_offset);
-        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
-        let mut scanner = BatchScanner::new(&**file, first.position, size, base_offset);
-        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
-            let marker = scanner.marker(&batch).map_err(|error| LogError::io(&path, error))?;
-            visit(&batch.header, marker.as_ref());
-        }
-        Ok(())
-    }
-
     /// The file, opened at need.
     pub(super) fn file(&mut self, storage: &dyn Storage) -> io::Result<&Arc<dyn StoredFile>> {
         if self.file.is_none() {
@@ -498,30 +361,6 @@ impl Segment {
     /// The timestamp of its first batch, as far as this process has seen it.
     pub(super) fn first_timestamp_ms(&self) -> Option<i64> {
         self.first_timestamp_ms
-    }
-}
-
-/// Where in the file some offsets are, without a look at the index. Batches do not move while a
-/// segment lasts.
-#[derive(Debug, Default)]
-struct Bookmarks(VecDeque<(i64, u64)>);
-
-impl Bookmarks {
-    /// So many readers can follow the log of a partition without the index.
-    const MAX_COUNT: usize = 8;
-
-    /// Where to look for an offset: at the batch that holds it, or the first one behind it.
-    fn position_of(&self, offset: i64) -> Option<u64> {
-        self.0.iter().find(|(of, _)| *of == offset).map(|(_, position)| *position)
-    }
-
-    fn put(&mut self, offset: i64, position: u64) {
-        if self.position_of(offset).is_none() {
-            if self.0.len() == Self::MAX_COUNT {
-                self.0.pop_front();
-            }
-            self.0.push_back((offset, position));
-        }
     }
 }
 

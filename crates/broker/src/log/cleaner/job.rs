@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use ottla_protocol::record::{BatchHeader, validate_batch};
+use bytes::Bytes;
+use ottla_protocol::record::BatchHeader;
 
 use super::CLEANED_MARK;
 use super::filter::{Fate, Filter, Rules};
 use super::key_map::KeyMap;
 use super::swap;
 use crate::log::marker::EndMarker;
+use crate::log::scan::whole_batches;
 use crate::log::segment::Segment;
-use crate::log::storage::{Storage, read_exact_at};
+use crate::log::storage::Storage;
 use crate::log::{LogError, PartitionLog};
 
 /// So much is written before the medium is waited for, in bytes: nobody else gets a turn meanwhile.
@@ -137,13 +139,13 @@ impl Job {
             return Ok(());
         }
         let index = self.enter_segment(log)?;
-        let Some(block) = Block::read(log, index, self.next, pace.budget_bytes)? else {
+        let Some(block) = read_block(log, index, self.next, pace.budget_bytes)? else {
             self.next = log.segments[index + 1].base_offset();
             return Ok(());
         };
         let damaged = |reason| LogError::corrupt(log.segments[index].path(), reason);
         let max_bytes = log.config().max_decompressed_bytes;
-        for (header, records) in block.batches() {
+        for (header, records) in whole_batches(&block) {
             if self.keys.is_full() && self.next > self.first_dirty {
                 break;
             }
@@ -168,7 +170,7 @@ impl Job {
     /// Writes what stays of some batches.
     fn rewrite(&mut self, log: &mut PartitionLog, pace: Pace) -> Result<(), LogError> {
         let index = self.enter_segment(log)?;
-        let block = Block::read(log, index, self.next, pace.budget_bytes)?;
+        let block = read_block(log, index, self.next, pace.budget_bytes)?;
         let Phase::Rewriting { mapped_to, group: Some(group) } = &mut self.phase else {
             return Ok(());
         };
@@ -188,7 +190,7 @@ impl Job {
             max_decompressed_bytes: config.max_decompressed_bytes,
         };
         let damaged = |reason| LogError::corrupt(log.segments[index].path(), reason);
-        for (header, records) in block.batches() {
+        for (header, records) in whole_batches(&block) {
             let batch_bytes = BatchHeader::SIZE + records.len();
             let is_last = header.last_offset() + 1 == group.end
                 && !group.extend(log, batch_bytes, *mapped_to);
@@ -282,45 +284,25 @@ impl Group {
     }
 }
 
-/// Whole batches of one segment.
-struct Block(Vec<u8>);
-
-impl Block {
-    /// The batches from the one with `offset` on, or behind it; `None` when the segment has none.
-    fn read(
-        log: &mut PartitionLog,
-        index: usize,
-        offset: i64,
-        budget_bytes: usize,
-    ) -> Result<Option<Self>, LogError> {
-        let storage = log.storage().clone();
-        let segment = &mut log.segments[index];
-        let Some(first) = segment.find(&*storage, offset)? else {
-            return Ok(None);
-        };
-        let left = segment.size() - first.position;
-        let mut bytes = vec![0; (budget_bytes as u64).max(first.size).min(left) as usize];
-        let read = segment
-            .file(&*storage)
-            .and_then(|file| read_exact_at(&**file, &mut bytes, first.position));
-        read.map_err(|error| LogError::io(segment.path(), error))?;
-        let block = Self(bytes);
-        if block.batches().next().is_none() {
-            let reason = format!("at byte {}: the batch fails its checksum", first.position);
-            return Err(LogError::corrupt(segment.path(), reason));
-        }
-        Ok(Some(block))
+/// Bytes of one segment, from the batch with `offset` on, or the one behind it; `None` when the
+/// segment has none.
+fn read_block(
+    log: &mut PartitionLog,
+    index: usize,
+    offset: i64,
+    budget_bytes: usize,
+) -> Result<Option<Bytes>, LogError> {
+    let storage = log.storage().clone();
+    let segment = &mut log.segments[index];
+    let Some(first) = segment.find(&*storage, offset)? else {
+        return Ok(None);
+    };
+    let left = segment.size() - first.position;
+    let length = (budget_bytes as u64).max(first.size).min(left) as usize;
+    let block = segment.read(&*storage, first.position, length)?;
+    if whole_batches(&block).next().is_none() {
+        let reason = format!("at byte {}: the batch fails its checksum", first.position);
+        return Err(LogError::corrupt(segment.path(), reason));
     }
-
-    /// Each as its header and its records. One that is cut short, or damaged, ends them: whoever
-    /// begins with it is told.
-    fn batches(&self) -> impl Iterator<Item = (BatchHeader, &[u8])> {
-        let mut rest = self.0.as_slice();
-        std::iter::from_fn(move || {
-            let header = validate_batch(rest).ok()?;
-            let (batch, behind) = rest.split_at_checked(header.size_bytes()?)?;
-            rest = behind;
-            Some((header, &batch[BatchHeader::SIZE..]))
-        })
-    }
+    Ok(Some(block))
 }

@@ -32,10 +32,9 @@ pub(super) use swap::settle;
 
 use job::{Job, Pace, Progress};
 use key_map::KeyMap;
-use ottla_protocol::record::BatchHeader;
 
+use super::scan::ScannedBatch;
 use super::segment::Segment;
-use super::storage::read_exact_at;
 use super::{LogError, PartitionLog};
 
 /// Behind the names of files that are being written.
@@ -118,13 +117,10 @@ impl PartitionLog {
         }
         let storage = self.storage().clone();
         let segment = &mut self.segments[first];
-        let mut head = [0; BatchHeader::SIZE];
-        let read = segment.file(&*storage).and_then(|file| read_exact_at(&**file, &mut head, 0));
-        read.map_err(|error| LogError::io(segment.path(), error))?;
-        let header = BatchHeader::read(&head)
-            .map_err(|error| LogError::corrupt(segment.path(), error.to_string()))?;
+        let oldest = segment.find(&*storage, segment.base_offset())?;
         segment.release_file();
-        Ok(now_ms.saturating_sub(header.max_timestamp) > max_lag_ms)
+        let age_ms = |batch: ScannedBatch| now_ms.saturating_sub(batch.header.max_timestamp);
+        Ok(oldest.is_some_and(|batch| age_ms(batch) > max_lag_ms))
     }
 
     /// Begins to clean what [`PartitionLog::dirt`] found.
