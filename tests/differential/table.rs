@@ -35,9 +35,6 @@ const NO_PARTITIONS: &str = "\
 const NAMELESS: &str = "\
     A group without a name cannot have offsets, and has no coordinator; nor has an empty \
     transactional id.";
-const GONE: &str = "\
-    A group without offsets is gone with its last member; in Kafka it is there, empty, for a \
-    while.";
 const OFFSETS_OF_TRANSACTIONS: &str = "\
     TxnOffsetCommit needs AddOffsetsToTxn for the same group before it, and tells a stranger \
     of the wrong generation first.";
@@ -66,8 +63,6 @@ pub(super) const KNOWN: &[Known] = &[
     known("configs", "DescribeConfigs: *", "*error_message", ("empty", "words"), MESSAGES),
     known("moves", "*", "*error_message", ("none", "words"), MESSAGES),
     known("consumer groups", "*", "*error_message", ("none", "words"), MESSAGES),
-    known("consumer groups", "ConsumerGroupDescribe: described with nobody", "*", ("*", "*"), GONE),
-    known("join", "*", "*error_message", ("none", "words"), MESSAGES),
     known("produce", "*", "*error_message", ("none", "words"), MESSAGES),
     known("produce settings", "*", "*error_message", ("none", "words"), MESSAGES),
     known("coordinators", "*", "*error_message", ("empty", "words"), MESSAGES),
@@ -183,8 +178,6 @@ pub(super) const KNOWN: &[Known] = &[
     known("offsets", "DeleteGroups: nameless", "*", ("*", "24"), NAMELESS),
     known("coordinators", "FindCoordinator: type *, key \"\"", "*", ("*", "*"), NAMELESS),
     known("transactions", "AddOffsetsToTxn: no group", "error_code", ("0", "24"), NAMELESS),
-    known("join", "DescribeGroups: empty", "*", ("*", "*"), GONE),
-    known("join", "DeleteGroups: empty", "*", ("0", "69"), GONE),
     known(
         "transactions",
         "TxnOffsetCommit: another group",

@@ -10,13 +10,10 @@ use crate::workspace;
 
 const CLIENT: &str = "github.com/confluentinc/confluent-kafka-go/v2/kafka";
 const LEFT_OUT: &[LeftOut] = &[
-    ("TestIntegration/TestAdminClient_DeleteConsumerGroups", GONE),
-    ("TestIntegration/TestAdminClient_ListAndDescribeConsumerGroups", GONE),
     ("TestTransactionalProducer", FLUSHES),
     ("TestTransactionalSendOffsets", FLUSHES),
     ("TestParallelConsumerCloses", "of two closes at once it expects one to come later"),
 ];
-const GONE: &str = "it looks for a group without members and offsets, which is gone here";
 const FLUSHES: &str = "it flushes for -1 ms, and expects that everything is delivered then";
 
 const NODES: [&str; 4] = ["--nodes", "3", "--default-partitions", "4"];

@@ -31,6 +31,15 @@ impl Group {
         }
     }
 
+    /// Whether nobody was ever in the group nor is about to be.
+    pub(super) fn is_unused(&self) -> bool {
+        let generation = match self {
+            Self::Classic(group) => group.generation(),
+            Self::Consumer(group) => group.epochs().0,
+        };
+        self.is_gone() && generation == 0
+    }
+
     /// The state by Kafka's name.
     pub(crate) fn state_name(&self) -> &'static str {
         match self {

@@ -44,6 +44,9 @@ use crate::time::Now;
 /// From this version of OffsetCommit on an unknown group is told apart from a generation.
 const UNKNOWN_GROUP_VERSION: i16 = 9;
 
+/// `offsets.retention.check.interval.ms`: how often groups are looked for of which nothing is left.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
 /// All groups.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -57,6 +60,8 @@ pub(crate) struct Groups {
     answers: VecDeque<GroupAnswer>,
     /// No deadline lies before this. It may be early, never late.
     next_timeout: Option<Duration>,
+    /// When groups of which nothing is left go next.
+    next_sweep: Duration,
 }
 
 impl Groups {
@@ -80,6 +85,7 @@ impl Groups {
             },
             answers: VecDeque::new(),
             next_timeout: None,
+            next_sweep: now.monotonic + SWEEP_INTERVAL,
         };
         let noted = groups.members.all().map(|(id, note)| {
             let (_, session) = group_settings::timeouts(settings.of(Owner::Group, id), config);
@@ -341,10 +347,6 @@ impl Groups {
         if let Err(error) = self.offsets.forget_topic(topic) {
             tracing::error!(topic, %error, "offsets of a deleted topic not removed");
         }
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
-        for id in &ids {
-            self.settle(id).ok();
-        }
     }
 
     /// Forgets what a group has committed for these partitions.
@@ -353,9 +355,7 @@ impl Groups {
         group_id: &str,
         partitions: Vec<(String, i32)>,
     ) -> Result<(), ErrorCode> {
-        let forgotten = self.offsets.forget_partitions(group_id, partitions);
-        self.settle(group_id).ok();
-        forgotten.map_err(|error| {
+        self.offsets.forget_partitions(group_id, partitions).map_err(|error| {
             tracing::error!(group = group_id, %error, "offsets not removed");
             ErrorCode::COORDINATOR_NOT_AVAILABLE
         })
@@ -381,8 +381,12 @@ impl Groups {
     }
 
     /// Time has passed: members that were silent too long are out, rebalances that waited too long
-    /// go on.
+    /// go on, and groups of which nothing is left go.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
+        if self.next_sweep <= now.monotonic {
+            self.next_sweep = now.monotonic + SWEEP_INTERVAL;
+            self.sweep();
+        }
         if self.next_timeout.is_none_or(|next| next > now.monotonic) {
             return;
         }
@@ -396,9 +400,26 @@ impl Groups {
         }
     }
 
+    /// Drops the groups that have neither members nor offsets any more. One that cannot be
+    /// forgotten on the disk stays until the next time, so that it does not come back alone.
+    fn sweep(&mut self) {
+        let Self { groups, members, offsets, .. } = self;
+        groups.retain(|id, group| {
+            if !group.is_gone() || offsets.has_group(id) {
+                return true;
+            }
+            let forgotten = members.forget_group(id);
+            if let Err(error) = &forgotten {
+                tracing::error!(group = id, %error, "group without members not removed");
+            }
+            forgotten.is_err()
+        });
+    }
+
     /// When [`Groups::handle_timeout`] must be called next.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
-        self.next_timeout
+        let sweep = (!self.groups.is_empty()).then_some(self.next_sweep);
+        self.next_timeout.into_iter().chain(sweep).min()
     }
 
     /// The next answer that a member has waited for.
@@ -406,8 +427,8 @@ impl Groups {
         self.answers.pop_front()
     }
 
-    /// After a change in a group: notes what must outlive a kill, then collects its answers, notes
-    /// its next deadline, and drops it when nothing is left of it.
+    /// After a change in a group: notes what must outlive a kill, then collects its answers, and
+    /// notes its next deadline. One that never had a member is dropped.
     ///
     /// # Errors
     /// Of what could not be noted nobody may be told. It has said why, and is noted with the next
@@ -416,12 +437,7 @@ impl Groups {
         let Some(group) = self.groups.get_mut(group_id) else {
             return Ok(());
         };
-        let is_over = group.is_gone() && !self.offsets.has_group(group_id);
-        let written = if is_over {
-            self.members.forget_group(group_id)
-        } else {
-            group.note_in(&mut self.members, group_id)
-        };
+        let written = group.note_in(&mut self.members, group_id);
         if let Group::Classic(group) = group {
             if written.is_err() {
                 group.take_back_assignments();
@@ -429,12 +445,8 @@ impl Groups {
             self.answers.extend(group.take_answers());
         }
         let deadline = group.next_timeout();
-        self.next_timeout = match (self.next_timeout, deadline) {
-            (Some(known), Some(deadline)) => Some(known.min(deadline)),
-            (known, deadline) => known.or(deadline),
-        };
-        // One that could not be forgotten stays, so that its members are not there after a restart.
-        if is_over && written.is_ok() {
+        self.next_timeout = self.next_timeout.into_iter().chain(deadline).min();
+        if group.is_unused() {
             self.groups.remove(group_id);
         }
         written.map_err(|error| {

@@ -292,6 +292,10 @@ impl ClassicGroup {
         self.members.is_empty() && self.pending.is_empty() && self.state == State::Empty
     }
 
+    pub(super) fn generation(&self) -> i32 {
+        self.generation
+    }
+
     /// The state by Kafka's name.
     pub(crate) fn state_name(&self) -> &'static str {
         match self.state {
