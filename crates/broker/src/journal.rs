@@ -50,6 +50,11 @@ impl Journal {
         };
         // What follows the last line break is a line that was not finished.
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let lost_bytes = bytes.len() - end;
+        if lost_bytes > 0 {
+            let path = journal.path.display();
+            tracing::warn!(%path, lost_bytes, "left out a last line that was not finished");
+        }
         for (index, line) in bytes[..end].split(|byte| *byte == b'\n').enumerate() {
             if line.is_empty() {
                 continue;

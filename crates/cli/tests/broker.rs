@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -41,19 +42,42 @@ fn a_log_that_lost_its_end_is_said_and_the_rest_is_served() {
     let size = std::fs::metadata(&log).unwrap().len();
     std::fs::File::options().write(true).open(&log).unwrap().set_len(size - 1).unwrap();
 
-    let data = broker.data.path().to_str().unwrap();
-    let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--data", data]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let talk = Lines::of(child.stderr.take().unwrap());
-    let said = talk.wait_for("log cut after an unclean shutdown");
+    let said = said_at_start(broker.data.path(), "log cut after an unclean shutdown");
     assert!(said.starts_with("ottla: log cut"), "{said}");
     assert!(said.contains(": topic orders, partition 0, file "), "{said}");
     assert!(said.contains("lost bytes "), "{said}");
+    broker.restart(&[]);
+    assert_eq!(broker.values("orders"), ["a"]);
+}
+
+/// What a broker on this folder says with these words until it is ready.
+fn said_at_start(data: &Path, words: &str) -> String {
+    let data = data.to_str().unwrap();
+    let mut command = ottla(["broker", "--listen", "127.0.0.1:0", "--data", data]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let talk = Lines::of(child.stderr.take().unwrap());
+    let said = talk.wait_for(words);
     talk.wait_for("data in ");
     send_signal(&child, Signal::TERM);
     assert_eq!(wait(&mut child).code(), Some(0));
-    broker.restart(&[]);
-    assert_eq!(broker.values("orders"), ["a"]);
+    said
+}
+
+/// A group had committed 210, 410 and 510; the file of it lost its end along with the last line
+/// break, and the group went on at 210 without a word to anybody.
+#[test]
+fn a_file_of_lines_that_lost_its_end_is_said_and_the_rest_is_known() {
+    let mut broker = Broker::start(&[]);
+    broker.end(Signal::KILL);
+    let offsets = broker.data.path().join("group-offsets.jsonl");
+    let line = |offset| {
+        format!(r#"{{"group":"g","topic":"t","partition":0,"committed":{{"offset":{offset}}}}}"#)
+    };
+    let half = &line(410)[..40];
+    std::fs::write(&offsets, format!("{}\n{half}", line(210))).unwrap();
+    let said = said_at_start(broker.data.path(), "left out a last line that was not finished");
+    assert!(said.contains("group-offsets.jsonl") && said.contains("lost bytes 40"), "{said}");
+    assert_eq!(std::fs::read_to_string(&offsets).unwrap(), format!("{}\n", line(210)));
 }
 
 #[test]
