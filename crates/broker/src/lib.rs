@@ -74,6 +74,7 @@ mod link;
 mod listen;
 pub mod log;
 mod lookup;
+mod lost_ends;
 mod mutant;
 mod nearest_replica;
 mod node;

@@ -155,9 +155,10 @@ impl Nodes {
         let folders = open_folders(count, dir, &storage, &mut rng)?;
         let cluster_id = folders[0].0.cluster_id().to_owned();
         let mut catalog = Catalog::load(dir, storage.clone())?;
+        let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
         // One that went in order while the others ran on does not speak for them.
-        if !folders.iter().all(|(data, _)| data.was_clean()) {
-            let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
+        let was_clean = folders.iter().all(|(data, _)| data.was_clean());
+        if !was_clean {
             catalog.bump_leader_epochs().map_err(fault)?;
         }
         let settings = ResourceSettings::open(dir.join(RESOURCE_SETTINGS), storage.clone())?;
@@ -210,6 +211,9 @@ impl Nodes {
             config,
         };
         cluster.forget_deleted();
+        if !was_clean {
+            cluster.lead_with_longest_logs().map_err(fault)?;
+        }
         cluster.begin_control(now);
         Ok(cluster)
     }
