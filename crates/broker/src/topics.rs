@@ -113,10 +113,13 @@ impl Nodes {
                 check_partition_count(*partitions)?;
                 let factor = replication_factor.unwrap_or(self.config.default_replication_factor);
                 let count = usize::try_from(factor).unwrap_or_default();
-                if count == 0 || count > live.len() {
-                    let brokers = live.len();
+                let away = self.away_nodes();
+                let brokers = live.len() + away.len();
+                if count == 0 || count > brokers || live.is_empty() {
                     let message = format!(
-                        "replication factor {factor} cannot be had: {brokers} brokers are there"
+                        "replication factor {factor} cannot be had: {brokers} brokers are \
+                         registered, {} of them are there",
+                        live.len()
                     );
                     let code = ErrorCode::INVALID_REPLICATION_FACTOR;
                     return Err(TopicError::new(code, message));
@@ -127,7 +130,13 @@ impl Nodes {
                     first => usize::try_from(first).unwrap_or_default() % live.len(),
                 };
                 let partitions = usize::try_from(*partitions).unwrap_or_default();
-                assign(&live, count, partitions, start, |id| self.config.rack_of(id))
+                let present = count.min(live.len());
+                let rack_of = |id| self.config.rack_of(id);
+                let mut all = assign(&live, present, partitions, start, rack_of);
+                for (index, replicas) in all.iter_mut().enumerate() {
+                    replicas.extend(away.iter().cycle().skip(index).take(count - present));
+                }
+                all
             }
         };
         let place = |replicas: Vec<i32>| {
@@ -136,6 +145,13 @@ impl Nodes {
             Placement { isr, leader, ..Placement::new(replicas) }
         };
         Ok(all.into_iter().map(place).collect())
+    }
+
+    /// The nodes that can have new replicas when they are back.
+    fn away_nodes(&self) -> Vec<i32> {
+        let ready: Vec<i32> = self.ready_nodes().collect();
+        let registered = self.nodes.iter().filter(|node| node.is_registered).map(|node| node.id);
+        registered.filter(|id| !ready.contains(id)).collect()
     }
 
     fn check_replicas(&self, all: &[Vec<i32>]) -> Result<(), TopicError> {

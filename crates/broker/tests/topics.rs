@@ -452,3 +452,28 @@ fn deleted_records_are_gone_and_the_rest_stays() {
     let partition = client.call(2, &request(-1)).topics[0].partitions[0].clone();
     assert_eq!(partition.low_watermark, 10);
 }
+
+/// A client that made its topic anew while a broker was down heard of a replication factor that
+/// cannot be had.
+#[test]
+fn a_topic_gets_replicas_on_brokers_that_are_away_too_but_last() {
+    let cluster = Cluster::builder().nodes(3).start().unwrap();
+    cluster.kill_node(2).unwrap();
+    let mut client = Client::connect(&cluster);
+    let wanted = |factor| CreatableTopic { replication_factor: factor, ..creatable("t", 4) };
+    assert_eq!(create(&mut client, wanted(3)).0, ErrorCode::NONE);
+    for partition in 0..4 {
+        let state = cluster.partition("t", partition).unwrap();
+        assert_eq!((state.replicas.len(), state.replicas[2]), (3, 2));
+        assert!(!state.in_sync.contains(&2) && state.leader != Some(2), "{state:?}");
+    }
+    let fewer = CreatableTopic { name: "few".to_owned(), ..wanted(2) };
+    assert_eq!(create(&mut client, fewer).0, ErrorCode::NONE);
+    assert!(!cluster.partition("few", 0).unwrap().replicas.contains(&2));
+
+    assert_eq!(client.produce("t", 0, &Batch::numbered(3)).error_code, 0);
+    cluster.start_node(2).unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    cluster.move_leader("t", 0, 2).unwrap();
+    assert_eq!(cluster.partition("t", 0).unwrap().log_end, 3);
+}
