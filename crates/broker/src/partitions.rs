@@ -83,7 +83,14 @@ impl Partitions {
                 let must_be_there = placement.isr.contains(&node);
                 let mut log = partitions.open_one(topic, index, &config, state, must_be_there)?;
                 log.set_first_dirty_offset(known(&first_dirty));
-                opened.push(Some(Replica::new(log, known(&high_watermarks))));
+                let (end_offset, high_watermark) = (log.log_end_offset(), known(&high_watermarks));
+                if end_offset < high_watermark {
+                    tracing::warn!(
+                        topic = %topic.name, partition = index, node, end_offset, high_watermark,
+                        "log has lost records that all in-sync replicas had"
+                    );
+                }
+                opened.push(Some(Replica::new(log, high_watermark)));
             }
             partitions.by_topic.insert(topic.id, opened);
         }

@@ -81,6 +81,27 @@ fn a_file_of_lines_that_lost_its_end_is_said_and_the_rest_is_known() {
 }
 
 #[test]
+fn a_log_that_somebody_took_away_is_said() {
+    let mut broker = Broker::start(&["--topic", "t:1"]);
+    let folder = broker.data.path().join("t-0");
+    let index = folder.join("00000000000000000000.index");
+    broker.end(Signal::KILL);
+    std::fs::remove_file(folder.join("00000000000000000000.log")).unwrap();
+    std::fs::write(&index, []).unwrap();
+    let said = said_at_start(broker.data.path(), "removed an index without its log");
+    assert!(said.contains(index.to_str().unwrap()), "{said}");
+
+    // What the checkpoint knows does not go without a word either.
+    broker.restart(&[]);
+    broker.end(Signal::KILL);
+    let checkpoint = broker.data.path().join("replication-offset-checkpoint");
+    std::fs::write(checkpoint, "0\n1\nt 0 7\n").unwrap();
+    let lost = "log has lost records that all in-sync replicas had";
+    let said = said_at_start(broker.data.path(), lost);
+    assert!(said.contains("topic t") && said.contains("high watermark 7"), "{said}");
+}
+
+#[test]
 fn damage_in_the_log_that_is_read_is_not_the_users_mistake() {
     let broker = Broker::start(&["--topic", "t:1"]);
     broker.produce(&["-t", "t"], b"a\n").exits(0);

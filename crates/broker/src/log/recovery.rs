@@ -364,6 +364,11 @@ impl Found {
                 }) || offset_in_name(&entry.name, WINDOW_SUFFIX)
                     .is_some_and(|offset| !found.snapshots.contains(&offset));
             if is_stray {
+                // A kill between two removals leaves such files; so does one who took a log away.
+                if entry.name.ends_with(INDEX_SUFFIX) {
+                    let path = dir.join(&entry.name);
+                    tracing::warn!(path = %path.display(), "removed an index without its log");
+                }
                 storage.remove_file(&dir.join(&entry.name)).map_err(fault)?;
             }
         }
