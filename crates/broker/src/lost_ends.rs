@@ -1,7 +1,7 @@
 //! The start of a cluster that did not end in order.
 //!
-//! Replicas that were in sync may have lost the ends of their logs with the power, or to damage. One
-//! that has would lead with what it has left, and the others would cut their logs to that. So the
+//! Replicas that were in sync may have lost the ends of their logs with the power, or to damage.
+//! One that has would lead with what is left, and the others would cut their logs to that. So the
 //! longest log leads, and what is shorter is not in sync until it has caught up. Kafka does not
 //! count on such brokers for the same reason (KIP-966).
 
@@ -17,11 +17,13 @@ use crate::placement::Placement;
 type End = (Option<i32>, i64);
 
 impl Nodes {
-    /// Has the in-sync replicas with the longest logs lead, and leaves the others out.
+    /// Begins a leader epoch in every partition, as what followers knew of the one before may be
+    /// lost, and has one of the in-sync replicas with the longest logs lead.
     ///
     /// # Errors
     /// When that could not be written down.
-    pub(crate) fn lead_with_longest_logs(&mut self) -> io::Result<()> {
+    pub(crate) fn begin_new_epochs(&mut self) -> io::Result<()> {
+        self.catalog.bump_leader_epochs()?;
         let mut changes = Vec::new();
         for topic in self.catalog.sorted() {
             for (index, place) in (0..).zip(&topic.partitions) {
@@ -55,7 +57,6 @@ impl Nodes {
         if is_shorter(place.leader) {
             let has_longest = |id: &&i32| place.isr.contains(*id) && end(**id) == Some(longest);
             next.leader = *place.replicas.iter().find(has_longest)?;
-            next.leader_epoch = next.leader_epoch.saturating_add(1);
         }
         Some(next)
     }

@@ -154,13 +154,9 @@ impl Nodes {
         let mut rng = Rng::new(seed);
         let folders = open_folders(count, dir, &storage, &mut rng)?;
         let cluster_id = folders[0].0.cluster_id().to_owned();
-        let mut catalog = Catalog::load(dir, storage.clone())?;
-        let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
+        let catalog = Catalog::load(dir, storage.clone())?;
         // One that went in order while the others ran on does not speak for them.
         let was_clean = folders.iter().all(|(data, _)| data.was_clean());
-        if !was_clean {
-            catalog.bump_leader_epochs().map_err(fault)?;
-        }
         let settings = ResourceSettings::open(dir.join(RESOURCE_SETTINGS), storage.clone())?;
         let groups = Groups::open(dir, &storage, &config, &settings, now)?;
         let transactions = Transactions::open(dir.join(TRANSACTIONS), storage.clone(), now)?;
@@ -212,7 +208,8 @@ impl Nodes {
         };
         cluster.forget_deleted();
         if !was_clean {
-            cluster.lead_with_longest_logs().map_err(fault)?;
+            let fault = |source| StartError::DataDir { path: dir.to_owned(), source };
+            cluster.begin_new_epochs().map_err(fault)?;
         }
         cluster.begin_control(now);
         Ok(cluster)

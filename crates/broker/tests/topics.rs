@@ -471,9 +471,11 @@ fn a_topic_gets_replicas_on_brokers_that_are_away_too_but_last() {
     assert_eq!(create(&mut client, fewer).0, ErrorCode::NONE);
     assert!(!cluster.partition("few", 0).unwrap().replicas.contains(&2));
 
-    assert_eq!(client.produce("t", 0, &Batch::numbered(3)).error_code, 0);
+    let led_by_first = |index: &i32| cluster.partition("t", *index).unwrap().leader == Some(1);
+    let index = (0..4).find(led_by_first).unwrap();
+    assert_eq!(client.produce("t", index, &Batch::numbered(3)).error_code, 0);
     cluster.start_node(2).unwrap();
     assert!(cluster.wait_until_in_sync(PATIENCE));
-    cluster.move_leader("t", 0, 2).unwrap();
-    assert_eq!(cluster.partition("t", 0).unwrap().log_end, 3);
+    cluster.move_leader("t", index, 2).unwrap();
+    assert_eq!(cluster.partition("t", index).unwrap().log_end, 3);
 }
