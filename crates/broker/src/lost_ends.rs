@@ -9,6 +9,7 @@ use std::io;
 
 use ottla_protocol::Uuid;
 
+use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::placement::Placement;
 
@@ -49,7 +50,7 @@ impl Nodes {
         let longest = place.isr.iter().filter_map(|id| end(*id)).max()?;
         // Nothing is known of one whose node is left out of the cluster.
         let is_shorter = |id: i32| end(id).is_some_and(|end| end < longest);
-        if !place.isr.iter().any(|id| is_shorter(*id)) {
+        if !place.isr.iter().any(|id| is_shorter(*id)) || mutant::is_on(Mutant::LeadsWithLostEnd) {
             return None;
         }
         let mut next = place.clone();

@@ -35,6 +35,8 @@ pub(crate) enum Mutant {
     ReadsAhead,
     /// A node that comes back within the session timeout leads on.
     LeadsOnAfterRestart,
+    /// A leader that has lost the end of its log leads on when all nodes begin anew.
+    LeadsWithLostEnd,
     /// What the controller decides is not written down.
     ForgetsPlacements,
     /// A follower does not learn of idempotent producers.

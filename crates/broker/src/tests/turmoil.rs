@@ -9,6 +9,7 @@ use ottla_protocol::record::validate_batch;
 use super::careful::Careful;
 use super::world::{PARTITIONS, World, batch};
 use crate::config::BrokerConfig;
+use crate::controller::CONTROLLER;
 use crate::node::State;
 use crate::rng::Rng;
 
@@ -27,6 +28,8 @@ struct Turmoil {
     failed: [u32; 7],
     /// Whether partitions move between the nodes as well, and how many moves began.
     moves: Option<u32>,
+    /// Whether the power goes as well, and how often it went alone, and along with the program.
+    power_cuts: Option<[u32; 2]>,
 }
 
 impl Turmoil {
@@ -52,12 +55,18 @@ impl Turmoil {
             read: HashMap::new(),
             failed: [0; 7],
             moves: None,
+            power_cuts: None,
         }
     }
 
     /// Partitions move between the nodes as well.
     fn with_moves(seed: u64) -> Self {
         Self { moves: Some(0), ..Self::new(seed) }
+    }
+
+    /// Nodes lose what they have not flushed as well.
+    fn with_power_cuts(seed: u64) -> Self {
+        Self { power_cuts: Some([0; 2]), ..Self::new(seed) }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -75,6 +84,7 @@ impl Turmoil {
                 12..14 => self.write_carelessly(),
                 14 => self.read(),
                 15 if self.moves.is_some() => self.reassign(),
+                15 if self.power_cuts.is_some() => self.cut_power(),
                 _ => self.fail(),
             }
             self.check();
@@ -176,6 +186,31 @@ impl Turmoil {
                     self.failed[4] += 1;
                 }
             }
+        }
+    }
+
+    /// Takes the power of a node, if for each partition another one is in sync and heard of. It is
+    /// missed before anything else happens, or the whole program ends before that.
+    fn cut_power(&mut self) {
+        let (node, now, topic) = (1 + self.below(3) as i32, self.world.now(), self.world.topic);
+        let ends = self.below(2) == 0;
+        let nodes = &mut self.world.nodes;
+        let is_spare = |partition| {
+            let place = nodes.catalog.placement(topic, partition).unwrap();
+            place.isr.iter().any(|id| *id != node && nodes.can_reach(CONTROLLER, *id))
+        };
+        if nodes.node(node).unwrap().state == State::Down || !(0..PARTITIONS).all(is_spare) {
+            return;
+        }
+        nodes.cut_power(node, now);
+        if ends {
+            self.world.restart();
+        } else {
+            let missed_after = self.world.nodes.config.node_session_timeout;
+            self.world.pass(missed_after);
+        }
+        if let Some(counts) = &mut self.power_cuts {
+            counts[usize::from(ends)] += 1;
         }
     }
 
@@ -330,6 +365,19 @@ fn records_are_kept_while_partitions_move_between_nodes_that_fail() {
     assert!(u64::from(moves) > seeds().count() as u64, "{moves} moves");
 }
 
+#[test]
+fn records_are_kept_while_nodes_lose_the_ends_of_their_logs() {
+    let mut power_cuts = [0; 2];
+    for seed in seeds() {
+        let mut turmoil = Turmoil::with_power_cuts(seed);
+        turmoil.run();
+        for (sum, count) in power_cuts.iter_mut().zip(turmoil.power_cuts.unwrap_or_default()) {
+            *sum += count;
+        }
+    }
+    assert!(power_cuts.iter().all(|count| *count > 10), "{power_cuts:?}");
+}
+
 /// The seeds within which each bug is found.
 const MUTANT_SEEDS: u64 = 100;
 
@@ -360,6 +408,7 @@ fn every_known_bug_of_a_cluster_is_found() {
         M::FollowersForgetEpochs,
         M::FollowersRestamp,
         M::ArrivesTooSoon,
+        M::LeadsWithLostEnd,
     ];
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -368,6 +417,7 @@ fn every_known_bug_of_a_cluster_is_found() {
         switch(Some(mutant));
         let begin = match mutant {
             M::ArrivesTooSoon => Turmoil::with_moves,
+            M::LeadsWithLostEnd => Turmoil::with_power_cuts,
             _ => Turmoil::new,
         };
         let found =
