@@ -136,15 +136,18 @@ impl PartitionLog {
         offset: i64,
         up_to: i64,
     ) -> Result<Option<(usize, ScannedBatch)>, LogError> {
-        let storage = self.storage().clone();
+        let (storage, end) = (self.storage().clone(), self.log_end_offset());
         let mut emptied = None;
         for at in self.segment_index(offset)..self.segments.len() {
             let segment = &mut self.segments[at];
             let Some(first) = segment.find(&*storage, offset)? else {
                 continue;
             };
-            if first.header.base_offset >= up_to {
+            if first.header.base_offset >= end {
                 break;
+            }
+            if first.header.base_offset >= up_to {
+                return Ok(emptied);
             }
             if reader == LogReader::Follower || first.header.record_count > 0 {
                 return Ok(Some((at, first)));
@@ -157,6 +160,11 @@ impl PartitionLog {
                 return Ok(Some((at, first)));
             }
             emptied = Some((at, last));
+        }
+        // The log ends with a batch, so there is one; a reader would wait for ever for the rest.
+        if emptied.is_none() {
+            let reason = format!("no batch is found at offset {offset}, and the log ends at {end}");
+            return Err(LogError::corrupt(self.dir(), reason));
         }
         Ok(emptied)
     }
