@@ -286,3 +286,51 @@ fn what_lies_before_the_recovery_point_is_not_read_again() {
     assert!(recovery.scanned_from.unwrap() <= 110);
     assert_holds(&mut log, 40);
 }
+
+/// A log that was closed in order is not looked through when it is opened. A reader must not take
+/// damage in it for the end of the log.
+#[test]
+fn a_flipped_bit_is_an_error_for_its_reader_or_shown_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = killed_log(dir.path(), 4);
+    log.close(true).unwrap();
+    let end = log.log_end_offset();
+    drop(log);
+    let path = files(dir.path(), ".log").pop().unwrap();
+    let size = fs::metadata(&path).unwrap().len() as usize / 4;
+    for bit in 0..4 * size * 8 {
+        let damaged = copy(dir.path());
+        let path = damaged.path().join(path.file_name().unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        let Ok((mut log, _)) = open(damaged.path(), true) else {
+            continue;
+        };
+        if log.log_end_offset() != end {
+            // The broker knows where the log ended, and does not start.
+            continue;
+        }
+        for offset in 0..end {
+            let read = log.read(offset, end, usize::MAX, true);
+            assert!(read.is_err() || !read.unwrap().is_empty(), "bit {bit}, offset {offset}");
+        }
+    }
+}
+
+/// A broker that somebody restarted daily had two files more in each partition after each time.
+#[test]
+fn snapshots_of_earlier_stops_do_not_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    for index in 0..30 {
+        let (mut log, recovery) = open(dir.path(), true).unwrap();
+        assert_eq!(recovery.scanned_segments, 0);
+        append(&mut log, index);
+        log.close(true).unwrap();
+        drop(log);
+        let (segments, snapshots) = (files(dir.path(), ".log"), files(dir.path(), ".snapshot"));
+        assert!(snapshots.len() <= segments.len() + 1, "{snapshots:?}");
+        assert_eq!(snapshots.len(), files(dir.path(), ".window").len());
+    }
+    assert!(files(dir.path(), ".log").len() > 2);
+}

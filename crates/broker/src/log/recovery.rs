@@ -96,6 +96,7 @@ impl PartitionLog {
         log.raise_log_start(state.log_start_offset);
         log.set_recovery_point(if state.is_clean { next_offset } else { state.recovery_point });
         log.rebuild_producers(&found.snapshots, state.now_ms)?;
+        log.remove_stray_snapshots()?;
         log.settle_epochs(&recovery)?;
         Ok((log, recovery))
     }
@@ -137,6 +138,22 @@ impl PartitionLog {
         *self.producers_mut() = states;
         *self.unreplicated_mut() = Unreplicated::default();
         self.replay_from(from, now_ms)
+    }
+
+    /// Takes away the snapshots that earlier stops have left: what counts are those where a segment
+    /// begins, and the newest.
+    fn remove_stray_snapshots(&mut self) -> Result<(), LogError> {
+        let (storage, dir) = (self.storage().clone(), self.dir());
+        let fault = |error| LogError::io(dir, error);
+        let snapshots = producer_snapshot::offsets(&*storage, dir).map_err(fault)?;
+        let newest = snapshots.iter().max().copied();
+        let counts = |offset: &i64| {
+            Some(*offset) == newest || self.segments.iter().any(|it| it.base_offset() == *offset)
+        };
+        for offset in snapshots.iter().filter(|offset| !counts(offset)) {
+            producer_snapshot::remove(&*storage, dir, *offset).map_err(fault)?;
+        }
+        Ok(())
     }
 
     /// Brings the producer states up to date with the batches from `from` on, and makes up for
