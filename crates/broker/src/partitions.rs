@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ottla_protocol::Uuid;
 
 use crate::catalog::{Catalog, Topic};
-use crate::data_dir::{DataDir, Offsets};
+use crate::data_dir::{CATALOG, DataDir, Offsets};
 use crate::error::StartError;
 use crate::log::{LogConfig, LogError, OpenState, PartitionLog, Storage, Survives};
 use crate::peers::ConnectionId;
@@ -109,7 +109,15 @@ impl Partitions {
         let is_absent =
             self.storage.list(&dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let mut state = state;
-        if is_absent && !must_be_there {
+        if is_absent && must_be_there {
+            let reason = format!(
+                "it is gone, though it had all records of its partition; put it back, or take \
+                 topic {} out of {} to do without it",
+                topic.name, CATALOG
+            );
+            return Err(StartError::Damaged { path: dir, reason });
+        }
+        if is_absent {
             // It came into being while the node was down; the leader has the records. Checkpoints
             // can only speak of a former topic.
             let fault = |source| StartError::DataDir { path: dir.clone(), source };
@@ -119,7 +127,7 @@ impl Partitions {
         self.check_topic_id(topic, &dir)?;
         let storage = self.storage.clone();
         let path = dir.clone();
-        let ended_at = if state.is_clean { state.recovery_point } else { 0 };
+        let ended_at = Some(state.recovery_point).filter(|end| state.is_clean && *end > 0);
         let opened = PartitionLog::open(storage, dir, config.clone(), state);
         let (log, recovery) = opened.map_err(|source| StartError::Log {
             topic: topic.name.to_string(),
@@ -133,12 +141,14 @@ impl Partitions {
                 "log cut after an unclean shutdown"
             );
         }
-        if log.log_end_offset() < ended_at {
-            // Offsets that were acknowledged would be given out a second time.
+        if let Some(ended_at) = ended_at.filter(|end| *end != log.log_end_offset()) {
+            // Offsets that were acknowledged would be given out a second time, or never.
             let reason = format!(
                 "its log ends at offset {}, though it ended at {ended_at} when the broker was shut \
-                 down cleanly; put the files back, or delete the topic's folders to do without them",
-                log.log_end_offset()
+                 down cleanly; put the files back, or take topic {} out of {} to do without it",
+                log.log_end_offset(),
+                topic.name,
+                CATALOG
             );
             return Err(StartError::Damaged { path, reason });
         }
@@ -391,12 +401,15 @@ impl Partitions {
                 continue;
             };
             let id = read_topic_id(storage, &path).map_err(|error| fault(&path, error))?;
-            let is_known = catalog.by_name(topic).is_some();
+            let known = catalog.by_name(topic);
+            let place = known.and_then(|it| it.partitions.get(usize::try_from(index).ok()?));
+            let must_be_there = place.is_some_and(|place| place.isr.contains(&node));
             match id {
                 TopicId::Is(id) if catalog.deleting().contains(&id) => {
                     storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
                 }
-                TopicId::Is(id) if !is_known || catalog.by_id(id).is_none() => {
+                // One that must be there is refused, with what it says, when it is opened.
+                TopicId::Is(id) if catalog.by_id(id).is_none() && !must_be_there => {
                     self.put_aside(&path, &entry.name, id)?;
                 }
                 TopicId::Is(id) if has_moved(catalog, id, index, node) => {

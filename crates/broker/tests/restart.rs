@@ -230,6 +230,42 @@ fn an_interrupted_deletion_is_finished_and_a_stray_folder_put_aside() {
     assert!(!names.iter().any(|name| name.ends_with("-delete")));
 }
 
+/// The folder had been put aside, and then its absence was told without a reason.
+#[test]
+fn a_folder_that_is_gone_or_anothers_is_told_along_with_the_cure() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = start(dir.path());
+    Client::connect(&cluster).produce("t", 0, &Batch::numbered(3));
+    cluster.stop();
+    let refusal = || {
+        let error = Cluster::builder().data_dir(dir.path()).start().unwrap_err();
+        assert!(matches!(error, StartError::Damaged { .. }), "{error:?}");
+        error.to_string()
+    };
+    let (folder, away) = (dir.path().join("t-0"), dir.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    let told = refusal();
+    assert!(told.contains("t-0") && told.contains("it is gone"), "{told}");
+    fs::rename(&away, &folder).unwrap();
+
+    let metadata = folder.join("partition.metadata");
+    let before = fs::read_to_string(&metadata).unwrap();
+    fs::write(&metadata, "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAg\n").unwrap();
+    let told = refusal();
+    assert!(told.contains("belongs to topic id AAAAAAAAAAAAAAAAAAAAAg"), "{told}");
+    fs::write(&metadata, before).unwrap();
+    start(dir.path()).stop();
+
+    // The cure that the first message names.
+    let catalog = dir.path().join("cluster-metadata.json");
+    let mut topics: serde_json::Value =
+        serde_json::from_slice(&fs::read(&catalog).unwrap()).unwrap();
+    topics["topics"] = serde_json::json!([]);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&catalog, topics.to_string()).unwrap();
+    assert_eq!(start(dir.path()).log_end_offset("t", 0), Some(0));
+}
+
 #[test]
 fn addresses_that_cannot_be_had_and_descriptions_that_make_no_sense_are_errors() {
     let first = Cluster::builder().start().unwrap();
