@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use base64::Engine as _;
 use common::Batch;
 use common::client::{Client, PATIENCE, fetch_request, produce_request};
 use ottla_broker::{Cluster, Listener, Mechanism, Sasl, Tls};
@@ -194,6 +195,57 @@ fn the_certificate_changes_for_those_who_connect_later() {
     assert!(secure(&address, &old, None).is_err());
     metadata(&mut secure(&address, &new, None).unwrap()).unwrap();
     metadata(&mut before).unwrap();
+}
+
+/// The parts of a DER value, and the bytes behind it.
+fn der(bytes: &[u8]) -> (u8, &[u8], &[u8]) {
+    let (head, length) = match bytes[1] {
+        0x81 => (3, usize::from(bytes[2])),
+        0x82 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
+        short => (2, usize::from(short)),
+    };
+    (bytes[0], &bytes[head..head + length], &bytes[head + length..])
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = match u16::try_from(content.len()).unwrap().to_be_bytes() {
+        [0, short @ ..0x80] => vec![short],
+        [0, long] => vec![0x81, long],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[0x30], &length[..], content].concat()
+}
+
+/// The certificate without its version and its extensions. Its signature is not good any more.
+fn as_version_1(certificate: &[u8]) -> Vec<u8> {
+    const VERSION: u8 = 0xa0;
+    const EXTENSIONS: u8 = 0xa3;
+    let (_, all, _) = der(certificate);
+    let (_, mut signed, signature) = der(all);
+    let mut kept = Vec::new();
+    while !signed.is_empty() {
+        let (tag, _, rest) = der(signed);
+        if tag != VERSION && tag != EXTENSIONS {
+            kept.extend_from_slice(&signed[..signed.len() - rest.len()]);
+        }
+        signed = rest;
+    }
+    sequence(&[&sequence(&kept), signature].concat())
+}
+
+/// `openssl x509 -req` makes such certificates, and the broker did not start with them.
+#[test]
+fn a_certificate_of_version_1_is_shown() {
+    let identity = Authority::new("one").signs("broker");
+    let certificate = as_version_1(identity.certificate.der());
+    let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    let tls = Tls::new(pem, identity.key.serialize_pem());
+    let cluster = Cluster::builder().tls(tls).start().unwrap();
+    let address = cluster.addresses()[0].to_string();
+    // This client is one of those that mind.
+    let error = secure(&address, &Authority::new("one"), None).unwrap_err();
+    assert!(error.to_string().contains("UnsupportedCertVersion"), "{error}");
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use zeroize::Zeroizing;
 
 use crate::error::StartError;
@@ -100,19 +102,18 @@ impl Tls {
             unusable(format!("no private key without password in PEM: {error}"))
         })?;
         let verifier = self.client_verifier(&provider)?;
+        let shown = shown(chain, key, &provider)
+            .map_err(|error| unusable(format!("certificate and key: {error}")))?;
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)
             .map_err(|error| unusable(error.to_string()))?;
-        let config = builder
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
-            .map_err(|error| unusable(format!("certificate and key: {error}")))?;
-        Ok(Arc::new(config))
+        let builder = builder.with_client_cert_verifier(verifier);
+        Ok(Arc::new(builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))))
     }
 
     fn client_verifier(
         &self,
-        provider: &Arc<rustls::crypto::CryptoProvider>,
+        provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>, StartError> {
         let Some(pem) = &self.client_ca_pem else {
             if self.requires_client_certificate {
@@ -143,6 +144,30 @@ impl std::fmt::Debug for Tls {
             .field("requires_client_certificate", &self.requires_client_certificate)
             .finish_non_exhaustive()
     }
+}
+
+/// What is shown to clients. A certificate of X.509 version 1 is, too: they are easily made, Kafka
+/// has them, and only some clients mind. Whether such a one belongs to the key nobody looks.
+fn shown(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, rustls::Error> {
+    let shown = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
+    match shown.keys_match() {
+        Err(error) if is_of_version_1(&error) => {
+            tracing::warn!("certificate is of X.509 version 1, which some clients refuse");
+        }
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) | Ok(()) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(shown)
+}
+
+/// The library that reads certificates is not ours to name, so its words have to do.
+fn is_of_version_1(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
+        && error.to_string().contains("UnsupportedCertVersion")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
