@@ -128,6 +128,10 @@ fn what_is_no_credential_is_refused_and_changes_nothing() {
     let one = vec![deletion("alice", SHA_256)];
     let twice = alter(&mut client, one, vec![upsertion("alice", SHA_512, 4096)]);
     assert_eq!(twice, [("alice".to_owned(), ErrorCode::DUPLICATE_RESOURCE)]);
+    // What is wrong with the first comes before that.
+    let one = vec![deletion("nobody", SHA_256)];
+    let twice = alter(&mut client, one, vec![upsertion("nobody", SHA_512, 4096)]);
+    assert_eq!(twice, [("nobody".to_owned(), ErrorCode::RESOURCE_NOT_FOUND)]);
     assert_eq!(described(&mut client, None), before);
 }
 

@@ -56,12 +56,63 @@ impl Api for AlterUserScramCredentialsRequest {
         Reply::Now(response(by_user(&self).into_iter().map(|(name, changes)| {
             let outcome = match changes.as_slice() {
                 _ if name.is_empty() => Err(ErrorCode::UNACCEPTABLE_CREDENTIAL),
-                [Change::Delete(deletion)] => delete(nodes, deletion),
-                [Change::Upsert(upsertion)] => upsert(nodes, upsertion),
-                _ => Err(ErrorCode::DUPLICATE_RESOURCE),
+                [only] => only.checked(nodes).and_then(|change| change.apply(nodes)),
+                // What is wrong with the first of several counts for all.
+                [first, ..] => first.checked(nodes).and(Err(ErrorCode::DUPLICATE_RESOURCE)),
+                [] => Ok(()),
             };
             (name, outcome)
         })))
+    }
+}
+
+/// A change that can be made.
+struct Checked<'a> {
+    name: &'a str,
+    hash: ScramHash,
+    /// `None`: the user has none any more.
+    keys: Option<ScramKeys>,
+}
+
+impl<'a> Change<'a> {
+    fn checked(self, nodes: &Nodes) -> Result<Checked<'a>, ErrorCode> {
+        match self {
+            Self::Delete(deletion) => {
+                let (name, hash) = (deletion.name.as_str(), hash_of(deletion.mechanism)?);
+                let known = nodes.users.by_name(name).and_then(|user| user.scram_keys(hash));
+                known.ok_or(ErrorCode::RESOURCE_NOT_FOUND)?;
+                Ok(Checked { name, hash, keys: None })
+            }
+            Self::Upsert(upsertion) => {
+                let (name, hash) = (upsertion.name.as_str(), hash_of(upsertion.mechanism)?);
+                let iterations = u32::try_from(upsertion.iterations).unwrap_or_default();
+                // As in Kafka, its length is the client's affair.
+                let is_salted = !upsertion.salted_password.is_empty();
+                if !is_salted || !(SCRAM_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
+                    return Err(ErrorCode::UNACCEPTABLE_CREDENTIAL);
+                }
+                let salted = &upsertion.salted_password;
+                let keys = hash.keys_of_salted(salted, &upsertion.salt, iterations);
+                Ok(Checked { name, hash, keys: Some(keys) })
+            }
+        }
+    }
+}
+
+impl Checked<'_> {
+    /// Writes down what a tool has said, and does it.
+    fn apply(self, nodes: &mut Nodes) -> Result<(), ErrorCode> {
+        let Self { name, hash, keys } = self;
+        nodes.scram.note(name, hash, keys.as_ref()).map_err(|error| {
+            tracing::error!(%error, user = name, "credential not written down");
+            ErrorCode::KAFKA_STORAGE_ERROR
+        })?;
+        if let Some(keys) = keys {
+            nodes.users.set_scram(name, hash, keys);
+        } else {
+            nodes.users.remove_scram(name, hash);
+        }
+        Ok(())
     }
 }
 
@@ -80,44 +131,6 @@ fn by_user(request: &AlterUserScramCredentialsRequest) -> BTreeMap<&str, Vec<Cha
 fn hash_of(mechanism: i8) -> Result<ScramHash, ErrorCode> {
     let found = MECHANISMS.iter().find(|(number, _)| *number == mechanism);
     found.map(|(_, hash)| *hash).ok_or(ErrorCode::UNSUPPORTED_SASL_MECHANISM)
-}
-
-fn delete(nodes: &mut Nodes, deletion: &ScramCredentialDeletion) -> Result<(), ErrorCode> {
-    let (name, hash) = (&deletion.name, hash_of(deletion.mechanism)?);
-    let known = nodes.users.by_name(name).and_then(|user| user.scram_keys(hash));
-    if known.is_none() {
-        return Err(ErrorCode::RESOURCE_NOT_FOUND);
-    }
-    note(nodes, name, hash, None)?;
-    nodes.users.remove_scram(name, hash);
-    Ok(())
-}
-
-/// Writes down what a tool has said.
-fn note(
-    nodes: &mut Nodes,
-    name: &str,
-    hash: ScramHash,
-    keys: Option<&ScramKeys>,
-) -> Result<(), ErrorCode> {
-    nodes.scram.note(name, hash, keys).map_err(|error| {
-        tracing::error!(%error, user = name, "credential not written down");
-        ErrorCode::KAFKA_STORAGE_ERROR
-    })
-}
-
-fn upsert(nodes: &mut Nodes, upsertion: &ScramCredentialUpsertion) -> Result<(), ErrorCode> {
-    let hash = hash_of(upsertion.mechanism)?;
-    let iterations = u32::try_from(upsertion.iterations).unwrap_or_default();
-    // As in Kafka, its length is the client's affair.
-    let is_salted = !upsertion.salted_password.is_empty();
-    if !is_salted || !(SCRAM_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
-        return Err(ErrorCode::UNACCEPTABLE_CREDENTIAL);
-    }
-    let keys = hash.keys_of_salted(&upsertion.salted_password, &upsertion.salt, iterations);
-    note(nodes, &upsertion.name, hash, Some(&keys))?;
-    nodes.users.set_scram(&upsertion.name, hash, keys);
-    Ok(())
 }
 
 fn response<'a>(
