@@ -243,6 +243,12 @@ pub(crate) const BROKER_SETTINGS: &[BrokerSetting] = &[
         "What happens to old records, in topics that do not say."
     ),
     of_topics!(
+        "log.flush.interval.messages",
+        Kind::Long,
+        "flush.messages",
+        "Accepted for the sake of tools; has no effect on this broker."
+    ),
+    of_topics!(
         "log.index.interval.bytes",
         Kind::Int,
         "index.interval.bytes",

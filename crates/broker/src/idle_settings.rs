@@ -4,7 +4,7 @@
 const FAMILIES: [&str; 5] = ["listener.name.", "log.cleaner.", "remote.", "sasl.", "ssl."];
 
 /// In order.
-const NAMES: [&str; 35] = [
+const NAMES: [&str; 34] = [
     "background.threads",
     "compression.gzip.level",
     "compression.lz4.level",
@@ -20,7 +20,6 @@ const NAMES: [&str; 35] = [
     "leader.replication.throttled.rate",
     "listener.security.protocol.map",
     "listeners",
-    "log.flush.interval.messages",
     "log.flush.interval.ms",
     "log.index.size.max.bytes",
     "log.local.retention.bytes",
