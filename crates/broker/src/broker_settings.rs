@@ -211,7 +211,8 @@ pub(crate) const BROKER_SETTINGS: &[BrokerSetting] = &[
         Kind::Long,
         |config| ms(config.cleaner_backoff),
         "How often a log to compact is looked for.",
-    ),
+    )
+    .changing(Change::Number { min: 0 }),
     of_topics!(
         "log.cleaner.delete.retention.ms",
         Kind::Long,

@@ -45,6 +45,11 @@ impl Compaction {
     pub(crate) fn next(&self) -> Duration {
         self.next
     }
+
+    /// What there is to do may be another thing now.
+    pub(crate) fn look_at_once(&mut self) {
+        self.next = Duration::ZERO;
+    }
 }
 
 impl Nodes {
@@ -60,7 +65,7 @@ impl Nodes {
         let step = present.map_or(Step::Rests, |place| self.compact_step(place, now));
         self.compaction.present = present.filter(|_| step == Step::GoesOn);
         let wait = match step {
-            Step::Rests => self.config.cleaner_backoff.max(PAUSE),
+            Step::Rests => self.cleaner_backoff().max(PAUSE),
             // Another one may be dirty, too.
             Step::Done | Step::GoesOn => PAUSE,
         };

@@ -100,6 +100,18 @@ impl Nodes {
         given.map_or(self.config.producer_id_expiration, Duration::from_millis)
     }
 
+    /// How long the cleaner of logs rests when there is nothing to do. It is one for all nodes, so
+    /// the shortest rest of theirs counts.
+    pub(crate) fn cleaner_backoff(&self) -> Duration {
+        let of_node = |id| {
+            let given = self.settings.given(id, "log.cleaner.backoff.ms");
+            let given = given.and_then(|ms| ms.trim().parse().ok());
+            given.map_or(self.config.cleaner_backoff, Duration::from_millis)
+        };
+        let shortest = self.nodes.iter().map(|node| of_node(node.id)).min();
+        shortest.unwrap_or(self.config.cleaner_backoff)
+    }
+
     /// How many connections a node takes.
     pub(crate) fn max_connections(&self, node: i32) -> usize {
         let given = self.settings.given(node, "max.connections");
@@ -109,6 +121,7 @@ impl Nodes {
 
     /// Has the logs of a topic, or of all topics, go by settings that have just changed.
     pub(crate) fn configure_logs(&mut self, topic: Option<Uuid>) {
+        self.compaction.look_at_once();
         let topics =
             self.catalog.sorted().into_iter().filter(|it| topic.is_none_or(|id| it.id == id));
         let ids = self.node_ids();

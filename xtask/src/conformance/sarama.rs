@@ -26,7 +26,6 @@ const LEFT_OUT: &[LeftOut] = &[
     ("TestFuncProducingNoResponse", WANTS_DELAY),
     ("TestFuncProducingFlushing", WANTS_DELAY),
     ("TestFuncIdempotentBufferedSequence", "it reads the log of a node by docker"),
-    ("TestFuncAdminIncrementalAlterConfigs", "it sets how long a cleaner of logs rests"),
 ];
 const STOPS_A_NODE: &str = "it stops a node by docker";
 const BREAKS_LINES: &str = "it has the proxy break a line";
