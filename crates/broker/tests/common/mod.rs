@@ -7,6 +7,7 @@ pub mod compacted;
 pub mod consumer_member;
 pub mod dying;
 pub mod three;
+pub mod transactional;
 
 use ottla_codecs::{Codec, Compressor};
 use ottla_protocol::record::{BatchHeader, CompressionType, RecordParts, TimestampType};
