@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use common::client::{Client, PATIENCE};
 use common::compacted::{batches, records};
+use common::configs::{BROKER, set};
 use common::{Batch, NOW_MS};
 use ottla_broker::{Cluster, ClusterBuilder, ErrorCode};
-use ottla_protocol::messages::incremental_alter_configs::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
 use ottla_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -133,18 +131,7 @@ fn a_consumer_of_a_compacted_topic_gets_the_last_value_of_each_key_at_its_offset
 fn how_long_the_cleaner_rests_can_change_while_it_rests() {
     let cluster = builder().cleaner_backoff(Duration::from_secs(3600)).start().unwrap();
     let mut client = Client::connect(&cluster);
-    let setting = AlterableConfig {
-        name: "log.cleaner.backoff.ms".to_owned(),
-        config_operation: 0,
-        value: Some("5".to_owned()),
-    };
-    let broker = AlterConfigsResource {
-        resource_type: 4,
-        resource_name: "1".to_owned(),
-        configs: vec![setting],
-    };
-    let request = IncrementalAlterConfigsRequest { resources: vec![broker], validate_only: false };
-    assert_eq!(client.call(1, &request).responses[0].error_code, 0);
+    assert_eq!(set(&mut client, (BROKER, "1"), "log.cleaner.backoff.ms", "5"), ErrorCode::NONE);
     (0..20).for_each(|round| write(&mut client, round));
     wait_for_few(&mut client, NOT_CLEANED);
 }

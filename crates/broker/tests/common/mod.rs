@@ -4,6 +4,7 @@
 pub mod classic_member;
 pub mod client;
 pub mod compacted;
+pub mod configs;
 pub mod consumer_member;
 pub mod dying;
 pub mod three;
