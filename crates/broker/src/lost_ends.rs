@@ -13,9 +13,24 @@ use crate::mutant::{self, Mutant};
 use crate::nodes::Nodes;
 use crate::placement::Placement;
 
-/// The leader epoch of a log's last batch, and where the log ends: of two logs of a partition the
-/// greater has all that the other has and was ever acknowledged to `acks=all`.
-type End = (Option<i32>, i64);
+/// Where a log ends.
+#[derive(Clone, Copy)]
+struct End {
+    /// The leader epoch of the last batch; `None` when all batches were deleted, or none ever came.
+    epoch: Option<i32>,
+    offset: i64,
+}
+
+impl End {
+    /// Whether the other log has what this one has not. A log that has all that the other has was
+    /// never acknowledged less.
+    fn is_before(self, other: Self) -> bool {
+        match (self.epoch, other.epoch) {
+            (Some(own), Some(others)) => (own, self.offset) < (others, other.offset),
+            _ => self.offset < other.offset,
+        }
+    }
+}
 
 impl Nodes {
     /// Begins a leader epoch in every partition, as what followers knew of the one before may be
@@ -44,21 +59,42 @@ impl Nodes {
     /// `None`: all in-sync replicas end alike.
     fn led_by_longest_log(&self, topic: Uuid, index: i32, place: &Placement) -> Option<Placement> {
         let end = |id: i32| {
-            self.replica(id, topic, index)
-                .map(|it| -> End { (it.log.latest_epoch(), it.log.log_end_offset()) })
+            let log = &self.replica(id, topic, index)?.log;
+            Some(End { epoch: log.latest_epoch(), offset: log.log_end_offset() })
         };
-        let longest = place.isr.iter().filter_map(|id| end(*id)).max()?;
+        let (known, emptied): (Vec<End>, Vec<End>) =
+            place.isr.iter().filter_map(|id| end(*id)).partition(|end| end.epoch.is_some());
+        let longer = |one: End, other: End| if one.is_before(other) { other } else { one };
+        let longest = known.into_iter().chain(emptied).reduce(longer)?;
         // Nothing is known of one whose node is left out of the cluster.
-        let is_shorter = |id: i32| end(id).is_some_and(|end| end < longest);
+        let is_shorter = |id: i32| end(id).is_some_and(|end| end.is_before(longest));
         if !place.isr.iter().any(|id| is_shorter(*id)) || mutant::is_on(Mutant::LeadsWithLostEnd) {
             return None;
         }
         let mut next = place.clone();
         next.isr.retain(|id| !is_shorter(*id));
         if is_shorter(place.leader) {
-            let has_longest = |id: &&i32| place.isr.contains(*id) && end(**id) == Some(longest);
+            let has_longest = |id: &&i32| next.isr.contains(*id) && end(**id).is_some();
             next.leader = *place.replicas.iter().find(has_longest)?;
         }
         Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_without_batches_is_before_those_that_end_later_and_no_others() {
+        let end = |epoch, offset| End { epoch, offset };
+        assert!(end(Some(3), 100).is_before(end(Some(3), 101)));
+        assert!(end(Some(3), 101).is_before(end(Some(4), 90)));
+        // All of it was deleted, and the other has not heard of that.
+        assert!(!end(None, 50).is_before(end(Some(0), 50)));
+        assert!(!end(None, 100).is_before(end(Some(3), 90)));
+        assert!(end(Some(3), 90).is_before(end(None, 100)));
+        // It has lost everything.
+        assert!(end(None, 0).is_before(end(Some(0), 1)));
     }
 }

@@ -193,6 +193,7 @@ impl Nodes {
         };
         let (log, unix_ms) = (&mut replica.log, now.unix_ms);
         let (mut was_cut, mut shows_more) = (false, false);
+        let start_before = log.log_start_offset();
         let done = match answer {
             Answer::NotLeader => return Then::Rest,
             Answer::Failed => return Then::AskLater,
@@ -222,11 +223,14 @@ impl Nodes {
             }
         };
         replica.note_truncated();
+        // Where the log begins its files do not say, if that is inside of one.
+        let log = &replica.log;
+        was_cut |= log.log_start_offset() != start_before && log.begins_inside_segment();
         if shows_more {
             handler::wake_fetches(self, id, topic, partition, 0, now);
         }
         if was_cut && let Some(node) = self.node(id) {
-            // The recovery point is lower now, and has to be before more is appended.
+            // A recovery point that is lower now has to be before more is appended.
             node.write_checkpoints(&self.catalog);
         }
         match done {

@@ -6,6 +6,9 @@ use common::Batch;
 use common::client::{Client, PATIENCE};
 use common::three::{client_of, follower, leader, produce, three, values, wait_for_other_leader};
 use ottla_broker::{Cluster, NodeError};
+use ottla_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 
 const BATCHES: i64 = 100;
 
@@ -118,4 +121,44 @@ fn a_record_acknowledged_with_acks_all_outlives_a_power_cut_that_nobody_noticed(
         assert_eq!(values(&cluster, lost), (0..BATCHES).collect::<Vec<_>>(), "seed {seed}");
     }
     assert!(cut > 0, "no leader had lost anything");
+}
+
+/// A log whose records were all deleted has no leader epoch after a restart. It was taken for one
+/// that had lost its end, and the follower that led then had the records back.
+#[test]
+fn records_that_were_deleted_stay_so_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    for deleted_before in [7, 10] {
+        let start = || three().data_dir(dir.path()).start().unwrap();
+        let cluster = start();
+        let mut client = client_of(&cluster, leader(&cluster));
+        for _ in 0..10 {
+            assert_eq!(produce(&mut client, -1, &Batch::numbered(1)).error_code, 0);
+        }
+        let begin = cluster.partition("t", 0).unwrap().log_end - 10;
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name: "t".to_owned(),
+                partitions: vec![DeleteRecordsPartition {
+                    partition_index: 0,
+                    offset: begin + deleted_before,
+                }],
+            }],
+            timeout_ms: 10_000,
+        };
+        let answer = client.call(2, &request).topics[0].partitions[0].clone();
+        assert_eq!((answer.error_code, answer.low_watermark), (0, begin + deleted_before));
+        cluster.kill();
+
+        let cluster = start();
+        assert!(cluster.wait_until_in_sync(PATIENCE));
+        for node in cluster.node_ids() {
+            cluster.move_leader("t", 0, node).unwrap();
+            let fetched = client_of(&cluster, node).fetch("t", 0, begin + deleted_before, 0);
+            let partition = &fetched.responses[0].partitions[0];
+            assert_eq!(partition.log_start_offset, begin + deleted_before, "node {node}");
+            assert_eq!(cluster.log_end_offset_on(node, "t", 0), Some(begin + 10));
+        }
+        cluster.stop();
+    }
 }

@@ -384,6 +384,11 @@ impl PartitionLog {
         self.config = config;
     }
 
+    /// Whether some offsets before the first that may be read are still in its file.
+    pub(crate) fn begins_inside_segment(&self) -> bool {
+        self.segments.first().is_some_and(|first| first.base_offset() < self.log_start_offset)
+    }
+
     /// The first offset that may be read.
     pub fn log_start_offset(&self) -> i64 {
         self.log_start_offset
