@@ -5,6 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::classic_member::join_request;
 use common::client::{Client, PATIENCE};
 use common::consumer_member::{beats, code, commit, describe, join, joins, partitions};
 use ottla_broker::{Acl, Cluster, ErrorCode, Operation};
@@ -357,4 +358,37 @@ fn what_a_member_may_not_see_it_does_not_read() {
     assert_eq!(joined.assignment.unwrap().topic_partitions.len(), 1);
     cluster.deny(Acl::group("g").operation(Operation::Read));
     assert_eq!(code(&client.call(1, &request)), ErrorCode::GROUP_AUTHORIZATION_FAILED);
+}
+
+#[test]
+fn who_is_refused_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().topic("t", 4).data_dir(dir.path()).start().unwrap();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    let bad = ConsumerGroupHeartbeatRequest {
+        subscribed_topic_regex: Some("(".to_owned()),
+        ..joins("a")
+    };
+    assert_eq!(code(&client.call(1, &bad)), ErrorCode::INVALID_REGULAR_EXPRESSION);
+    assert_eq!(describe(&mut client).error_code, ErrorCode::GROUP_ID_NOT_FOUND.0);
+    cluster.kill();
+    let cluster = start();
+    let mut client = Client::connect(&cluster);
+    assert_eq!(describe(&mut client).error_code, ErrorCode::GROUP_ID_NOT_FOUND.0);
+}
+
+/// A member of the classic protocol that nobody knows took the place of the group that is empty.
+#[test]
+fn an_empty_group_is_there_until_somebody_of_the_other_kind_has_got_in() {
+    let cluster = cluster();
+    let mut client = Client::connect(&cluster);
+    let joined = join(&mut client, "a");
+    let leaving = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..beats(&joined) };
+    assert_eq!(client.call(1, &leaving).error_code, 0);
+    let stranger = join_request("nobody");
+    assert_eq!(ErrorCode(client.call(9, &stranger).error_code), UNKNOWN_MEMBER);
+    let described = describe(&mut client);
+    assert_eq!((described.error_code, described.group_state.as_str()), (0, "Empty"));
+    assert_eq!(described.group_epoch, 2);
 }

@@ -31,13 +31,18 @@ impl Group {
         }
     }
 
-    /// Whether nobody was ever in the group nor is about to be.
-    pub(super) fn is_unused(&self) -> bool {
+    /// Whether nobody has got into the group yet.
+    pub(super) fn is_new(&self) -> bool {
         let generation = match self {
             Self::Classic(group) => group.generation(),
             Self::Consumer(group) => group.epochs().0,
         };
-        self.is_gone() && generation == 0
+        generation == 0
+    }
+
+    /// Whether nobody was ever in the group nor is about to be.
+    pub(super) fn is_unused(&self) -> bool {
+        self.is_gone() && self.is_new()
     }
 
     /// The state by Kafka's name.

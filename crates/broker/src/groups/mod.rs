@@ -51,6 +51,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Groups {
     groups: HashMap<String, Group>,
+    /// Groups without members whose ids are those of a group of the other kind now that nobody has
+    /// got into yet.
+    replaced: HashMap<String, Group>,
     members: GroupMembers,
     pub(crate) offsets: GroupOffsets,
     initial_rebalance_delay: Duration,
@@ -74,6 +77,7 @@ impl Groups {
     ) -> Result<Self, StartError> {
         let mut groups = Self {
             groups: HashMap::new(),
+            replaced: HashMap::new(),
             members: GroupMembers::open(dir.join(GROUP_MEMBERS), storage.clone())?,
             offsets: GroupOffsets::open(dir.join(GROUP_OFFSETS), storage.clone())?,
             initial_rebalance_delay: config.group_initial_rebalance_delay,
@@ -132,7 +136,9 @@ impl Groups {
                 return None;
             }
             let group = self.new_group(kind);
-            self.groups.insert(group_id.to_owned(), group);
+            if let Some(before) = self.groups.insert(group_id.to_owned(), group) {
+                self.replaced.insert(group_id.to_owned(), before);
+            }
         }
         self.groups.get_mut(group_id)
     }
@@ -335,6 +341,7 @@ impl Groups {
             _ => {}
         }
         self.groups.remove(group_id);
+        self.replaced.remove(group_id);
         let forgotten = self.offsets.forget_group(group_id);
         forgotten.and_then(|()| self.members.forget_group(group_id)).map_err(|error| {
             tracing::error!(group = group_id, %error, "group not removed");
@@ -428,7 +435,8 @@ impl Groups {
     }
 
     /// After a change in a group: notes what must outlive a kill, then collects its answers, and
-    /// notes its next deadline. One that never had a member is dropped.
+    /// notes its next deadline. One that never had a member is dropped, and what it stood in for is
+    /// back.
     ///
     /// # Errors
     /// Of what could not be noted nobody may be told. It has said why, and is noted with the next
@@ -437,7 +445,11 @@ impl Groups {
         let Some(group) = self.groups.get_mut(group_id) else {
             return Ok(());
         };
-        let written = group.note_in(&mut self.members, group_id);
+        let is_unused = group.is_unused();
+        let written = match is_unused {
+            true => Ok(()),
+            false => group.note_in(&mut self.members, group_id),
+        };
         if let Group::Classic(group) = group {
             if written.is_err() {
                 group.take_back_assignments();
@@ -446,8 +458,13 @@ impl Groups {
         }
         let deadline = group.next_timeout();
         self.next_timeout = self.next_timeout.into_iter().chain(deadline).min();
-        if group.is_unused() {
-            self.groups.remove(group_id);
+        if is_unused {
+            match self.replaced.remove(group_id) {
+                Some(before) => self.groups.insert(group_id.to_owned(), before),
+                None => self.groups.remove(group_id),
+            };
+        } else if !group.is_new() {
+            self.replaced.remove(group_id);
         }
         written.map_err(|error| {
             tracing::error!(group = group_id, %error, "members of a group not written");
