@@ -71,8 +71,13 @@ impl Partitions {
                     opened.push(None);
                     continue;
                 }
+                let dir = partitions.partition_dir(&topic.name, index);
+                let listed = partitions.storage.list(&dir);
+                let is_absent = listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+                // Checkpoints can only speak of a former topic then.
                 let known = |offsets: &Offsets| {
-                    offsets.get(&(topic.name.to_string(), index)).copied().unwrap_or_default()
+                    let noted = offsets.get(&(topic.name.to_string(), index));
+                    noted.copied().filter(|_| !is_absent).unwrap_or_default()
                 };
                 let state = OpenState {
                     is_clean: data.was_clean(),
@@ -81,7 +86,13 @@ impl Partitions {
                     now_ms,
                 };
                 let must_be_there = placement.isr.contains(&node);
-                let mut log = partitions.open_one(topic, index, &config, state, must_be_there)?;
+                let mut log = partitions.open_one(
+                    topic,
+                    index,
+                    &config,
+                    state,
+                    (is_absent, must_be_there),
+                )?;
                 log.set_first_dirty_offset(known(&first_dirty));
                 let (end_offset, high_watermark) = (log.log_end_offset(), known(&high_watermarks));
                 if end_offset < high_watermark {
@@ -103,31 +114,28 @@ impl Partitions {
         index: i32,
         config: &LogConfig,
         state: OpenState,
-        must_be_there: bool,
+        (is_absent, must_be_there): (bool, bool),
     ) -> Result<PartitionLog, StartError> {
         let dir = self.partition_dir(&topic.name, index);
-        let is_absent =
-            self.storage.list(&dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        let mut state = state;
         if is_absent && must_be_there {
             let reason = format!(
                 "it is gone, though it had all records of its partition; put it back, or take \
-                 topic {} out of {} to do without it",
-                topic.name, CATALOG
+                 topic {} out of {CATALOG} to do without it",
+                topic.name
             );
             return Err(StartError::Damaged { path: dir, reason });
         }
         if is_absent {
-            // It came into being while the node was down; the leader has the records. Checkpoints
-            // can only speak of a former topic.
+            // It came into being while the node was down; the leader has the records.
             let fault = |source| StartError::DataDir { path: dir.clone(), source };
             self.storage.create_dir(&dir).map_err(fault)?;
-            state = OpenState { recovery_point: 0, log_start_offset: 0, ..state };
         }
         self.check_topic_id(topic, &dir)?;
         let storage = self.storage.clone();
         let path = dir.clone();
-        let ended_at = Some(state.recovery_point).filter(|end| state.is_clean && *end > 0);
+        // What is not in sync its leader makes good.
+        let ended_at =
+            Some(state.recovery_point).filter(|end| state.is_clean && must_be_there && *end > 0);
         let opened = PartitionLog::open(storage, dir, config.clone(), state);
         let (log, recovery) = opened.map_err(|source| StartError::Log {
             topic: topic.name.to_string(),
@@ -409,7 +417,9 @@ impl Partitions {
                     storage.remove_dir(&path).map_err(|error| fault(&path, error))?;
                 }
                 // One that must be there is refused, with what it says, when it is opened.
-                TopicId::Is(id) if catalog.by_id(id).is_none() && !must_be_there => {
+                TopicId::Is(id)
+                    if !must_be_there && catalog.by_id(id).is_none_or(|it| *it.name != *topic) =>
+                {
                     self.put_aside(&path, &entry.name, id)?;
                 }
                 TopicId::Is(id) if has_moved(catalog, id, index, node) => {

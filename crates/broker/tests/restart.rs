@@ -219,14 +219,22 @@ fn an_interrupted_deletion_is_finished_and_a_stray_folder_put_aside() {
         fs::rename(other.path().join(name), dir.path().join(name)).unwrap();
     }
     fs::create_dir(dir.path().join("t-0.abc-delete")).unwrap();
-    let cluster = Cluster::builder().data_dir(dir.path()).topic("stray", 2).start().unwrap();
+    // Somebody's copy, which must not become a topic's that gets its name.
+    fs::create_dir(dir.path().join("copy-0")).unwrap();
+    for entry in fs::read_dir(dir.path().join("t-0")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), dir.path().join("copy-0").join(entry.file_name())).unwrap();
+    }
+    let builder = Cluster::builder().data_dir(dir.path()).topic("stray", 2).topic("copy", 1);
+    let cluster = builder.start().unwrap();
+    assert_eq!(cluster.log_end_offset("copy", 0), Some(0));
     assert_eq!(cluster.log_end_offset("stray", 0), Some(0));
     assert_eq!(cluster.log_end_offset("t", 0), Some(3));
     let names: Vec<String> = fs::read_dir(dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names.iter().filter(|name| name.ends_with("-stray")).count(), 1);
+    assert_eq!(names.iter().filter(|name| name.ends_with("-stray")).count(), 2, "{names:?}");
     assert!(!names.iter().any(|name| name.ends_with("-delete")));
 }
 
