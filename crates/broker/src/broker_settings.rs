@@ -83,7 +83,7 @@ const fn setting(
 
 /// One that no broker is started with: topics have a default of their own.
 macro_rules! of_topics {
-    ($name:literal, $kind:expr, $topic:literal, $documentation:literal) => {
+    ($name:literal, $kind:expr, $topic:literal, $documentation:expr) => {
         setting($name, $kind, |_| default_of($topic), $documentation)
             .changing(Change::OfTopics($topic))
     };
@@ -247,7 +247,7 @@ pub(crate) const BROKER_SETTINGS: &[BrokerSetting] = &[
         "log.flush.interval.messages",
         Kind::Long,
         "flush.messages",
-        "Accepted for the sake of tools; has no effect on this broker."
+        topic_config::NO_EFFECT
     ),
     of_topics!(
         "log.index.interval.bytes",

@@ -67,7 +67,7 @@ pub(crate) const fn setting(
     Setting { name, kind, default, min, allowed, documentation }
 }
 
-const NO_EFFECT: &str = "Accepted for the sake of tools; has no effect on this broker.";
+pub(crate) const NO_EFFECT: &str = "Accepted for the sake of tools; has no effect on this broker.";
 const NOT_TIERED: &str = "Has its default always: there is no tiered storage.";
 
 /// Every setting that a topic may have, in order of name.

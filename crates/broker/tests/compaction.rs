@@ -125,8 +125,6 @@ fn a_consumer_of_a_compacted_topic_gets_the_last_value_of_each_key_at_its_offset
     assert_eq!(offset_at(&mut client, TOPIC, NOW_MS), found[0].0);
 }
 
-/// librdkafka takes a run of answers without any record for a sign that a batch is too large for
-/// it, and tells its program so.
 #[test]
 fn how_long_the_cleaner_rests_can_change_while_it_rests() {
     let cluster = builder().cleaner_backoff(Duration::from_secs(3600)).start().unwrap();
@@ -136,6 +134,8 @@ fn how_long_the_cleaner_rests_can_change_while_it_rests() {
     wait_for_few(&mut client, NOT_CLEANED);
 }
 
+/// librdkafka takes a run of answers without any record for a sign that a batch is too large for
+/// it, and tells its program so.
 #[test]
 fn no_answer_is_of_nothing_but_batches_that_compaction_has_emptied() {
     let cluster = builder().start().unwrap();

@@ -298,6 +298,7 @@ fn a_flipped_bit_is_an_error_for_its_reader_or_shown_to_it() {
     drop(log);
     let path = files(dir.path(), ".log").pop().unwrap();
     let size = fs::metadata(&path).unwrap().len() as usize / 4;
+    let mut read_through = 0;
     for bit in 0..4 * size * 8 {
         let damaged = copy(dir.path());
         let path = damaged.path().join(path.file_name().unwrap());
@@ -315,7 +316,9 @@ fn a_flipped_bit_is_an_error_for_its_reader_or_shown_to_it() {
             let read = log.read(offset, end, usize::MAX, true);
             assert!(read.is_err() || !read.unwrap().is_empty(), "bit {bit}, offset {offset}");
         }
+        read_through += 1;
     }
+    assert!(read_through > size * 8, "{read_through} bits were looked at");
 }
 
 /// A broker that somebody restarted daily had two files more in each partition after each time.

@@ -147,8 +147,16 @@ impl PartitionLog {
         let fault = |error| LogError::io(dir, error);
         let snapshots = producer_snapshot::offsets(&*storage, dir).map_err(fault)?;
         let newest = snapshots.iter().max().copied();
+        // Of what was in front of the log nothing else knows.
+        let first = self.segments.first().map_or(0, Segment::base_offset);
+        let is_whole = |offset: i64| producer_snapshot::is_whole(&*storage, dir, offset);
+        let front = match first == 0 || is_whole(first) {
+            true => None,
+            false => snapshots.iter().copied().filter(|offset| is_whole(*offset)).min(),
+        };
         let counts = |offset: &i64| {
-            Some(*offset) == newest || self.segments.iter().any(|it| it.base_offset() == *offset)
+            [newest, front].contains(&Some(*offset))
+                || self.segments.iter().any(|it| it.base_offset() == *offset)
         };
         for offset in snapshots.iter().filter(|offset| !counts(offset)) {
             producer_snapshot::remove(&*storage, dir, *offset).map_err(fault)?;
@@ -384,7 +392,7 @@ impl Found {
                 // A kill between two removals leaves such files; so does one who took a log away.
                 if entry.name.ends_with(INDEX_SUFFIX) {
                     let path = dir.join(&entry.name);
-                    tracing::warn!(path = %path.display(), "removed an index without its log");
+                    tracing::warn!(path = %path.display(), "removed an index without its log, as a kill may leave it");
                 }
                 storage.remove_file(&dir.join(&entry.name)).map_err(fault)?;
             }

@@ -156,7 +156,10 @@ fn shown(
     let shown = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
     match shown.keys_match() {
         Err(error) if is_of_version_1(&error) => {
-            tracing::warn!("certificate is of X.509 version 1, which some clients refuse");
+            tracing::warn!(
+                "certificate is of X.509 version 1, which some clients refuse; whether it belongs \
+                 to the key was not looked at"
+            );
         }
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) | Ok(()) => {}
         Err(error) => return Err(error),
