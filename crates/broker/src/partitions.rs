@@ -12,6 +12,7 @@ use crate::data_dir::{CATALOG, DataDir, Offsets};
 use crate::error::StartError;
 use crate::log::{LogConfig, LogError, OpenState, PartitionLog, Storage, Survives};
 use crate::peers::ConnectionId;
+use crate::placement::Placement;
 use crate::replica::Replica;
 use crate::resource_settings::ResourceSettings;
 
@@ -85,14 +86,8 @@ impl Partitions {
                     log_start_offset: known(&log_starts),
                     now_ms,
                 };
-                let must_be_there = placement.isr.contains(&node);
-                let mut log = partitions.open_one(
-                    topic,
-                    index,
-                    &config,
-                    state,
-                    (is_absent, must_be_there),
-                )?;
+                let of = (index, placement);
+                let mut log = partitions.open_one(topic, of, node, &config, state, is_absent)?;
                 log.set_first_dirty_offset(known(&first_dirty));
                 let (end_offset, high_watermark) = (log.log_end_offset(), known(&high_watermarks));
                 if end_offset < high_watermark {
@@ -111,17 +106,18 @@ impl Partitions {
     fn open_one(
         &self,
         topic: &Topic,
-        index: i32,
+        (index, place): (i32, &Placement),
+        node: i32,
         config: &LogConfig,
         state: OpenState,
-        (is_absent, must_be_there): (bool, bool),
+        is_absent: bool,
     ) -> Result<PartitionLog, StartError> {
         let dir = self.partition_dir(&topic.name, index);
+        let must_be_there = place.isr.contains(&node);
         if is_absent && must_be_there {
+            let cure = cure(topic, place, node);
             let reason = format!(
-                "it is gone, though it had all records of its partition; put it back, or take \
-                 topic {} out of {CATALOG} to do without it",
-                topic.name
+                "it is gone, though it had all records of its partition; put it back, or {cure}"
             );
             return Err(StartError::Damaged { path: dir, reason });
         }
@@ -153,10 +149,9 @@ impl Partitions {
             // Offsets that were acknowledged would be given out a second time, or never.
             let reason = format!(
                 "its log ends at offset {}, though it ended at {ended_at} when the broker was shut \
-                 down cleanly; put the files back, or take topic {} out of {} to do without it",
+                 down cleanly; put the files back, or {}",
                 log.log_end_offset(),
-                topic.name,
-                CATALOG
+                cure(topic, place, node)
             );
             return Err(StartError::Damaged { path, reason });
         }
@@ -449,6 +444,16 @@ impl Partitions {
         let aside = self.dir.join(format!("{name}.{id}-stray"));
         tracing::warn!(from = %path.display(), to = %aside.display(), "folder of no known topic");
         storage.rename(path, &aside).map_err(fault)
+    }
+}
+
+/// How a cluster can start without what a node lacks of a partition.
+fn cure(topic: &Topic, place: &Placement, node: i32) -> String {
+    match place.isr.iter().find(|id| **id != node) {
+        Some(other) => format!(
+            "have node {other} lead the partition and take node {node} out of its isr in {CATALOG}"
+        ),
+        None => format!("take topic {} out of {CATALOG} to do without it", topic.name),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::Batch;
-use common::client::Client;
+use common::client::{Client, PATIENCE};
 use ottla_broker::{Cluster, StartError};
 use ottla_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use ottla_protocol::messages::delete_records::{
@@ -272,6 +272,39 @@ fn a_folder_that_is_gone_or_anothers_is_told_along_with_the_cure() {
     fs::remove_dir_all(&folder).unwrap();
     fs::write(&catalog, topics.to_string()).unwrap();
     assert_eq!(start(dir.path()).log_end_offset("t", 0), Some(0));
+}
+
+#[test]
+fn a_replica_that_is_gone_is_copied_anew_once_nobody_counts_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Cluster::builder().nodes(3).data_dir(dir.path()).topic_replicated("t", 1, 3);
+    let cluster = start().start().unwrap();
+    let lost = cluster.partition("t", 0).unwrap().leader.unwrap();
+    let address = cluster.addresses()[lost as usize - 1].to_string();
+    let answer = Client::connect_to(&address).produce("t", 0, &Batch::numbered(3));
+    assert_eq!(answer.error_code, 0);
+    assert!(cluster.wait_for_partition("t", 0, PATIENCE, |it| it.high_watermark == 3));
+    cluster.stop();
+    let folder = match lost {
+        1 => dir.path().join("t-0"),
+        id => dir.path().join(format!("nodes/{id}/t-0")),
+    };
+    fs::remove_dir_all(folder).unwrap();
+    let told = start().start().unwrap_err().to_string();
+    let (_, cure) = told.split_once("have node ").unwrap();
+    let leader: i32 = cure.split_once(' ').unwrap().0.parse().unwrap();
+    assert!(cure.contains(&format!("take node {lost} out of its isr")), "{told}");
+
+    let catalog = dir.path().join("cluster-metadata.json");
+    let mut noted: serde_json::Value =
+        serde_json::from_slice(&fs::read(&catalog).unwrap()).unwrap();
+    let place = &mut noted["topics"][0]["partitions"][0];
+    place["leader"] = leader.into();
+    place["isr"].as_array_mut().unwrap().retain(|id| *id != lost);
+    fs::write(&catalog, noted.to_string()).unwrap();
+    let cluster = start().start().unwrap();
+    assert!(cluster.wait_until_in_sync(PATIENCE));
+    assert_eq!(cluster.log_end_offset_on(lost, "t", 0), Some(3));
 }
 
 #[test]
