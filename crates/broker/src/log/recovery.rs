@@ -96,7 +96,7 @@ impl PartitionLog {
         log.raise_log_start(state.log_start_offset);
         log.set_recovery_point(if state.is_clean { next_offset } else { state.recovery_point });
         log.rebuild_producers(&found.snapshots, state.now_ms)?;
-        log.remove_stray_snapshots()?;
+        log.remove_stray_snapshots(&found.snapshots)?;
         log.settle_epochs(&recovery)?;
         Ok((log, recovery))
     }
@@ -142,7 +142,12 @@ impl PartitionLog {
 
     /// Takes away the snapshots that earlier stops have left: what counts are those where a segment
     /// begins, and the newest.
-    fn remove_stray_snapshots(&mut self) -> Result<(), LogError> {
+    fn remove_stray_snapshots(&mut self, found: &[i64]) -> Result<(), LogError> {
+        let is_base = |offset: &i64| self.segments.iter().any(|it| it.base_offset() == *offset);
+        // Nearly always there is but the newest, and no reason to look at the folder again.
+        if found.iter().filter(|offset| !is_base(offset)).count() <= 1 {
+            return Ok(());
+        }
         let (storage, dir) = (self.storage().clone(), self.dir());
         let fault = |error| LogError::io(dir, error);
         let snapshots = producer_snapshot::offsets(&*storage, dir).map_err(fault)?;
@@ -154,10 +159,7 @@ impl PartitionLog {
             true => None,
             false => snapshots.iter().copied().filter(|offset| is_whole(*offset)).min(),
         };
-        let counts = |offset: &i64| {
-            [newest, front].contains(&Some(*offset))
-                || self.segments.iter().any(|it| it.base_offset() == *offset)
-        };
+        let counts = |offset: &i64| [newest, front].contains(&Some(*offset)) || is_base(offset);
         for offset in snapshots.iter().filter(|offset| !counts(offset)) {
             producer_snapshot::remove(&*storage, dir, *offset).map_err(fault)?;
         }

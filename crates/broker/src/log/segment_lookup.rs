@@ -115,12 +115,10 @@ impl Segment {
         start: u64,
         mut is_wanted: impl FnMut(&ScannedBatch) -> bool,
     ) -> Result<Option<ScannedBatch>, LogError> {
-        let path = self.path.clone();
-        let size = self.size;
-        let base_offset = self.base_offset;
-        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
-        let mut scanner = BatchScanner::new(&**file, start, size, base_offset);
-        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
+        let file = self.file(storage).cloned();
+        let file = file.map_err(|error| LogError::io(&self.path, error))?;
+        let mut scanner = BatchScanner::new(&*file, start, self.size, self.base_offset);
+        while let Some(batch) = scanner.next().map_err(|error| scan_error(&self.path, error))? {
             if is_wanted(&batch) {
                 return Ok(Some(batch));
             }
@@ -151,12 +149,11 @@ impl Segment {
         let Some(first) = self.find(storage, offset)? else {
             return Ok(());
         };
-        let path = self.path.clone();
-        let (size, base_offset) = (self.size, self.base_offset);
-        let file = self.file(storage).map_err(|error| LogError::io(&path, error))?;
-        let mut scanner = BatchScanner::new(&**file, first.position, size, base_offset);
-        while let Some(batch) = scanner.next().map_err(|error| scan_error(&path, error))? {
-            let marker = scanner.marker(&batch).map_err(|error| LogError::io(&path, error))?;
+        let file = self.file(storage).cloned();
+        let file = file.map_err(|error| LogError::io(&self.path, error))?;
+        let mut scanner = BatchScanner::new(&*file, first.position, self.size, self.base_offset);
+        while let Some(batch) = scanner.next().map_err(|error| scan_error(&self.path, error))? {
+            let marker = scanner.marker(&batch).map_err(|error| LogError::io(&self.path, error))?;
             visit(&batch.header, marker.as_ref());
         }
         Ok(())
