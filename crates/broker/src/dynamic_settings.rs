@@ -81,6 +81,10 @@ impl Nodes {
         self.settings.value(Owner::Broker, ALL_BROKERS, setting)?.trim().parse().ok()
     }
 
+    fn given_to<T: FromStr>(&self, node: i32, setting: &str) -> Option<T> {
+        self.settings.given(node, setting)?.trim().parse().ok()
+    }
+
     /// How many replicas a topic that does not say wants in sync.
     pub(crate) fn default_min_insync_replicas(&self) -> i32 {
         let given = self.given_to_all("min.insync.replicas");
@@ -95,8 +99,7 @@ impl Nodes {
 
     /// After how long a node forgets an idle producer.
     pub(crate) fn producer_id_expiration(&self, node: i32) -> Duration {
-        let given = self.settings.given(node, "producer.id.expiration.ms");
-        let given = given.and_then(|ms| ms.trim().parse().ok());
+        let given = self.given_to(node, "producer.id.expiration.ms");
         given.map_or(self.config.producer_id_expiration, Duration::from_millis)
     }
 
@@ -104,8 +107,7 @@ impl Nodes {
     /// the shortest rest of theirs counts.
     pub(crate) fn cleaner_backoff(&self) -> Duration {
         let of_node = |id| {
-            let given = self.settings.given(id, "log.cleaner.backoff.ms");
-            let given = given.and_then(|ms| ms.trim().parse().ok());
+            let given = self.given_to(id, "log.cleaner.backoff.ms");
             given.map_or(self.config.cleaner_backoff, Duration::from_millis)
         };
         let shortest = self.nodes.iter().map(|node| of_node(node.id)).min();
@@ -114,9 +116,7 @@ impl Nodes {
 
     /// How many connections a node takes.
     pub(crate) fn max_connections(&self, node: i32) -> usize {
-        let given = self.settings.given(node, "max.connections");
-        let given = given.and_then(|number| number.trim().parse().ok());
-        given.unwrap_or(self.config.max_connections)
+        self.given_to(node, "max.connections").unwrap_or(self.config.max_connections)
     }
 
     /// Has the logs of a topic, or of all topics, go by settings that have just changed.

@@ -147,8 +147,13 @@ impl Nodes {
     /// The nodes that can have new replicas: one that has just been killed cannot, though nobody
     /// has missed it yet.
     pub(crate) fn ready_nodes(&self) -> impl Iterator<Item = i32> {
-        let is_ready = |node: &&Node| !node.is_fenced && node.state != State::Down;
-        self.nodes.iter().filter(is_ready).map(|node| node.id)
+        self.nodes.iter().filter(|node| is_ready(node)).map(|node| node.id)
+    }
+
+    /// The nodes that can have new replicas when they are back.
+    pub(crate) fn away_nodes(&self) -> impl Iterator<Item = i32> {
+        let is_away = |node: &&Node| node.is_registered && !is_ready(node);
+        self.nodes.iter().filter(is_away).map(|node| node.id)
     }
 
     /// The nodes that the controller counts on.
@@ -161,4 +166,8 @@ impl Nodes {
         let peer = self.peers.get(&call.connection);
         peer.map(|peer| format!("/{}", peer.remote.ip().to_canonical())).unwrap_or_default()
     }
+}
+
+fn is_ready(node: &Node) -> bool {
+    !node.is_fenced && node.state != State::Down
 }

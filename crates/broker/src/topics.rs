@@ -113,7 +113,7 @@ impl Nodes {
                 check_partition_count(*partitions)?;
                 let factor = replication_factor.unwrap_or(self.config.default_replication_factor);
                 let count = usize::try_from(factor).unwrap_or_default();
-                let away = self.away_nodes();
+                let away: Vec<i32> = self.away_nodes().collect();
                 let brokers = live.len() + away.len();
                 if count == 0 || count > brokers || live.is_empty() {
                     let message = format!(
@@ -145,13 +145,6 @@ impl Nodes {
             Placement { isr, leader, ..Placement::new(replicas) }
         };
         Ok(all.into_iter().map(place).collect())
-    }
-
-    /// The nodes that can have new replicas when they are back.
-    fn away_nodes(&self) -> Vec<i32> {
-        let ready: Vec<i32> = self.ready_nodes().collect();
-        let registered = self.nodes.iter().filter(|node| node.is_registered).map(|node| node.id);
-        registered.filter(|id| !ready.contains(id)).collect()
     }
 
     fn check_replicas(&self, all: &[Vec<i32>]) -> Result<(), TopicError> {
