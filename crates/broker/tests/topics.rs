@@ -3,6 +3,7 @@
 mod common;
 
 use common::client::{Client, PATIENCE, fetch_request};
+use common::configs::ask_in;
 use common::{Batch, NOW_MS};
 use ottla_broker::{ApiKey, Cluster, ErrorCode};
 use ottla_protocol::messages::alter_configs::{
@@ -316,16 +317,7 @@ fn a_topic_that_is_named_twice_in_one_request_is_left_alone() {
 }
 
 fn describe(client: &mut Client, kind: i8, name: &str, version: i16) -> Vec<(String, String, i8)> {
-    let request = DescribeConfigsRequest {
-        resources: vec![DescribeConfigsResource {
-            resource_type: kind,
-            resource_name: name.to_owned(),
-            configuration_keys: None,
-        }],
-        include_synonyms: true,
-        include_documentation: version >= 3,
-    };
-    let result = client.call(version, &request).results.remove(0);
+    let result = ask_in(client, (kind, name), version);
     assert_eq!(result.error_code, 0);
     let configs = result.configs.into_iter();
     configs.map(|c| (c.name, c.value.unwrap_or_default(), c.config_source)).collect()

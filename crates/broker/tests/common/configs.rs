@@ -85,7 +85,16 @@ pub fn replace(client: &mut Client, (kind, name): (i8, &str), rows: &[(&str, &st
     ErrorCode(client.call(2, &request).responses[0].error_code)
 }
 
-pub fn ask(client: &mut Client, (kind, name): (i8, &str)) -> DescribeConfigsResult {
+pub fn ask(client: &mut Client, of: (i8, &str)) -> DescribeConfigsResult {
+    ask_in(client, of, 4)
+}
+
+/// As [`ask`], in a version of the request.
+pub fn ask_in(
+    client: &mut Client,
+    (kind, name): (i8, &str),
+    version: i16,
+) -> DescribeConfigsResult {
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
             resource_type: kind,
@@ -93,9 +102,9 @@ pub fn ask(client: &mut Client, (kind, name): (i8, &str)) -> DescribeConfigsResu
             configuration_keys: None,
         }],
         include_synonyms: true,
-        include_documentation: true,
+        include_documentation: version >= 3,
     };
-    client.call(4, &request).results.remove(0)
+    client.call(version, &request).results.remove(0)
 }
 
 pub fn code(client: &mut Client, of: (i8, &str)) -> ErrorCode {
